@@ -1,0 +1,218 @@
+"""Django's settings, made from the environment that ``koda_web.env`` reads.
+
+What ``sessions`` needs to know stands here under its ``KODA_…`` name; nobody else reads the environment.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from koda_web import __version__, env, logs, secret_key, sqlite
+
+sqlite.use_fixed_library()
+
+_environment = env.read(os.environ)
+
+# --- Places ------------------------------------------------------------------------------------------------
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+_IS_CHECKOUT = (BASE_DIR / "manage.py").is_file()
+_ASSETS = BASE_DIR if _IS_CHECKOUT else BASE_DIR / "koda_web"
+_DATA_HOME = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+
+KODA_VERSION = __version__
+KODA_DATA_DIR = (
+    _environment.data_dir or (BASE_DIR / "var" if _IS_CHECKOUT else _DATA_HOME / "koda-web")
+).absolute()
+
+# --- What the house is told --------------------------------------------------------------------------------
+
+KODA_HOST = _environment.host
+KODA_PORT = _environment.port
+KODA_ALLOWED_HOSTS = _environment.allowed_hosts
+KODA_PUBLIC_URL = _environment.public_url
+KODA_PROXY_COUNT = _environment.proxy_count
+KODA_MAX_BODY = int(_environment.max_body)
+KODA_MAX_CONTENT = int(_environment.max_content)
+KODA_RATE_LIMIT = _environment.rate_limit
+KODA_STUCK_AFTER = timedelta(seconds=_environment.stuck_after)
+KODA_ADMITTED_REQUESTS = _environment.admitted_requests
+KODA_QUEUED_REQUESTS = _environment.queued_requests
+KODA_DRAIN_SECONDS = _environment.drain_seconds
+KODA_METRICS_TOKEN = _environment.metrics_token.get_secret_value() if _environment.metrics_token else None
+KODA_REDIS_URL = _environment.redis_url.get_secret_value() if _environment.redis_url else None
+KODA_UNKNOWN_VARIABLES = env.unknown_names(os.environ)
+
+# --- Security ----------------------------------------------------------------------------------------------
+
+DEBUG = _environment.debug
+SECRET_KEY = (
+    _environment.secret_key.get_secret_value()
+    if _environment.secret_key
+    else secret_key.read_or_create(KODA_DATA_DIR / "secret-key")
+)
+
+_public = urlsplit(KODA_PUBLIC_URL or "")
+_is_https = _public.scheme == "https"
+ALLOWED_HOSTS = [
+    *(KODA_ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]),
+    *([_public.hostname] if _public.hostname else []),
+]
+CSRF_TRUSTED_ORIGINS = [KODA_PUBLIC_URL] if KODA_PUBLIC_URL else []
+# Cookies know no ports: other applications on localhost must not overwrite ours.
+SESSION_COOKIE_NAME = "koda_session"
+CSRF_COOKIE_NAME = "koda_csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
+CSRF_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = _is_https
+# Agents on the same machine speak plain HTTP to the server itself, and no client of an API follows a redirect.
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^v1/", r"^healthz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _is_https else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https and KODA_PROXY_COUNT else None
+# Whether the neighbouring subdomains speak HTTPS, and whether browsers should know it by heart, is not for
+# one application among them to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "font-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = KODA_MAX_BODY
+NINJA_NUM_PROXIES = KODA_PROXY_COUNT
+NINJA_PAGINATION_MAX_LIMIT = 500
+
+# --- Application -------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_htmx",
+    "ninja",
+    "sessions.apps.SessionsConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "koda_web.urls"
+ASGI_APPLICATION = "koda_web.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [_ASSETS / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/sign-in/"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = _environment.time_zone
+USE_TZ = True
+
+# --- Static files ------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = KODA_DATA_DIR / "static"
+STATICFILES_DIRS = [_ASSETS / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = KODA_DATA_DIR / "files"
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+
+# --- Database, channel layer, cache ------------------------------------------------------------------------
+
+_LANES = 4
+"""Threads on which sockets reach the database, beside the admitted requests."""
+_SPARE_CONNECTIONS = 4
+"""For the keeper and the watchdog."""
+
+
+def _database(url: str | None) -> dict[str, Any]:
+    if url is None:
+        return sqlite.database(KODA_DATA_DIR / "koda.sqlite3")
+    parsed = dict(dj_database_url.parse(url, conn_max_age=0))
+    if parsed["ENGINE"] == "django.db.backends.sqlite3":
+        return sqlite.database(Path(str(parsed["NAME"])).absolute())
+    # A connection kept on a thread is lost under ASGI, where each request has a thread of its own.
+    pool = {"min_size": 1, "max_size": KODA_ADMITTED_REQUESTS + _LANES + _SPARE_CONNECTIONS, "timeout": 10}
+    return {**parsed, "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": pool}}
+
+
+DATABASES = {
+    "default": _database(
+        _environment.database_url.get_secret_value() if _environment.database_url else None
+    )
+}
+
+CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if KODA_REDIS_URL:
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [KODA_REDIS_URL], "prefix": "koda"},
+    }
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": KODA_REDIS_URL,
+        "KEY_PREFIX": "koda",
+    }
+
+# --- Log ---------------------------------------------------------------------------------------------------
+
+LOGGING = logs.configure(json=_environment.log_format == "json", level=_environment.log_level)
