@@ -162,7 +162,7 @@ def read(environ: Mapping[str, str]) -> Environment:
     except ValidationError as error:
         faults += [_describe(detail) for detail in error.errors(include_url=False)]
     if environment is None or faults:
-        raise ImproperlyConfigured("\n  ".join([f"Koda Web cannot start with this environment:", *faults]))
+        raise ImproperlyConfigured("\n  ".join(["Koda Web cannot start with this environment:", *faults]))
     return environment
 
 

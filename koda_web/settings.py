@@ -10,10 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+import django_stubs_ext
 
 from koda_web import __version__, env, logs, secret_key, sqlite
 
 sqlite.use_fixed_library()
+# Django's generic classes (Field, ModelAdmin, Form) then take their parameters while running, too.
+django_stubs_ext.monkeypatch()
 
 _environment = env.read(os.environ)
 
@@ -71,7 +74,7 @@ CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = _is_https
-# Agents on the same machine speak plain HTTP to the server itself, and no client of an API follows a redirect.
+# Agents on the same machine speak plain HTTP to the server, and no client of an API follows a redirect.
 SECURE_REDIRECT_EXEMPT = [r"^api/", r"^v1/", r"^healthz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _is_https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https and KODA_PROXY_COUNT else None
@@ -186,22 +189,24 @@ _SPARE_CONNECTIONS = 4
 def _database(url: str | None) -> dict[str, Any]:
     if url is None:
         return sqlite.database(KODA_DATA_DIR / "koda.sqlite3")
-    parsed = dict(dj_database_url.parse(url, conn_max_age=0))
+    parsed: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=0)}
     if parsed["ENGINE"] == "django.db.backends.sqlite3":
         return sqlite.database(Path(str(parsed["NAME"])).absolute())
     # A connection kept on a thread is lost under ASGI, where each request has a thread of its own.
     pool = {"min_size": 1, "max_size": KODA_ADMITTED_REQUESTS + _LANES + _SPARE_CONNECTIONS, "timeout": 10}
-    return {**parsed, "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": pool}}
+    return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": pool}}
 
 
 DATABASES = {
-    "default": _database(
-        _environment.database_url.get_secret_value() if _environment.database_url else None
-    )
+    "default": _database(_environment.database_url.get_secret_value() if _environment.database_url else None)
 }
 
-CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
 if KODA_REDIS_URL:
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
