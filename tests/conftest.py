@@ -1,0 +1,172 @@
+"""What all tests share: a real server, a real browser, the recorded data."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests import browsers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+ROOT = Path(__file__).resolve().parent.parent
+OWNER = "owner"
+PASSWORD = "a password for tests only"
+_STARTS_WITHIN = 30  # seconds
+_ENDS_WITHIN = 25
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process of our own, on a database of its own."""
+
+    url: str
+    port: int
+    data_dir: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command on the server's database and return what it printed."""
+        return manage(self.environment, *arguments)
+
+    def create_key(self, name: str, *scopes: str, user: str = OWNER) -> str:
+        """Return a new API key, in plain."""
+        options = [part for scope in scopes or ("write", "read") for part in ("--scope", scope)]
+        return self.manage("createapikey", name, "--user", user, *options, "--plain").strip()
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    """Run manage.py in a process of its own; fail with all it said when it fails."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def find_free_port() -> int:
+    """Return a port that nobody listens on, without the digits that a log reader takes for a status."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if not any(code in str(port) for code in ("400", "401", "429")):
+            return port
+
+
+def make_environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """Return an environment for manage.py: the product's settings, nothing of the test run's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KODA_")}
+    return {
+        **kept,
+        "DJANGO_SETTINGS_MODULE": "koda_web.settings",
+        "KODA_DATA_DIR": str(data_dir),
+        "KODA_RATE_LIMIT": "off",
+        **settings,
+    }
+
+
+def start_server(data_dir: Path, *, port: int | None = None, **settings: str) -> Server:
+    """Set up data_dir, where that is still to do, and serve it; the caller stops the server."""
+    environment = make_environment(data_dir, **settings)
+    manage(environment, "setup")
+    create = (
+        "from django.contrib.auth import get_user_model as model\n"
+        f"user = model().objects.get(username={OWNER!r})\n"
+        f"user.set_password({PASSWORD!r}); user.save()"
+    )
+    manage(environment, "shell", "--no-imports", "--command", create)
+    port = port or find_free_port()
+    log = data_dir / "server.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(f"http://127.0.0.1:{port}", port, data_dir, log, process, environment)
+    try:
+        wait_until_it_answers(server)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return server
+
+
+def wait_until_it_answers(server: Server) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            break
+        try:
+            httpx.get(f"{server.url}/healthz", timeout=2, trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"the server did not start:\n{server.log.read_text(errors='replace')[-5000:]}")
+
+
+def stop_server(server: Server) -> None:
+    """End the server as an init system would; it must drain and leave with 0."""
+    server.process.send_signal(signal.SIGTERM)
+    try:
+        code = server.process.wait(_ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait()
+        code = None
+    tail = server.log.read_text(errors="replace")[-5000:]
+    assert code == 0, f"the server ended with {code}:\n{tail}"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server on SQLite, with the user "owner" and PASSWORD."""
+    running = start_server(tmp_path_factory.mktemp("server"))
+    yield running
+    stop_server(running)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """A browser; of module scope, so that Playwright's event loop is gone before other tests start theirs."""
+    from playwright.sync_api import sync_playwright
+
+    path = browsers.find()
+    if path is None:
+        pytest.fail(browsers.NOT_FOUND)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=browsers.FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded sessions beside the checkout; tests that need it skip without it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the recorded sessions are not beside this checkout")
+    return folder
