@@ -1,0 +1,16 @@
+"""Registers the app; its label is not "sessions", which belongs to django.contrib."""
+
+from django.apps import AppConfig
+
+
+class SessionsConfig(AppConfig):
+    """Koda Web's one app."""
+
+    name = "sessions"
+    label = "koda_sessions"
+    verbose_name = "Koda sessions"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Join what Django must be told about once the models are there."""
+        from sessions import checks  # noqa: F401 - registers itself

@@ -1,0 +1,153 @@
+"""Running, stuck or lost: what the server concludes, and when it must look again.
+
+`judge` is pure and the only place where a threshold is compared (LIVENESS.md, "How it is found", 1).
+Every verb ends with `settle`, so that the deadline is recomputed in the transaction of the write.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sessions.models import EventDraft, Liveness, Needs, Session, State
+
+DEFAULT_INTERVAL = timedelta(seconds=30)
+"""How often an agent that speaks the turn protocol is taken to be heard from when it declares nothing."""
+QUIET_AFTER_INTERVALS = 2
+LOST_AFTER_INTERVALS = 3
+LOST_AFTER_AT_LEAST = timedelta(seconds=90)
+
+_WAITS_FOR = {
+    Needs.APPROVAL: "waits for an approval",
+    Needs.LOOP_DECISION: "reached its limit of rounds and waits for a decision",
+    Needs.INPUT: "waits for an answer",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a judgement may depend on. Times are the server's."""
+
+    state: str
+    needs: str
+    turn_started_at: datetime | None
+    heard_at: datetime | None
+    progressed_at: datetime | None
+    heartbeat_interval: timedelta | None
+    expected_by: datetime | None
+    stuck_after: timedelta
+    has_events: bool
+    is_imported: bool
+    doing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is concluded, why, and when to look again (None: never without a new sign)."""
+
+    liveness: str
+    reason: str
+    next_deadline_at: datetime | None
+
+
+def facts_of(session: Session) -> Facts:
+    """Return the facts of `session`."""
+    seconds = session.heartbeat_interval_seconds
+    has_heartbeats = session.heartbeat_at is not None
+    return Facts(
+        state=session.state,
+        needs=session.needs,
+        turn_started_at=session.turn_started_at,
+        heard_at=session.heard_at,
+        progressed_at=session.progressed_at,
+        heartbeat_interval=timedelta(seconds=seconds) if seconds else (DEFAULT_INTERVAL if has_heartbeats else None),
+        expected_by=session.expected_by,
+        stuck_after=session.stuck_after,
+        has_events=session.has_events,
+        is_imported=session.is_imported,
+        doing=" ".join(filter(None, [session.doing, session.doing_detail])),
+    )
+
+
+def judge(facts: Facts, now: datetime) -> Verdict:
+    """Conclude the liveness at `now`; see the table of LIVENESS.md."""
+    if facts.state != State.RUNNING:
+        return Verdict(liveness=Liveness.RESTING, reason="", next_deadline_at=None)
+    if facts.is_imported:
+        return Verdict(
+            liveness=Liveness.UNKNOWN, reason="read from another store, which cannot tell", next_deadline_at=None
+        )
+    if facts.needs:
+        return Verdict(liveness=Liveness.LIVE, reason=_WAITS_FOR[Needs(facts.needs)], next_deadline_at=None)
+    deadlines = _deadlines(facts)
+    passed = [(at, liveness) for at, liveness in deadlines if at <= now]
+    liveness = passed[-1][1] if passed else _when_all_is_well(facts)
+    return Verdict(
+        liveness=liveness,
+        reason=_reason(facts, liveness, now),
+        next_deadline_at=min((at for at, _ in deadlines if at > now), default=None),
+    )
+
+
+def _deadlines(facts: Facts) -> list[tuple[datetime, str]]:
+    """Return when the session becomes quiet, stuck and lost, the gravest last."""
+    progressed = max(filter(None, [facts.turn_started_at, facts.progressed_at]), default=None)
+    heard = max(filter(None, [facts.turn_started_at, facts.heard_at]), default=None)
+    deadlines: list[tuple[datetime, str]] = []
+    if progressed is None or heard is None:
+        return deadlines
+    if facts.has_events or facts.heartbeat_interval:
+        quiet_after = QUIET_AFTER_INTERVALS * (facts.heartbeat_interval or DEFAULT_INTERVAL)
+        deadlines.append((progressed + quiet_after, Liveness.QUIET))
+    deadlines.append((facts.expected_by or progressed + facts.stuck_after, Liveness.STUCK))
+    if facts.heartbeat_interval:
+        lost_after = max(LOST_AFTER_INTERVALS * facts.heartbeat_interval, LOST_AFTER_AT_LEAST)
+        deadlines.append((heard + lost_after, Liveness.LOST))
+    return deadlines
+
+
+def _when_all_is_well(facts: Facts) -> str:
+    """Return what a running session is before any deadline: live only if its source could say otherwise."""
+    return Liveness.LIVE if facts.has_events or facts.heartbeat_interval else Liveness.UNKNOWN
+
+
+def _reason(facts: Facts, liveness: str, now: datetime) -> str:
+    """Return the reason in words that a person can check."""
+    if liveness == Liveness.LIVE:
+        return ""
+    if liveness == Liveness.UNKNOWN:
+        return "running; its source reports no events"
+    since = facts.heard_at if liveness == Liveness.LOST else facts.progressed_at
+    age = _span(now - (since or facts.turn_started_at or now))
+    while_open = f" while {facts.doing} is open" if facts.doing else ""
+    silent = "nothing heard" if liveness == Liveness.LOST else "no progress"
+    return f"{silent} for {age}{while_open}"
+
+
+def _span(span: timedelta) -> str:
+    """Return a span as people say it: `42 s`, `6 m 10 s`, `1 h 02 m`."""
+    seconds = max(0, int(span.total_seconds()))
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} m"
+    return f"{minutes} m {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def settle(session: Session, now: datetime) -> list[EventDraft]:
+    """Judge a locked session after a change, set its deadline, and return the event of a changed liveness.
+
+    The caller appends what comes back to its own events and hands all to `session.record`, so that the
+    change, its proof and the next deadline are one transaction.
+    """
+    before = session.liveness
+    verdict = judge(facts_of(session), now)
+    is_changed = session.conclude(
+        verdict.liveness,
+        reason=verdict.reason,
+        next_deadline_at=verdict.next_deadline_at,
+        seq=session.last_seq + 1,
+        now=now,
+    )
+    if not is_changed:
+        return []
+    change = {"from": before, "to": verdict.liveness, "reason": verdict.reason}
+    return [EventDraft(type="server.liveness_changed", payload=change, turn_id=session.turn_id)]

@@ -1,0 +1,59 @@
+"""The nouns. Each module holds QuerySet, Manager and Model; here they are only gathered."""
+
+from sessions.models.api_key import ApiKey, NewKey, Scope
+from sessions.models.checkpoint import Checkpoint, CheckpointMessage
+from sessions.models.command import Command, CommandStatus
+from sessions.models.counted import TOKEN_NAMES, TokenCounts
+from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
+from sessions.models.file import File
+from sessions.models.idempotency import StoredAnswer
+from sessions.models.lease import Lease
+from sessions.models.message import Message, Role
+from sessions.models.metadata import TODO_KEY, Metadata
+from sessions.models.request import Request, RequestStatus
+from sessions.models.session import Band, Mode, Session, Started, Status, Visibility
+from sessions.models.tool_call import Outcome, ToolCall, telling_argument
+from sessions.models.turn import Turn, TurnEnd
+from sessions.models.usage import MAIN_AGENT, Usage
+from sessions.models.watched import Liveness, Needs, State
+
+__all__ = [
+    "MAIN_AGENT",
+    "SERVER_PREFIX",
+    "TODO_KEY",
+    "TOKEN_NAMES",
+    "ApiKey",
+    "Band",
+    "Checkpoint",
+    "CheckpointMessage",
+    "Command",
+    "CommandStatus",
+    "Event",
+    "EventAlias",
+    "EventDraft",
+    "File",
+    "Lease",
+    "Liveness",
+    "Message",
+    "Metadata",
+    "Mode",
+    "Needs",
+    "NewKey",
+    "Outcome",
+    "Request",
+    "RequestStatus",
+    "Role",
+    "Scope",
+    "Session",
+    "Started",
+    "State",
+    "Status",
+    "StoredAnswer",
+    "TokenCounts",
+    "ToolCall",
+    "Turn",
+    "TurnEnd",
+    "Usage",
+    "Visibility",
+    "telling_argument",
+]

@@ -1,0 +1,140 @@
+"""Keys with which agents speak. Only a keyed digest is stored; the plain key is shown once."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from sessions.models.fields import require_name
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+KEY_BYTES = 32
+"""Random bytes in a key: enough that its digest needs no slow hash."""
+USE_NOTED_EVERY = timedelta(minutes=1)
+"""`last_used_at` is written at most this often, or each read would become a write."""
+
+
+class Scope(models.TextChoices):
+    """What a key may do; each stands on its own."""
+
+    WRITE = "write"
+    READ = "read"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: the record, and the plain text that is shown once and stored nowhere."""
+
+    record: "ApiKey"
+    plain: str
+
+
+def digest_of(plain: str) -> str:
+    """Return the keyed digest (HMAC-SHA-256 with the server's secret, in hex) under which a key is found."""
+    return hmac.new(settings.SECRET_KEY.encode(), plain.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+class ApiKeyManager(models.Manager["ApiKey"]):
+    """Birth and look-up of keys."""
+
+    def issue(
+        self,
+        *,
+        user: "User",
+        name: str,
+        scopes: Iterable[str],
+        source: str = "",
+        prefix: str = "koda",
+        expires_at: datetime | None = None,
+    ) -> NewKey:
+        """Make a key for `user`. Without a `source` the key's name is the source.
+
+        Raises `InvalidRequest` for a name or source that cannot be one.
+        """
+        require_name("name", name, longest_bytes=100)
+        require_name("source", source, longest_bytes=100)
+        plain = f"{prefix}_{secrets.token_urlsafe(KEY_BYTES)}"
+        wanted = set(scopes)
+        record = self.create(
+            user=user,
+            name=name,
+            source=source or name,
+            can_write=Scope.WRITE in wanted,
+            can_read=Scope.READ in wanted,
+            can_control=Scope.CONTROL in wanted,
+            digest=digest_of(plain),
+            hint=f"{prefix}_…{plain[-4:]}",
+            created_at=timezone.now(),
+            expires_at=expires_at,
+        )
+        return NewKey(record, plain)
+
+    def find(self, plain: str, *, now: datetime | None = None) -> "ApiKey | None":
+        """Return the valid key with this plain text, its user loaded, or None.
+
+        Found by digest in a unique index: there is nothing to compare in variable time.
+        """
+        now = now or timezone.now()
+        key = self.select_related("user").filter(digest=digest_of(plain)).first()
+        return key if key is not None and key.is_valid(now) else None
+
+
+class ApiKey(models.Model):
+    """One key of one user; speaks for one source."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="koda_keys")
+    name = models.CharField(max_length=100)
+    source = models.CharField(max_length=100)
+    can_write = models.BooleanField(default=False)
+    can_read = models.BooleanField(default=False)
+    can_control = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(max_length=40, editable=False, help_text="Prefix and last four characters.")
+    created_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyManager()
+
+    class Meta:
+        """Found by digest; listed by user."""
+
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        """Return the name and the hint, never more of the key."""
+        return f"{self.name} ({self.hint})"
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Return the scopes as a set."""
+        held = {Scope.WRITE: self.can_write, Scope.READ: self.can_read, Scope.CONTROL: self.can_control}
+        return frozenset(scope.value for scope, is_held in held.items() if is_held)
+
+    def is_valid(self, now: datetime) -> bool:
+        """Say whether the key may still be used at `now`."""
+        is_over = self.expires_at is not None and self.expires_at <= now
+        return self.revoked_at is None and not is_over and self.user.is_active
+
+    def note_use(self, now: datetime) -> None:
+        """Remember when the key was last used, at most once a minute."""
+        if self.last_used_at is not None and now - self.last_used_at < USE_NOTED_EVERY:
+            return
+        type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+        self.last_used_at = now
+
+    def revoke(self, *, now: datetime | None = None) -> bool:
+        """End the key; say whether it was still alive."""
+        when = now or timezone.now()
+        return bool(type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=when))

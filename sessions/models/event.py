@@ -1,0 +1,160 @@
+"""The log: what happened to a session, in order, with no gaps. It is the truth that screens follow."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from sessions.models.fields import WrittenJSONField
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
+
+SERVER_PREFIX = "server."
+"""Types of the server's own events begin with this; an agent may not send such a type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDraft:
+    """An event before it has a `seq`.
+
+    `payload` holds the fields as sent, without the envelope (`type`, `event_id`, `at`, `turn_id`).
+    `part_lengths` holds the lengths in characters of the deltas that were joined into this one.
+    `aliases` holds the event ids of the joined deltas after the first.
+    """
+
+    type: str
+    payload: dict[str, Any] = field(default_factory=dict)
+    event_id: str | None = None
+    at: datetime | None = None
+    turn_id: str | None = None
+    part_lengths: list[int] | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Rows of the log."""
+
+    def after(self, seq: int) -> "EventQuerySet":
+        """Return the events of the log after `seq`, oldest first."""
+        return self.filter(seq__gt=seq).order_by("seq")
+
+    def liveness_changes(self) -> "EventQuerySet":
+        """Return the events that the ribbon is drawn from."""
+        return self.filter(type=f"{SERVER_PREFIX}liveness_changed")
+
+
+_EventManager = models.Manager.from_queryset(EventQuerySet)
+
+
+class EventManager(_EventManager["Event"]):
+    """Birth of events; only `Session.record` calls it, under the session's lock."""
+
+    def append(self, session: "Session", drafts: list[EventDraft], *, first_seq: int, now: datetime) -> list["Event"]:
+        """Insert `drafts` with consecutive seqs from `first_seq` and return the rows."""
+        events = [
+            Event(
+                session=session,
+                seq=first_seq + offset,
+                type=draft.type,
+                payload=draft.payload,
+                event_id=draft.event_id,
+                at=draft.at,
+                turn_id=draft.turn_id,
+                part_lengths=draft.part_lengths,
+                received_at=now,
+            )
+            for offset, draft in enumerate(drafts)
+        ]
+        self.bulk_create(events)
+        EventAlias.objects.bulk_create(
+            EventAlias(session=session, event_id=alias, seq=event.seq)
+            for event, draft in zip(events, drafts, strict=True)
+            for alias in draft.aliases
+        )
+        return events
+
+    def known_ids(self, session: "Session", event_ids: list[str]) -> dict[str, int]:
+        """Return the seq of each of `event_ids` that this session already holds."""
+        if not event_ids:
+            return {}
+        rows = self.filter(session=session, event_id__in=event_ids).values_list("event_id", "seq")
+        aliases = EventAlias.objects.filter(session=session, event_id__in=event_ids).values_list("event_id", "seq")
+        known = {str(event_id): seq for event_id, seq in (*rows, *aliases)}
+        return known
+
+
+class Event(models.Model):
+    """One fact of a session. Points to records by the ids in its payload and never copies their text."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="events", db_index=False)
+    seq = models.BigIntegerField(help_text="From 1 without gaps, per session.")
+    type = models.CharField(max_length=100)
+    payload = WrittenJSONField(default=dict)
+    event_id = models.TextField(null=True, blank=True, help_text="The sender's own id.")
+    at = models.DateTimeField(null=True, blank=True, help_text="The sender's clock; shown, never judged by.")
+    turn_id = models.TextField(null=True, blank=True)
+    part_lengths = WrittenJSONField(null=True, blank=True)
+    received_at = models.DateTimeField()
+
+    objects = EventManager()
+
+    class Meta:
+        """Every reader asks for one session's events after a seq; dedupe asks by the sender's id."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["session", "seq"], name="event_seq_once"),
+            models.UniqueConstraint(
+                fields=["session", "event_id"], condition=models.Q(event_id__isnull=False), name="event_id_once"
+            ),
+            models.CheckConstraint(condition=models.Q(seq__gte=1), name="event_seq_from_one"),
+            models.CheckConstraint(condition=~models.Q(type=""), name="event_has_type"),
+        ]
+        indexes = [
+            # The ribbon of one session's liveness.
+            models.Index(
+                fields=["session", "seq"],
+                condition=models.Q(type=f"{SERVER_PREFIX}liveness_changed"),
+                name="event_liveness",
+            ),
+            # The sparkline of the wall and the purge by age.
+            models.Index(fields=["received_at"], name="event_received_at"),
+        ]
+
+    def __str__(self) -> str:
+        """Return seq and type."""
+        return f"{self.seq} {self.type}"
+
+    @property
+    def is_from_server(self) -> bool:
+        """Say whether the server itself recorded this."""
+        return self.type.startswith(SERVER_PREFIX)
+
+    def parts(self) -> list[str]:
+        """Return the text of a joined run of deltas as it was sent, part by part."""
+        text = str(self.payload.get("text", ""))
+        if not self.part_lengths:
+            return [text]
+        parts, start = [], 0
+        for length in self.part_lengths:
+            parts.append(text[start : start + length])
+            start += length
+        return parts
+
+
+class EventAlias(models.Model):
+    """The sender's id of a delta that was joined into an earlier event, kept so that a repeat is recognised."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+", db_index=False)
+    event_id = models.TextField()
+    seq = models.BigIntegerField()
+
+    class Meta:
+        """Asked by session and id only."""
+
+        constraints = [models.UniqueConstraint(fields=["session", "event_id"], name="event_alias_once")]
+
+    def __str__(self) -> str:
+        """Return the alias and its seq."""
+        return f"{self.event_id} → {self.seq}"

@@ -1,0 +1,98 @@
+"""Text and JSON columns that keep what agents wrote, on both databases alike.
+
+PostgreSQL refuses U+0000 and no database can encode a lone surrogate. In what agents and tools
+wrote these become U+FFFD, so that no agent loses a message over a byte (API.md section 1, "Sizes").
+In names they are refused: see `require_name`.
+"""
+
+import json
+import re
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Expression
+
+from sessions.exceptions import InvalidRequest
+
+_BROKEN = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+
+NAME_BYTES = 2000
+"""Bytes that a name has at most."""
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with NUL and lone surrogates replaced by U+FFFD."""
+    return _BROKEN.sub(_REPLACEMENT, text)
+
+
+def clean_json(value: Any) -> Any:
+    """Return a JSON value whose strings and keys are clean, keeping order and numbers."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list | tuple):
+        return [clean_json(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
+    return value
+
+
+def dump_json(value: Any) -> str:
+    """Return `value` as compact JSON text that both databases accept.
+
+    Keys keep their order and numbers their text form as Python prints it.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if "\\u0000" in text or _BROKEN.search(text):
+        text = json.dumps(clean_json(value), ensure_ascii=False, separators=(",", ":"))
+    return text
+
+
+def require_name(field: str, value: str, *, longest_bytes: int = NAME_BYTES) -> str:
+    """Return `value` if it may be a name (id, key, title, role, type, path).
+
+    Raises `InvalidRequest` when it has NUL or a lone surrogate, or more than `longest_bytes` in UTF-8:
+    names stand in indexes, and a PostgreSQL index row holds 2,700 bytes.
+    """
+    if _BROKEN.search(value):
+        raise InvalidRequest.field(field, "must not contain NUL or broken Unicode")
+    if len(value.encode()) > longest_bytes:
+        raise InvalidRequest.field(field, f"must have at most {longest_bytes:,} bytes")
+    return value
+
+
+class WrittenTextField(models.TextField[Any, Any]):
+    """Text that an agent or a tool wrote; cleaned on its way into the database."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the text with broken characters replaced."""
+        prepared = super().get_prep_value(value)
+        return clean_text(prepared) if isinstance(prepared, str) else prepared
+
+
+class WrittenJSONField(models.TextField[Any, Any]):
+    """A JSON value kept as text, so that it reads back as it came: `[]` is not null, keys keep their order.
+
+    A jsonb column would sort keys and fold numbers; nothing here is queried by its inside.
+    """
+
+    # What the column takes and gives, for type checkers: any JSON value.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
+    def from_db_value(self, value: str | None, _expression: Expression, _connection: BaseDatabaseWrapper) -> Any:
+        """Return the parsed value."""
+        return None if value is None else json.loads(value)
+
+    def to_python(self, value: Any) -> Any:
+        """Return the value as it is: forms never edit this column."""
+        return value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        """Return the JSON text to store."""
+        return None if value is None else dump_json(value)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Return the JSON text for serialisers."""
+        return dump_json(self.value_from_object(obj))

@@ -1,0 +1,42 @@
+"""A lease: which server process does a job that only one should do, and when it last did."""
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class LeaseManager(models.Manager["Lease"]):
+    """Takes and gives back leases without locks: one conditional update decides."""
+
+    def take(self, name: str, *, owner: str, seconds: float, now: datetime | None = None) -> bool:
+        """Take or renew the lease `name` for `owner`; say whether it is theirs for the next `seconds`."""
+        now = now or timezone.now()
+        until = now + timedelta(seconds=seconds)
+        self.bulk_create([Lease(name=name, owner=owner, until=now)], ignore_conflicts=True)
+        mine_or_over = Q(owner=owner) | Q(until__lte=now)
+        return self.filter(mine_or_over, name=name).update(owner=owner, until=until) == 1
+
+    def give_back(self, name: str, *, owner: str, now: datetime | None = None) -> None:
+        """End the lease if `owner` holds it, so that another need not wait for it to run out."""
+        self.filter(name=name, owner=owner).update(until=now or timezone.now())
+
+    def touch(self, name: str, *, now: datetime | None = None) -> None:
+        """Note that the job ran; health and the board show the age of this."""
+        self.filter(name=name).update(ran_at=now or timezone.now())
+
+
+class Lease(models.Model):
+    """One job."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    owner = models.CharField(max_length=200)
+    until = models.DateTimeField()
+    ran_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseManager()
+
+    def __str__(self) -> str:
+        """Return the job and who holds it."""
+        return f"{self.name} held by {self.owner}"

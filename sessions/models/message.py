@@ -1,0 +1,132 @@
+"""A message: one row of a conversation. Its id is global, grows, and is never reused."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Coalesce, Length
+
+from sessions.models.counted import TOKEN_NAMES, TokenCounts
+from sessions.models.fields import WrittenJSONField, WrittenTextField
+
+
+class Role(models.TextChoices):
+    """The four roles of the contracts; importers may keep others."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    """Rows of conversations; order is always by id, never by time."""
+
+    def of(self, session_id: int) -> "MessageQuerySet":
+        """Return the rows of one session, oldest first."""
+        return self.filter(session=session_id).order_by("id")
+
+    def unarchived(self) -> "MessageQuerySet":
+        """Leave out what a compaction archived."""
+        return self.filter(compacted_at__isnull=True)
+
+    def archived(self, *, before: datetime | None = None) -> "MessageQuerySet":
+        """Return what a compaction archived; with `before`, strictly earlier than that."""
+        rows = self.filter(compacted_at__isnull=False)
+        return rows if before is None else rows.filter(compacted_at__lt=before)
+
+    def with_words(self) -> "MessageQuerySet":
+        """Return rows whose content is neither null nor empty; white space passes (Koda's rule)."""
+        return self.exclude(content=None).exclude(content="")
+
+    def model_calls(self) -> "MessageQuerySet":
+        """Return rows that stand for a model call: prompt or completion tokens are not null (contracts/koda.md 1.6)."""
+        return self.filter(models.Q(prompt_tokens__isnull=False) | models.Q(completion_tokens__isnull=False))
+
+    def koda_size(self) -> int:
+        """Return the size as Koda counts it, in characters: a row without content adds nothing."""
+        size = Length("content") + Length(Coalesce("tool_calls", models.Value("")))
+        return int(self.aggregate(total=Coalesce(models.Sum(size), 0))["total"])
+
+
+_MessageManager = models.Manager.from_queryset(MessageQuerySet)
+
+
+class MessageManager(_MessageManager["Message"]):
+    """Birth happens in `transcripts.append`, under the session's lock."""
+
+
+class Message(models.Model):
+    """One row. Null content and empty content are different things and stay so."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="messages", db_index=False)
+    role = models.CharField(max_length=32)
+    content = WrittenTextField(null=True, blank=True)
+    thinking = WrittenTextField(null=True, blank=True)
+    tool_calls = WrittenJSONField(null=True, blank=True, help_text="The array as sent; null is not [].")
+    tool_call_id = models.TextField(null=True, blank=True)
+    prompt_tokens = models.BigIntegerField(null=True, blank=True)
+    completion_tokens = models.BigIntegerField(null=True, blank=True)
+    cache_read_tokens = models.BigIntegerField(null=True, blank=True)
+    cache_creation_tokens = models.BigIntegerField(null=True, blank=True)
+    thinking_tokens = models.BigIntegerField(null=True, blank=True)
+    agent_name = models.TextField(null=True, blank=True)
+    model = models.TextField(null=True, blank=True)
+    turn_id = models.TextField(null=True, blank=True)
+    client_id = models.TextField(null=True, blank=True, help_text="The sender's own id.")
+    created_at = models.DateTimeField()
+    compacted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MessageManager()
+
+    class Meta:
+        """Constraints hold for every door; each index says who reads it."""
+
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session", "client_id"],
+                condition=models.Q(client_id__isnull=False),
+                name="message_client_id_once",
+            ),
+            models.CheckConstraint(condition=~models.Q(role=""), name="message_has_role"),
+            *(
+                models.CheckConstraint(
+                    condition=models.Q(**{f"{name}__isnull": True}) | models.Q(**{f"{name}__gte": 0}),
+                    name=f"message_{name}_ge_0",
+                )
+                for name in TOKEN_NAMES
+            ),
+        ]
+        indexes = [
+            # The transcript, both ways; the context view.
+            models.Index(fields=["session", "id"], name="message_transcript"),
+            # The newest user or assistant message of a session, and recent prompts over all sessions.
+            models.Index(fields=["session", "role", "-id"], name="message_by_role"),
+            models.Index(fields=["-id"], condition=models.Q(role="user"), name="message_prompts"),
+            # Compacted stats and purge.
+            models.Index(
+                fields=["compacted_at", "id"], condition=models.Q(compacted_at__isnull=False), name="message_archived"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Return id and role."""
+        return f"{self.pk} {self.role}"
+
+    @property
+    def is_model_call(self) -> bool:
+        """Say whether the row stands for a model call (contracts/koda.md 1.6)."""
+        return self.prompt_tokens is not None or self.completion_tokens is not None
+
+    @property
+    def usage(self) -> TokenCounts | None:
+        """Return the five counts, or None when none was reported."""
+        if all(getattr(self, name) is None for name in TOKEN_NAMES):
+            return None
+        return TokenCounts.from_mapping({name: getattr(self, name) for name in TOKEN_NAMES})
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Return the tool calls that this row asks for; anything that is not an array of objects is none."""
+        if not isinstance(self.tool_calls, list):
+            return []
+        return [call for call in self.tool_calls if isinstance(call, dict)]

@@ -1,0 +1,94 @@
+"""A request: something that an agent asks of a person and waits for."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+
+from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.watched import Needs
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
+
+
+class RequestStatus(models.TextChoices):
+    """Where a request stands. A timeout is never recorded as a person's refusal."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+
+
+class RequestQuerySet(models.QuerySet["Request"]):
+    """Rows of requests."""
+
+    def open(self) -> "RequestQuerySet":
+        """Return the requests that wait, the oldest first."""
+        return self.filter(status=RequestStatus.OPEN).order_by("opened_at", "id")
+
+    def expire(self, now: datetime) -> int:
+        """Close what is still open in these rows as expired; return how many."""
+        return self.filter(status=RequestStatus.OPEN).update(status=RequestStatus.EXPIRED, closed_at=now)
+
+
+_RequestManager = models.Manager.from_queryset(RequestQuerySet)
+
+
+class RequestManager(_RequestManager["Request"]):
+    """Birth of requests, under the session's lock."""
+
+    def open_one(self, session: "Session", *, opened_seq: int, now: datetime, **what: Any) -> "Request":
+        """Write a request that waits from `now` on."""
+        return self.create(session=session, opened_seq=opened_seq, opened_at=now, **what)
+
+    def most_urgent(self, session: "Session") -> "Request | None":
+        """Return the open request of `session` that has waited longest."""
+        return self.filter(session=session).open().first()
+
+
+class Request(models.Model):
+    """One approval, loop decision or question."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="requests", db_index=False)
+    kind = models.CharField(max_length=20, choices=[choice for choice in Needs.choices if choice[0]])
+    request_id = models.TextField(blank=True, default="", help_text="The agent's id; a cap has none.")
+    turn_id = models.TextField(null=True, blank=True)
+    tool_name = models.TextField(blank=True, default="")
+    detail = WrittenTextField(blank=True, default="", help_text="What it asks, as the agent put it.")
+    preview = WrittenJSONField(null=True, blank=True, help_text="Koda's DiffPreview.")
+    options = WrittenJSONField(null=True, blank=True, help_text="Choices of a question; recent tools of a cap.")
+    opened_seq = models.BigIntegerField()
+    opened_at = models.DateTimeField()
+    status = models.CharField(max_length=10, choices=RequestStatus, default=RequestStatus.OPEN)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    answer = WrittenJSONField(null=True, blank=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+
+    objects = RequestManager()
+
+    class Meta:
+        """Asked for by the inbox (open, oldest first) and by session."""
+
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=RequestStatus.values), name="request_status"),
+            models.CheckConstraint(
+                condition=models.Q(closed_at__isnull=True) ^ ~models.Q(status="open"), name="request_closed_sometime"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["opened_at", "id"], condition=models.Q(status="open"), name="request_inbox"),
+            models.Index(fields=["session", "request_id", "-id"], name="request_by_agent_id"),
+        ]
+
+    def __str__(self) -> str:
+        """Return kind and status."""
+        return f"{self.kind} {self.status}"
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it waits for a person."""
+        return self.status == RequestStatus.OPEN

@@ -1,0 +1,429 @@
+"""A session: one conversation of one agent, with its state, its counters and its place in the log."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import uuid_utils.compat
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from sessions.exceptions import Conflict, NotFound
+from sessions.models.counted import CountedSession
+from sessions.models.event import Event, EventDraft
+from sessions.models.fields import NAME_BYTES, require_name
+from sessions.models.watched import Liveness, Needs, State, WatchedSession
+from sessions.signals import event_recorded
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+TITLE_LENGTH = 50
+"""Characters that a title made from the first prompt has at most (Koda's own limit)."""
+
+
+KEY_BYTES = 4096
+"""Bytes that a key has at most: 1,024 characters of any script."""
+
+
+def digest_of_key(key: str) -> str:
+    """Return the digest by which a key is indexed: a key may be longer than an index row."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class Visibility(models.TextChoices):
+    """Who besides the owner and staff may read."""
+
+    PRIVATE = "PRIVATE"
+    PUBLIC = "PUBLIC"
+
+
+class Status(models.TextChoices):
+    """Whether lists show it."""
+
+    ACTIVE = "ACTIVE"
+    DELETED = "DELETED"
+
+
+class Mode(models.TextChoices):
+    """Koda's trust modes, least trusted first."""
+
+    PLAN = "plan"
+    SAFE = "safe"
+    AUTO = "auto"
+
+
+class Band(models.TextChoices):
+    """The four bands of the wall, in the order in which they stand."""
+
+    NEEDS = "needs", "Needs you"
+    ADRIFT = "adrift", "Stuck or lost"
+    RUNNING = "running", "Running"
+    RECENT = "recent", "Recent"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `Session.objects.start` did: the session, and whether it is new."""
+
+    session: "Session"
+    is_new: bool
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Rows of sessions. Adjectives narrow, and none of them orders unless it says so."""
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
+        """Return what `user` may read: their own, the public ones, and everything for staff."""
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_staff", False):
+            return self.all()
+        return self.filter(models.Q(owner=user.pk) | models.Q(visibility=Visibility.PUBLIC))
+
+    def active(self) -> "SessionQuerySet":
+        """Leave out the deleted ones."""
+        return self.filter(status=Status.ACTIVE)
+
+    def running(self) -> "SessionQuerySet":
+        """Return those whose agent said that it works."""
+        return self.filter(state=State.RUNNING)
+
+    def stuck(self, *, threshold: timedelta, now: datetime) -> "SessionQuerySet":
+        """Return the contracts' literal stuck list, oldest first.
+
+        Running, and the turn's start strictly older than `threshold`; a null start is never stuck.
+        """
+        return self.running().filter(turn_started_at__lt=now - threshold).order_by("turn_started_at", "pk")
+
+    def waiting(self) -> "SessionQuerySet":
+        """Return those that need a person, the longest wait first."""
+        return self.exclude(needs=Needs.NOTHING).order_by("needs_since", "pk")
+
+    def in_band(self, band: str) -> "SessionQuerySet":
+        """Return the sessions of one band of the wall, in the order in which it shows them."""
+        if band == Band.NEEDS:
+            return self.waiting()
+        calm = self.filter(needs=Needs.NOTHING)
+        adrift = models.Q(liveness__in=[Liveness.STUCK, Liveness.LOST])
+        if band == Band.ADRIFT:
+            return calm.filter(adrift).order_by("progressed_at", "pk")
+        if band == Band.RUNNING:
+            return calm.running().exclude(adrift).order_by("turn_started_at", "pk")
+        return calm.exclude(state=State.RUNNING).exclude(adrift).order_by("-last_activity_at", "-pk")
+
+    def find(self, session_uuid: uuid.UUID) -> "Session":
+        """Return the session with this public id. Raises `NotFound`."""
+        session = self.filter(uuid=session_uuid).first()
+        if session is None:
+            raise NotFound("No such session.")
+        return session
+
+    def with_key(self, *, owner: "User", source: str, key: str) -> "SessionQuerySet":
+        """Return the undeleted session that `source` calls `key`: none or one."""
+        return self.active().filter(owner=owner, source=source, key_digest=digest_of_key(key))
+
+    def locked(self, pk: int) -> "Session":
+        """Return the session with its row locked until the transaction ends. Raises `NotFound`.
+
+        On SQLite the IMMEDIATE transaction is the lock.
+        """
+        session = self.select_for_update(of=("self",)).filter(pk=pk).first()
+        if session is None:
+            raise NotFound("No such session.")
+        session.remember_columns()
+        return session
+
+
+_SessionManager = models.Manager.from_queryset(SessionQuerySet)
+
+
+class SessionManager(_SessionManager["Session"]):
+    """Birth of sessions."""
+
+    def start(
+        self,
+        *,
+        owner: "User",
+        source: str,
+        agent_name: str,
+        uuid: uuid.UUID | None = None,
+        now: datetime | None = None,
+        **facts: Any,
+    ) -> Started:
+        """Create a session and its first event, or return the one that a repeat of this call made.
+
+        `facts` are optional columns: key, project_root, title, visibility, mode, model, provider,
+        parent (a Session), parent_tool_call_id, is_imported, created_at. Raises `Conflict` when the id
+        or the key (of this owner and source) is taken by something else, without saying by whom,
+        and `InvalidRequest` for a name that cannot be one.
+        """
+        for field, value in {"source": source, "agent_name": agent_name, **facts}.items():
+            if isinstance(value, str):
+                require_name(field, value, longest_bytes=KEY_BYTES if field == "key" else NAME_BYTES)
+        now = now or timezone.now()
+        session = Session(
+            owner=owner, source=source, agent_name=agent_name, liveness_since=now, updated_at=now,
+            **{"created_at": now, "last_activity_at": facts.get("created_at") or now, **facts},
+        )  # fmt: skip
+        if uuid is not None:
+            session.uuid = uuid
+        if session.key is not None:
+            session.key_digest = digest_of_key(session.key)
+        try:
+            with transaction.atomic():
+                session.save(force_insert=True)
+                session.record([EventDraft(type="server.session_created")], now=now)
+        except IntegrityError:
+            return Started(self._repeat_of(session, facts), is_new=False)
+        return Started(session, is_new=True)
+
+    def _repeat_of(self, wanted: "Session", facts: dict[str, Any]) -> "Session":
+        """Return the session that an equal earlier call made. Raises `Conflict` when none did."""
+        taken = Session.objects.filter(uuid=wanted.uuid).first()
+        same = ("owner_id", "source", "agent_name", *facts)
+        if taken is None or any(getattr(taken, name) != getattr(wanted, name) for name in same):
+            raise Conflict("A session with this id or key exists and differs.")
+        return taken
+
+
+class Session(WatchedSession, CountedSession):
+    """One conversation. `pk` orders by insertion; `uuid` is the id that the world knows."""
+
+    uuid = models.UUIDField(unique=True, default=uuid_utils.compat.uuid7, editable=False)
+    owner = models.ForeignKey("auth.User", models.CASCADE, related_name="koda_sessions", db_index=False)
+    source = models.CharField(max_length=100, help_text="The installation that speaks for it.")
+    key = models.TextField(null=True, blank=True, help_text="The client's own name for it, within its source.")
+    key_digest = models.CharField(max_length=64, null=True, blank=True, editable=False)
+    agent_name = models.TextField()
+    project_root = models.TextField(null=True, blank=True)
+    title = models.TextField(null=True, blank=True)
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    mode = models.CharField(max_length=10, choices=Mode, null=True, blank=True)
+    model = models.TextField(null=True, blank=True)
+    provider = models.TextField(null=True, blank=True)
+    parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    parent_tool_call_id = models.TextField(null=True, blank=True)
+    active_checkpoint = models.ForeignKey(
+        "koda_sessions.Checkpoint", models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    revision = models.BigIntegerField(default=0, help_text="Grows with each write; compare-and-swap goes by it.")
+    has_own_times = models.BooleanField(default=True, help_text="All its messages came with times of their own.")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    last_activity_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SessionManager()
+
+    EDITABLE: ClassVar[frozenset[str]] = frozenset({"title", "visibility", "mode", "model", "provider"})
+    """What `edit` may change."""
+
+    class Meta:
+        """Constraints say what can never be; each index says who reads it."""
+
+        constraints = [
+            # ZeroClaw: deleting and appending again makes a new session with the same key.
+            models.UniqueConstraint(
+                fields=["owner", "source", "key_digest"],
+                condition=models.Q(key_digest__isnull=False, status="ACTIVE"),
+                name="session_key_once",
+            ),
+            models.CheckConstraint(condition=models.Q(state__in=State.values), name="session_state"),
+            models.CheckConstraint(condition=models.Q(liveness__in=Liveness.values), name="session_liveness"),
+            models.CheckConstraint(condition=models.Q(needs__in=Needs.values), name="session_needs"),
+            models.CheckConstraint(condition=models.Q(visibility__in=Visibility.values), name="session_visibility"),
+            models.CheckConstraint(condition=models.Q(status__in=Status.values), name="session_status"),
+            models.CheckConstraint(
+                condition=models.Q(state="running") | models.Q(turn_started_at__isnull=True),
+                name="session_turn_start_only_while_running",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(deleted_at__isnull=True) ^ models.Q(status="DELETED"),
+                name="session_deleted_at_iff_deleted",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(message_count__gte=0, last_seq__gte=0, tool_call_count__gte=0),
+                name="session_counts_not_negative",
+            ),
+        ]
+        indexes = [
+            # Lists and the wall's last band, all owners (staff) and one owner, newest first.
+            models.Index(fields=["status", "-last_activity_at", "-id"], name="session_recent"),
+            models.Index(fields=["owner", "status", "-last_activity_at", "-id"], name="session_recent_by_owner"),
+            # Koda's and Stakpak's lists: newest born first, ties by insertion.
+            models.Index(fields=["status", "-created_at", "-id"], name="session_born"),
+            # Koda's list of one project.
+            models.Index(fields=["project_root", "-created_at", "-id"], name="session_by_project"),
+            # Running and stuck lists.
+            models.Index(fields=["turn_started_at", "id"], condition=models.Q(state="running"), name="session_running"),
+            # The watchdog: what is due.
+            models.Index(
+                fields=["next_deadline_at", "id"],
+                condition=models.Q(next_deadline_at__isnull=False),
+                name="session_due",
+            ),
+            # The wall's first two bands.
+            models.Index(fields=["needs_since", "id"], condition=~models.Q(needs=""), name="session_waiting"),
+            models.Index(
+                fields=["progressed_at", "id"],
+                condition=models.Q(liveness__in=["stuck", "lost"]),
+                name="session_adrift",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Return the title as people see it."""
+        return self.display_title
+
+    @property
+    def display_title(self) -> str:
+        """Return the title, else the key, else the beginning of the id."""
+        return self.title or self.key or f"Session {str(self.uuid)[-12:]}"
+
+    @property
+    def project_name(self) -> str:
+        """Return the last part of the project's path, or an empty text."""
+        root = self.project_root or ""
+        return (PureWindowsPath(root) if "\\" in root else PurePosixPath(root)).name or root
+
+    @property
+    def is_deleted(self) -> bool:
+        """Say whether it was softly deleted."""
+        return self.status == Status.DELETED
+
+    @property
+    def band(self) -> str:
+        """Return the band of the wall in which it stands."""
+        if self.needs:
+            return Band.NEEDS.value
+        if self.liveness in {Liveness.STUCK, Liveness.LOST}:
+            return Band.ADRIFT.value
+        return Band.RUNNING.value if self.is_running else Band.RECENT.value
+
+    @property
+    def look(self) -> str:
+        """Return the one word that chooses icon and colour (the `data-state` of a part)."""
+        if self.needs:
+            return "needs"
+        if self.state == State.ERROR:
+            return "failed"
+        return self.liveness
+
+    def may_be_read_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Say whether `user` may see this session; whoever has the link of a public one may."""
+        return self.visibility == Visibility.PUBLIC or self.may_be_changed_by(user)
+
+    def may_be_changed_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Say whether `user` may write to this session: its owner and staff may."""
+        return user.is_authenticated and (self.owner_id == user.pk or getattr(user, "is_staff", False))
+
+    def activity_after(self, times: Sequence[datetime | None], *, now: datetime) -> datetime:
+        """Return when the session was last active, once messages that bear these times are in it.
+
+        When all its messages came with times of their own it is the newest of them, else `now` (API.md 5).
+        """
+        own = [at for at in times if at is not None]
+        self.has_own_times = self.has_own_times and len(own) == len(times)
+        if not self.has_own_times or not own:
+            return now
+        return max(own) if self.message_count == 0 else max(self.last_activity_at, *own)
+
+    def record(
+        self, drafts: Iterable[EventDraft], *, now: datetime, activity_at: datetime | None = None
+    ) -> list[Event]:
+        """Write the session's changed columns and append `drafts` to its log; ring the bell after commit.
+
+        The one way in which a change of a session reaches the database. The caller holds the row's lock
+        (`Session.objects.locked`) inside a transaction. `activity_at` becomes `last_activity_at`.
+        Returns the events with their seqs.
+        """
+        pending = list(drafts)
+        first = self.last_seq + 1
+        self.last_seq += len(pending)
+        self.revision += 1
+        self.updated_at = now
+        if activity_at is not None:
+            self.last_activity_at = activity_at
+        self.save(update_fields=self._changed_columns())
+        events = Event.objects.append(self, pending, first_seq=first, now=now)
+        if events:
+            self.ring()
+        return events
+
+    def remember_columns(self) -> None:
+        """Note the columns as they are now, so that `record` writes only those that change."""
+        self._remembered = {field.attname: getattr(self, field.attname) for field in self._meta.concrete_fields}
+
+    def _changed_columns(self) -> list[str] | None:
+        """Return the names of the columns that changed since they were noted; None when they never were."""
+        before: dict[str, Any] | None = getattr(self, "_remembered", None)
+        self.remember_columns()
+        if before is None:
+            return None
+        return [name for name, value in self._remembered.items() if before[name] != value]
+
+    def ring(self) -> None:
+        """Ring the bell once this transaction has committed."""
+        ring = partial(event_recorded.send_robust, sender=Session, session_id=self.pk, seq=self.last_seq)
+        transaction.on_commit(ring, robust=True)
+
+    def edit(self, *, by: str, now: datetime | None = None, **changes: Any) -> "Session":
+        """Change title, visibility, mode, model or provider; record what changed, once.
+
+        `by` says who asked ("user:3", "key:7", "agent"). An empty title clears it. An edit that changes
+        nothing records nothing. Returns the session as it now is. Raises `NotFound` when it has gone.
+        """
+        now = now or timezone.now()
+        with transaction.atomic():
+            session = Session.objects.locked(self.pk)
+            changed: dict[str, Any] = {}
+            for field, value in changes.items():
+                assert field in self.EDITABLE, field  # a door passed a column that it must not
+                wanted = (require_name(field, value) or None) if isinstance(value, str) else value
+                if getattr(session, field) != wanted:
+                    setattr(session, field, wanted)
+                    changed[field] = wanted
+            if changed:
+                payload = {"changes": changed, "by": by}
+                session.record([EventDraft(type="server.session_edited", payload=payload)], now=now)
+        return session
+
+    def entitle(self, prompt: str) -> None:
+        """Take the title from the first prompt when there is none (Koda: set once, 50 characters)."""
+        line = " ".join(prompt.split())
+        if self.title is None and line:
+            self.title = line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+
+    def note_model(self, *, model: str | None, provider: str | None) -> None:
+        """Take over a switch of model or provider that the agent told of; None leaves it as it is."""
+        self.model = model or self.model
+        self.provider = provider or self.provider
+
+    def remove(self, *, by: str, now: datetime | None = None) -> bool:
+        """Delete softly: lists leave it out, its id still reads. Say whether it was there to delete."""
+        now = now or timezone.now()
+        with transaction.atomic():
+            session = Session.objects.locked(self.pk)
+            if session.is_deleted:
+                return False
+            session.status = Status.DELETED
+            session.deleted_at = now
+            session.next_deadline_at = None
+            session.record([EventDraft(type="server.session_deleted", payload={"by": by})], now=now)
+        return True
+
+    def destroy(self) -> None:
+        """Remove this session for good, with all that is below it; whoever watches it is told by the bell."""
+        with transaction.atomic():
+            session = Session.objects.locked(self.pk)
+            session.last_seq += 1
+            session.ring()
+            session.delete()

@@ -1,0 +1,195 @@
+"""A tool call: asked for by an assistant message or an event, closed by a result, a refusal or the turn's end."""
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import F
+
+from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.turn import Turn
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
+
+DETAIL_LENGTH = 200
+"""Characters kept of the argument that matters."""
+TELLING_ARGUMENTS = (
+    "command", "cmd", "file_path", "path", "notebook_path", "pattern", "query", "url", "prompt", "description",
+    "agent_name", "name", "question", "text", "content",
+)  # fmt: skip
+"""Arguments in the order in which they tell a person most about a call."""
+
+REJECTED_TEXTS = ("User rejected this action", "[rejected by user]", "[rejected:")
+ABORTED_TEXTS = ("[cancelled]",)
+"""What Koda writes as the result of a call that a person refused, or that was cut off (contracts/koda.md 2)."""
+
+
+class Outcome(models.TextChoices):
+    """How a call ended."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    ABORTED = "aborted"
+
+
+def telling_argument(args: Any) -> str:
+    """Return the one argument that tells a person what a call does, on one line, cut to `DETAIL_LENGTH`.
+
+    `args` is what the agent sent: an object, its JSON text, or anything else.
+    """
+    if isinstance(args, str):
+        try:
+            args = json.loads(args)
+        except ValueError:
+            return " ".join(args.split())[:DETAIL_LENGTH]
+    if not isinstance(args, dict):
+        return ""
+    texts = {name: value for name, value in args.items() if isinstance(value, str) and value.strip()}
+    name = next((name for name in TELLING_ARGUMENTS if name in texts), next(iter(texts), None))
+    return " ".join(texts[name].split())[:DETAIL_LENGTH] if name else ""
+
+
+class ToolCallQuerySet(models.QuerySet["ToolCall"]):
+    """Rows of tool calls."""
+
+    def open(self) -> "ToolCallQuerySet":
+        """Return the calls without an outcome."""
+        return self.filter(outcome__isnull=True)
+
+
+_ToolCallManager = models.Manager.from_queryset(ToolCallQuerySet)
+
+
+class ToolCallManager(_ToolCallManager["ToolCall"]):
+    """Birth of tool calls, under the session's lock."""
+
+    def open_one(
+        self, session: "Session", *, name: str, args: Any, turn_id: str | None, now: datetime, **facts: Any
+    ) -> "ToolCall":
+        """Open a call that began at `now` and count it in its session and its turn.
+
+        `facts` are columns: call_id, message_id, is_sub_agent, start_seq, is_timed.
+        """
+        session.count_tool_calls(1)
+        if turn_id is not None:
+            Turn.objects.filter(session=session, turn_id=turn_id).update(tool_call_count=F("tool_call_count") + 1)
+        detail = telling_argument(args)
+        return self.create(
+            session=session, name=name, args=args, detail=detail, turn_id=turn_id, started_at=now, **facts
+        )
+
+    def newest(self, session: "Session", call_id: str, *, is_open: bool | None = None) -> "ToolCall | None":
+        """Return the newest call with this id; agents are known to use an id again."""
+        rows = self.filter(session=session, call_id=call_id)
+        if is_open is not None:
+            rows = rows.filter(outcome__isnull=is_open)
+        return rows.order_by("-id").first()
+
+
+class ToolCall(models.Model):
+    """One call. Its output is not copied: `result_message` or the event `result_seq` holds it."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="tool_calls", db_index=False)
+    message = models.ForeignKey(
+        "koda_sessions.Message", models.SET_NULL, null=True, blank=True, related_name="tool_call_rows"
+    )
+    result_message = models.ForeignKey(
+        "koda_sessions.Message", models.SET_NULL, null=True, blank=True, related_name="tool_result_rows"
+    )
+    call_id = models.TextField()
+    turn_id = models.TextField(null=True, blank=True)
+    name = models.TextField()
+    args = WrittenJSONField(null=True, blank=True, help_text="As the agent sent them: an object, or its text.")
+    detail = WrittenTextField(blank=True, default="", help_text="The argument that matters.")
+    is_sub_agent = models.BooleanField(default=False)
+    outcome = models.CharField(max_length=10, choices=Outcome, null=True, blank=True)
+    start_seq = models.BigIntegerField(null=True, blank=True)
+    result_seq = models.BigIntegerField(null=True, blank=True)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    is_timed = models.BooleanField(default=False, help_text="Start and end were told as they happened.")
+
+    objects = ToolCallManager()
+
+    class Meta:
+        """Asked by session: in order, by the agent's id, and the open ones."""
+
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(outcome__isnull=True) | models.Q(outcome__in=Outcome.values), name="tool_outcome"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ended_at__isnull=True) ^ models.Q(outcome__isnull=False), name="tool_ends_somehow"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["session", "id"], name="tool_in_order"),
+            models.Index(fields=["session", "call_id", "-id"], name="tool_by_call_id"),
+            models.Index(fields=["session", "id"], condition=models.Q(outcome__isnull=True), name="tool_open"),
+            # Figures: calls by tool and outcome in a span of time.
+            models.Index(fields=["started_at", "name"], name="tool_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        """Return name and outcome."""
+        return f"{self.name} {self.outcome or 'open'}"
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it has no outcome yet."""
+        return self.outcome is None
+
+    @property
+    def look(self) -> str:
+        """Return the one word that chooses icon and colour."""
+        if self.is_open:
+            return "live"
+        return "failed" if self.outcome == Outcome.FAILED else "resting"
+
+    @property
+    def took_seconds(self) -> float | None:
+        """Return its duration in seconds, or None when nobody measured it."""
+        if not self.is_timed or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+    @staticmethod
+    def outcome_of_text(output: Any) -> str:
+        """Return the outcome that a result's text tells of, by Koda's fixed texts; any other is a success."""
+        text = output if isinstance(output, str) else ""
+        if text.startswith(REJECTED_TEXTS):
+            return Outcome.REJECTED.value
+        return Outcome.ABORTED.value if text.startswith(ABORTED_TEXTS) else Outcome.SUCCESS.value
+
+    def begin(self, *, start_seq: int, turn_id: str | None, is_sub_agent: bool, now: datetime) -> None:
+        """Note that a call which its message announced has now really begun."""
+        self.start_seq = start_seq
+        self.turn_id = turn_id or self.turn_id
+        self.is_sub_agent = is_sub_agent
+        self.started_at = now
+        self.is_timed = True
+        self.save(update_fields=["start_seq", "turn_id", "is_sub_agent", "started_at", "is_timed"])
+
+    def close(
+        self,
+        outcome: str,
+        *,
+        now: datetime,
+        result_message_id: int | None = None,
+        result_seq: int | None = None,
+    ) -> None:
+        """Give the call its outcome and say where its output stands. The caller holds the session's lock."""
+        self.outcome = outcome
+        self.ended_at = now
+        self.result_message_id = result_message_id or self.result_message_id
+        self.result_seq = result_seq or self.result_seq
+        self.save(update_fields=["outcome", "ended_at", "result_message", "result_seq"])
+
+    def attach(self, *, message_id: int | None = None, result_message_id: int | None = None) -> None:
+        """Tie the call to the message that asked for it, or to the one that holds its result."""
+        self.message_id = message_id or self.message_id
+        self.result_message_id = result_message_id or self.result_message_id
+        self.save(update_fields=["message", "result_message"])

@@ -1,0 +1,102 @@
+"""A turn: from the prompt to the agent's last word, with the reason for which it ended."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+
+from sessions.models.fields import WrittenTextField
+from sessions.models.session import Session
+
+
+class TurnEnd(models.TextChoices):
+    """Why a turn ended. The first three are Koda's; `abandoned` is ours: its process went away."""
+
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+    ABANDONED = "abandoned"
+
+
+class TurnQuerySet(models.QuerySet["Turn"]):
+    """Rows of turns."""
+
+    def open(self) -> "TurnQuerySet":
+        """Return the turns that have not ended."""
+        return self.filter(ended_at__isnull=True)
+
+
+_TurnManager = models.Manager.from_queryset(TurnQuerySet)
+
+
+class TurnManager(_TurnManager["Turn"]):
+    """Birth of turns, under the session's lock."""
+
+    def begin(self, session: Session, *, turn_id: str, now: datetime) -> "Turn":
+        """Return the turn with this id, created when it is new."""
+        turn, is_new = self.get_or_create(session=session, turn_id=turn_id, defaults={"started_at": now})
+        if is_new:
+            session.turn_count += 1
+        return turn
+
+    def begin_unseen(self, session: Session, *, turn_id: str) -> "Turn":
+        """Return the turn of an end whose start was never seen; it has no `started_at`."""
+        session.turn_count += 1
+        return self.create(session=session, turn_id=turn_id)
+
+
+class Turn(models.Model):
+    """One turn of one session. A turn that ended without a start has no `started_at`."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="turns", db_index=False)
+    turn_id = models.TextField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=10, choices=TurnEnd, null=True, blank=True)
+    reason_message = WrittenTextField(null=True, blank=True)
+    prompt_tokens = models.BigIntegerField(null=True, blank=True)
+    completion_tokens = models.BigIntegerField(null=True, blank=True)
+    cache_read_tokens = models.BigIntegerField(null=True, blank=True)
+    thinking_tokens = models.BigIntegerField(null=True, blank=True)
+    elapsed_ms = models.BigIntegerField(null=True, blank=True)
+    tool_call_count = models.BigIntegerField(default=0)
+    has_final_text = models.BooleanField(default=False, help_text="A footer came: the turn ended with words.")
+
+    objects = TurnManager()
+
+    class Meta:
+        """Asked by session in order of birth, and by its own id."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["session", "turn_id"], name="turn_id_once"),
+            models.CheckConstraint(
+                condition=models.Q(ended_at__isnull=True, reason__isnull=True)
+                | models.Q(ended_at__isnull=False, reason__in=TurnEnd.values),
+                name="turn_ends_for_a_reason",
+            ),
+        ]
+        indexes = [models.Index(fields=["session", "id"], name="turn_in_order")]
+
+    def __str__(self) -> str:
+        """Return its id and how it ended."""
+        return f"{self.turn_id} {self.reason or 'open'}"
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it has not ended."""
+        return self.ended_at is None
+
+    def end(self, reason: str, *, message: str | None, now: datetime) -> None:
+        """Close the turn. The caller holds the session's lock."""
+        self.ended_at = now
+        self.reason = reason
+        self.reason_message = message
+        self.save(update_fields=["ended_at", "reason", "reason_message"])
+
+    def take_footer(self, footer: dict[str, Any]) -> None:
+        """Keep the figures of a footer: sums over the turn's model calls."""
+        names = ["prompt_tokens", "completion_tokens", "cache_read_tokens", "thinking_tokens", "elapsed_ms"]
+        for name in names:
+            setattr(self, name, footer.get(name))
+        self.has_final_text = True
+        self.save(update_fields=[*names, "has_final_text"])

@@ -1,0 +1,62 @@
+"""The ledger of tokens: by session, agent and day. No purge lowers it."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import F
+
+from sessions.models.counted import TOKEN_NAMES, TokenCounts
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
+
+MAIN_AGENT = "main"
+"""The name under which tokens without an agent are kept (Koda's own word)."""
+
+
+class UsageManager(models.Manager["Usage"]):
+    """Adds to the ledger, under the session's lock."""
+
+    def add(self, session: "Session", entries: Mapping[tuple[str, date], tuple[TokenCounts, int]]) -> None:
+        """Add token counts and model calls by (agent, day)."""
+        for (agent_name, day), (counts, api_calls) in entries.items():
+            amounts = {**counts.as_dict(), "api_call_count": api_calls}
+            sums = {name: F(name) + amount for name, amount in amounts.items()}
+            if not self.filter(session=session, agent_name=agent_name, day=day).update(**sums):
+                self.create(session=session, agent_name=agent_name, day=day, **amounts)
+
+    def by_agent(self, session: "Session") -> list[dict[str, Any]]:
+        """Return the sums of each agent of `session`, the largest prompt + completion first."""
+        names = (*TOKEN_NAMES, "api_call_count")
+        rows = self.filter(session=session).values("agent_name").annotate(**{n: models.Sum(n) for n in names})
+        ranked = rows.order_by((F("prompt_tokens") + F("completion_tokens")).desc(), "agent_name")
+        return [dict(row) for row in ranked]
+
+
+class Usage(models.Model):
+    """Sums of one agent of one session on one day (UTC)."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="usage", db_index=False)
+    agent_name = models.TextField(default=MAIN_AGENT)
+    day = models.DateField()
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_creation_tokens = models.BigIntegerField(default=0)
+    thinking_tokens = models.BigIntegerField(default=0)
+    api_call_count = models.BigIntegerField(default=0)
+
+    objects = UsageManager()
+
+    class Meta:
+        """Asked by session, and by day for the figures."""
+
+        verbose_name_plural = "usage"
+        constraints = [models.UniqueConstraint(fields=["session", "agent_name", "day"], name="usage_once")]
+        indexes = [models.Index(fields=["day"], name="usage_by_day")]
+
+    def __str__(self) -> str:
+        """Return whose tokens on which day."""
+        return f"{self.agent_name} {self.day}"

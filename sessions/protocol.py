@@ -1,0 +1,311 @@
+"""The turn protocol: what each engine event does to a session, its turn, its tool calls and its open requests.
+
+The table is `EFFECTS`; the source of each rule is contracts/koda.md section 4. An event whose type is
+not in the table is kept in the log and moves nothing, so that newer agents lose nothing here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from sessions import liveness
+from sessions.engine_events import end_of, join_deltas, require_valid
+from sessions.exceptions import InvalidRequest
+from sessions.models import (
+    Event,
+    EventDraft,
+    Needs,
+    Outcome,
+    Request,
+    Session,
+    State,
+    ToolCall,
+    Turn,
+    TurnEnd,
+    telling_argument,
+)
+from sessions.models.fields import require_name
+
+LONGEST_BUDGET = timedelta(days=1)
+"""A declared budget is cut to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a batch: events stored as sent, those already known, and the newest seq of the log."""
+
+    stored: int
+    duplicates: int
+    last_seq: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """What the effects of one batch work on: the locked session, the time, and the seq of the event at hand."""
+
+    session: Session
+    now: datetime
+    seq: int = 0
+    turns: dict[str, Turn | None] = field(default_factory=dict)
+
+    def turn(self, turn_id: str | None) -> Turn | None:
+        """Return the turn with this id, or None when no start of it was seen."""
+        if turn_id is None:
+            return None
+        if turn_id not in self.turns:
+            self.turns[turn_id] = Turn.objects.filter(session=self.session, turn_id=turn_id).first()
+        return self.turns[turn_id]
+
+
+def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | None = None) -> Ingested:
+    """Store a batch of engine events and let each have its effect; all of it or none.
+
+    Events with a known `event_id` are passed over. Raises `NotFound` for an unknown session and
+    `InvalidRequest`, naming the item, when one event cannot be accepted.
+    """
+    now = now or timezone.now()
+    require_valid(drafts)
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        fresh = _without_known(session, drafts)
+        if not fresh:
+            return Ingested(0, len(drafts), session.last_seq)
+        session.note_protocol()
+        session.hear(now, is_progress=True, event_count=len(fresh))
+        stage = Stage(session=session, now=now, seq=session.last_seq)
+        joined = join_deltas(fresh)
+        for draft in joined:
+            stage.seq += 1
+            if effect := EFFECTS.get(draft.type):
+                effect(stage, draft)
+        session.record([*joined, *liveness.settle(session, now)], now=now, activity_at=now)
+    return Ingested(len(fresh), len(drafts) - len(fresh), session.last_seq)
+
+
+def set_state(session_id: int, state: str, *, turn_id: str | None, by: str, now: datetime | None = None) -> Session:
+    """Set the state as the contracts mean it: any may follow any, each `running` starts the clock anew.
+
+    Does not move `last_activity_at` (ZeroClaw's rule). Raises `NotFound`, or `InvalidRequest` for another word.
+    """
+    if state not in State.values:
+        raise InvalidRequest.field("state", f"must be one of {', '.join(State.values)}")
+    if turn_id is not None:
+        require_name("turn_id", turn_id)
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        session.move_to(state, turn_id=turn_id, now=now)
+        session.hear(now, is_progress=True, event_count=0)
+        change = EventDraft(type="server.state_changed", payload={"state": state, "by": by}, turn_id=turn_id)
+        session.record([change, *liveness.settle(session, now)], now=now)
+    return session
+
+
+def _without_known(session: Session, drafts: Sequence[EventDraft]) -> list[EventDraft]:
+    """Return the drafts whose ids this session does not hold and that no earlier one of the batch has."""
+    seen = set(Event.objects.known_ids(session, [draft.event_id for draft in drafts if draft.event_id]))
+    fresh: list[EventDraft] = []
+    for draft in drafts:
+        if draft.event_id in seen:
+            continue
+        if draft.event_id:
+            seen.add(draft.event_id)
+        fresh.append(draft)
+    return fresh
+
+
+def _turn_start(stage: Stage, draft: EventDraft) -> None:
+    """Begin a turn; one that is still open has lost its process and is closed as abandoned."""
+    turn_id = str(draft.turn_id)
+    left_open = Turn.objects.filter(session=stage.session).open().exclude(turn_id=turn_id)
+    for turn in left_open:
+        turn.end(TurnEnd.ABANDONED, message="The next turn began before this one ended.", now=stage.now)
+        _close_what_is_open(stage, turn.turn_id)
+    turn = Turn.objects.begin(stage.session, turn_id=turn_id, now=stage.now)
+    stage.turns[turn_id] = turn
+    if turn.is_open:
+        stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
+
+
+def _turn_end(stage: Stage, draft: EventDraft) -> None:
+    """End its own turn only; the state moves only when the turn is the session's (API.md section 5)."""
+    kind, message = end_of(draft)
+    turn = stage.turn(draft.turn_id) or Turn.objects.begin_unseen(stage.session, turn_id=str(draft.turn_id))
+    if not turn.is_open:
+        return
+    turn.end(kind, message=message, now=stage.now)
+    _close_what_is_open(stage, turn.turn_id)
+    if stage.session.turn_id == turn.turn_id:
+        state = State.ERROR if kind == TurnEnd.ERROR else State.IDLE
+        stage.session.move_to(state, turn_id=turn.turn_id if state == State.ERROR else None, now=stage.now)
+
+
+def _close_what_is_open(stage: Stage, turn_id: str) -> None:
+    """Abort the calls and expire the requests that a turn leaves open."""
+    for call in ToolCall.objects.filter(session=stage.session, turn_id=turn_id).open():
+        _close_call(stage, call, Outcome.ABORTED)
+    Request.objects.filter(session=stage.session, turn_id=turn_id).expire(stage.now)
+    _refresh_needs(stage)
+
+
+def _close_call(stage: Stage, call: ToolCall, outcome: str, *, result_seq: int | None = None) -> None:
+    """Give a call its outcome and count it."""
+    call.close(outcome, now=stage.now, result_seq=result_seq)
+    stage.session.count_tool_calls(outcomes={outcome: 1})
+
+
+def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
+    """Open a call, or tie the event to the row that its assistant message has already made."""
+    session, call_id = stage.session, str(draft.payload["id"])
+    turn_id = draft.turn_id or session.turn_id
+    args = draft.payload.get("args")
+    is_sub_agent = draft.payload.get("is_sub_agent") is True
+    call = ToolCall.objects.newest(session, call_id, is_open=True)
+    if call is not None and call.start_seq is None:
+        call.begin(start_seq=stage.seq, turn_id=turn_id, is_sub_agent=is_sub_agent, now=stage.now)
+    else:
+        call = ToolCall.objects.open_one(
+            session, call_id=call_id, name=str(draft.payload["name"]), args=args, turn_id=turn_id,
+            is_sub_agent=is_sub_agent, start_seq=stage.seq, is_timed=True, now=stage.now,
+        )  # fmt: skip
+    session.do(
+        call.name,
+        detail=telling_argument(args),
+        now=stage.now,
+        expected_by=_budget_end(stage, draft.payload.get("expect_within")),
+    )
+
+
+def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
+    """Close the newest open call with this id. A result without a call is kept in the log and found there."""
+    call = ToolCall.objects.newest(stage.session, str(draft.payload["id"]), is_open=True)
+    if call is not None:
+        _close_call(stage, call, outcome_of(draft.payload), result_seq=stage.seq)
+    stage.session.stop_doing()
+
+
+def outcome_of(result: dict[str, Any]) -> str:
+    """Return the outcome that a result tells of.
+
+    An agent may say it outright (`outcome`, or `is_error`); else Koda's own texts decide
+    (contracts/koda.md section 2, "Special contents").
+    """
+    if result.get("outcome") in Outcome.values:
+        return str(result["outcome"])
+    output = result.get("output")
+    return Outcome.FAILED.value if result.get("is_error") is True else ToolCall.outcome_of_text(output)
+
+
+def _approval_request(stage: Stage, draft: EventDraft) -> None:
+    """Open an approval that waits for a person."""
+    _open_request(
+        stage,
+        draft,
+        kind=Needs.APPROVAL,
+        request_id=str(draft.payload["id"]),
+        tool_name=str(draft.payload.get("tool_name") or ""),
+        detail=str(draft.payload.get("detail") or ""),
+        preview=draft.payload.get("preview"),
+    )
+
+
+def _loop_cap_reached(stage: Stage, draft: EventDraft) -> None:
+    """Open a loop decision; it has no id of its own."""
+    cap, tools = draft.payload.get("cap"), draft.payload.get("recent_tools")
+    _open_request(stage, draft, kind=Needs.LOOP_DECISION, detail=f"Reached {cap} rounds", options=tools)
+
+
+def _ask_user_request(stage: Stage, draft: EventDraft) -> None:
+    """Open a question."""
+    _open_request(
+        stage,
+        draft,
+        kind=Needs.INPUT,
+        request_id=str(draft.payload["id"]),
+        detail=str(draft.payload.get("question") or ""),
+        options=draft.payload.get("options"),
+    )
+
+
+def _open_request(stage: Stage, draft: EventDraft, **what: Any) -> None:
+    """Write a request and let the session need a person."""
+    turn_id = draft.turn_id or stage.session.turn_id
+    Request.objects.open_one(stage.session, turn_id=turn_id, opened_seq=stage.seq, now=stage.now, **what)
+    _refresh_needs(stage)
+
+
+def _refresh_needs(stage: Stage) -> None:
+    """Let the session need what its longest waiting request asks for."""
+    request = Request.objects.most_urgent(stage.session)
+    stage.session.ask_for(request.kind if request else Needs.NOTHING, since=request.opened_at if request else None)
+
+
+def _footer(stage: Stage, draft: EventDraft) -> None:
+    """Keep the turn's figures."""
+    if turn := stage.turn(draft.turn_id or stage.session.turn_id):
+        turn.take_footer({name: value for name, value in draft.payload.items() if _is_count(value)})
+
+
+def _context_usage(stage: Stage, draft: EventDraft) -> None:
+    """Keep how full the model's window is."""
+    used, window = draft.payload.get("used"), draft.payload.get("max")
+    if _is_count(used) and _is_count(window):
+        stage.session.note_context(used=used, window=window)
+
+
+def _status_update(stage: Stage, draft: EventDraft) -> None:
+    """Take over a switch of model or provider."""
+    model, provider = draft.payload.get("model"), draft.payload.get("provider")
+    stage.session.note_model(
+        model=model if isinstance(model, str) else None, provider=provider if isinstance(provider, str) else None
+    )
+
+
+def _is_count(value: Any) -> bool:
+    """Say whether `value` is a whole number that a column can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _budget_end(stage: Stage, seconds: Any) -> datetime | None:
+    """Return when a declared budget of `seconds` runs out, or None when none was declared."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        return None
+    return stage.now + min(timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds())), LONGEST_BUDGET)
+
+
+def _does(activity: str, *, detail_field: str = "") -> "Effect":
+    """Return the effect of events that only say what the agent is doing."""
+
+    def effect(stage: Stage, draft: EventDraft) -> None:
+        detail = draft.payload.get(detail_field) if detail_field else ""
+        if stage.session.doing != activity:
+            stage.session.do(activity, detail=str(detail or "")[:200], now=stage.now)
+
+    return effect
+
+
+Effect = Callable[[Stage, EventDraft], None]
+
+EFFECTS: dict[str, Effect] = {
+    "turn_start": _turn_start,
+    "turn_end": _turn_end,
+    "tool_call_start": _tool_call_start,
+    "tool_call_result": _tool_call_result,
+    "approval_request": _approval_request,
+    "loop_cap_reached": _loop_cap_reached,
+    "ask_user_request": _ask_user_request,
+    "footer": _footer,
+    "context_usage": _context_usage,
+    "status_update": _status_update,
+    "thinking_start": _does("Thinking"),
+    "thinking_delta": _does("Thinking"),
+    "response_start": _does("Writing"),
+    "text_delta": _does("Writing"),
+    "sub_agent_start": _does("Sub-agent", detail_field="agent_name"),
+}
+"""What each type does. Types that are known and do nothing: text_done, thinking_done, spinner_start,
+spinner_stop, action_blocked, info, warn, error."""

@@ -1,0 +1,237 @@
+"""The conversation of a session: append to it, and read it back whole or as the model sees it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from sessions import liveness
+from sessions.exceptions import FieldError, InvalidRequest
+from sessions.models import (
+    MAIN_AGENT,
+    EventDraft,
+    Message,
+    Role,
+    Session,
+    TokenCounts,
+    ToolCall,
+    Usage,
+)
+from sessions.models.fields import require_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDraft:
+    """A message before it is stored. `content` None and "" differ; `usage` None means nothing was reported.
+
+    `outcome` is for a tool message whose sender knows how the call ended; else its text decides.
+    """
+
+    role: str
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[Any] | None = None
+    tool_call_id: str | None = None
+    usage: TokenCounts | None = None
+    agent_name: str | None = None
+    model: str | None = None
+    client_id: str | None = None
+    created_at: datetime | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """One id a draft, in order; a duplicate gives the id that it already has."""
+
+    ids: list[int]
+    duplicates: int
+
+
+def append(
+    session_id: int,
+    drafts: Sequence[MessageDraft],
+    *,
+    now: datetime | None = None,
+    any_role: bool = False,
+    compacted_at: datetime | None = None,
+) -> Appended:
+    """Append messages to a session with all that follows from them, in one transaction, all or none.
+
+    Opens and closes tool calls, keeps the token ledger and the counters, sets the title from the first
+    prompt, moves `last_activity_at`, records one event. A draft whose `client_id` the session holds is not
+    stored again. `any_role` lets importers and ZeroClaw keep what they find; `compacted_at` marks rows that
+    came archived. Raises `NotFound`, or `InvalidRequest` naming the item.
+    """
+    now = now or timezone.now()
+    _require_valid(drafts, any_role=any_role)
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        known = _known_ids(session, drafts)
+        fresh = _first_of_each(drafts, known)
+        if not fresh:
+            return Appended([known[str(draft.client_id)] for draft in drafts], len(drafts))
+        messages = Message.objects.bulk_create(_row(session, draft, now, compacted_at) for draft in fresh)
+        known |= {str(row.client_id): row.pk for row in messages if row.client_id}
+        _pair_tools(session, fresh, messages)
+        activity_at = session.activity_after([draft.created_at for draft in fresh], now=now)
+        _count(session, messages)
+        session.entitle(next((m.content for m in messages if m.role == Role.USER and m.content), ""))
+        session.hear(now, is_progress=True)
+        ids = [message.pk for message in messages]
+        added = EventDraft(type="server.messages_added", payload={"message_ids": ids}, turn_id=session.turn_id)
+        session.record([added, *liveness.settle(session, now)], now=now, activity_at=activity_at)
+    stored = iter(ids)
+    is_new = {id(draft) for draft in fresh}
+    return Appended(
+        [next(stored) if id(draft) in is_new else known[str(draft.client_id)] for draft in drafts],
+        len(drafts) - len(fresh),
+    )
+
+
+def _require_valid(drafts: Sequence[MessageDraft], *, any_role: bool) -> None:
+    """Raise `InvalidRequest` with every draft that cannot be stored."""
+    errors = []
+    for index, draft in enumerate(drafts):
+        if not any_role and draft.role not in Role.values:
+            errors.append(FieldError(f"messages.{index}.role", f"must be one of {', '.join(Role.values)}"))
+        names = {"role": draft.role, "client_id": draft.client_id, "tool_call_id": draft.tool_call_id}
+        for field, value in names.items():
+            try:
+                require_name(field, value or "-")
+            except InvalidRequest as invalid:
+                errors.append(FieldError(f"messages.{index}.{field}", invalid.errors[0].message))
+    if errors:
+        raise InvalidRequest("At least one message cannot be stored; none was.", errors=errors)
+
+
+def _known_ids(session: Session, drafts: Sequence[MessageDraft]) -> dict[str, int]:
+    """Return the ids of the drafts that the session already holds, by client id."""
+    wanted = [draft.client_id for draft in drafts if draft.client_id]
+    if not wanted:
+        return {}
+    rows = session.messages.filter(client_id__in=wanted).values_list("client_id", "pk")
+    return {str(client_id): pk for client_id, pk in rows}
+
+
+def _first_of_each(drafts: Sequence[MessageDraft], known: dict[str, int]) -> list[MessageDraft]:
+    """Return the drafts that are new, the first of each client id."""
+    seen = set(known)
+    fresh = []
+    for draft in drafts:
+        if draft.client_id in seen:
+            continue
+        if draft.client_id:
+            seen.add(draft.client_id)
+        fresh.append(draft)
+    return fresh
+
+
+def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: datetime | None) -> Message:
+    """Return the row of a draft."""
+    return Message(
+        session=session,
+        role=draft.role,
+        content=draft.content,
+        thinking=draft.thinking,
+        tool_calls=draft.tool_calls,
+        tool_call_id=draft.tool_call_id,
+        agent_name=draft.agent_name,
+        model=draft.model,
+        client_id=draft.client_id,
+        turn_id=session.turn_id,
+        created_at=draft.created_at or now,
+        compacted_at=compacted_at,
+        **(draft.usage.as_dict() if draft.usage else {}),
+    )
+
+
+def _pair_tools(session: Session, drafts: Sequence[MessageDraft], messages: Sequence[Message]) -> None:
+    """Open a call for each that a message asks for, and close those whose results came."""
+    for draft, message in zip(drafts, messages, strict=True):
+        if message.role == Role.ASSISTANT:
+            for call in message.calls():
+                _announce(session, message, call)
+        elif message.role == Role.TOOL and message.tool_call_id:
+            _take_result(session, message, draft.outcome)
+
+
+def _announce(session: Session, message: Message, call: dict[str, Any]) -> None:
+    """Tie a call of an assistant message to the row that an event made, or open one. A call without an id has none."""
+    call_id = call.get("id")
+    if not isinstance(call_id, str) or not call_id:
+        return
+    told = ToolCall.objects.newest(session, call_id)
+    if told is not None and told.message_id is None:
+        told.attach(message_id=message.pk)
+        return
+    nested = call.get("function")
+    function: dict[str, Any] = nested if isinstance(nested, dict) else {}
+    name = call.get("function_name") or call.get("name") or function.get("name")
+    args = call.get("arguments", call.get("input", function.get("arguments")))
+    ToolCall.objects.open_one(
+        session, call_id=call_id, message_id=message.pk, name=str(name or "?"), args=args,
+        turn_id=message.turn_id, now=message.created_at,
+    )  # fmt: skip
+
+
+def _take_result(session: Session, message: Message, outcome: str | None) -> None:
+    """Close the call that a tool message answers, or only tie it when an event has closed it already."""
+    call = ToolCall.objects.newest(session, str(message.tool_call_id), is_open=True)
+    if call is None:
+        told = ToolCall.objects.newest(session, str(message.tool_call_id))
+        if told is not None and told.result_message_id is None:
+            told.attach(result_message_id=message.pk)
+        return
+    outcome = outcome or ToolCall.outcome_of_text(message.content)
+    call.close(outcome, now=message.created_at, result_message_id=message.pk)
+    session.count_tool_calls(outcomes={outcome: 1})
+
+
+def _count(session: Session, messages: Sequence[Message]) -> None:
+    """Keep the counters and the ledger."""
+    session.count_messages(len(messages))
+    entries: dict[tuple[str, date], tuple[TokenCounts, int]] = {}
+    for message in messages:
+        if not message.is_model_call or message.usage is None:
+            continue
+        place = (message.agent_name or MAIN_AGENT, message.created_at.date())
+        counts, api_calls = entries.get(place, (TokenCounts(), 0))
+        entries[place] = (counts + message.usage, api_calls + 1)
+    for counts, api_calls in entries.values():
+        session.count_usage(counts, api_calls=api_calls)
+    Usage.objects.add(session, entries)
+
+
+def context(session: Session) -> list[Message]:
+    """Return what Koda would load as context: the unarchived rows, pruned once, oldest first."""
+    return prune(list(Message.objects.of(session.pk).unarchived()))
+
+
+def prune(messages: Iterable[Message]) -> list[Message]:
+    """Drop calls and results that do not match, in one pass (contracts/koda.md 1.5).
+
+    M is the symmetric difference of the call ids asked for and the ids answered. Tool rows whose id is in
+    M go, and so do assistant rows with any call id in M, text included. One pass only: a result whose
+    assistant row went for another call's sake stays, as in Koda.
+    """
+    rows = list(messages)
+    asked = {call_id for row in rows if row.role == Role.ASSISTANT for call_id in _call_ids(row)}
+    answered = {row.tool_call_id for row in rows if row.role == Role.TOOL and row.tool_call_id is not None}
+    unmatched = asked ^ answered
+    return [row for row in rows if not _is_unmatched(row, unmatched)]
+
+
+def _is_unmatched(row: Message, unmatched: set[str]) -> bool:
+    """Say whether this row is to be dropped."""
+    if row.role == Role.TOOL:
+        return row.tool_call_id in unmatched
+    return row.role == Role.ASSISTANT and not unmatched.isdisjoint(_call_ids(row))
+
+
+def _call_ids(row: Message) -> set[str]:
+    """Return the text ids of the calls that a row asks for."""
+    return {call["id"] for call in row.calls() if isinstance(call.get("id"), str)}

@@ -1,0 +1,47 @@
+"""Births for tests: each makes one thing through the product's own verbs, with as little said as possible."""
+
+import itertools
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from sessions import protocol, transcripts
+from sessions.models import ApiKey, EventDraft, NewKey, Session
+
+_numbers = itertools.count(1)
+
+
+def make_user(username: str | None = None, **facts: Any) -> User:
+    """Return a user who may sign in with the password "secret"."""
+    return User.objects.create_user(username or f"user-{next(_numbers)}", password="secret", **facts)
+
+
+def make_key(
+    user: User | None = None, *, scopes: tuple[str, ...] = ("write", "read", "control"), **facts: Any
+) -> NewKey:
+    """Return a key with its plain text, of all scopes unless said otherwise."""
+    return ApiKey.objects.issue(user=user or make_user(), name=f"key-{next(_numbers)}", scopes=scopes, **facts)
+
+
+def make_session(owner: User | None = None, **facts: Any) -> Session:
+    """Return a new session."""
+    facts = {"source": "laptop", "agent_name": "koda", **facts}
+    return Session.objects.start(owner=owner or make_user(), **facts).session
+
+
+def make_message(session: Session, *, role: str = "user", content: str | None = "hello", **facts: Any) -> int:
+    """Append one message and return its id."""
+    return transcripts.append(session.pk, [transcripts.MessageDraft(role=role, content=content, **facts)]).ids[0]
+
+
+def make_events(session: Session, *events: dict[str, Any], **facts: Any) -> protocol.Ingested:
+    """Ingest events written as agents send them: flat objects with a `type`."""
+    envelope = ("type", "event_id", "turn_id")
+    drafts = [
+        EventDraft(
+            **{name: event[name] for name in envelope if name in event},
+            payload={name: value for name, value in event.items() if name not in envelope},
+        )
+        for event in events
+    ]
+    return protocol.ingest(session.pk, drafts, **facts)
