@@ -119,9 +119,7 @@ class Environment(BaseSettings):
     rate_limit: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_off_is_none)] = 6000
     stuck_after: Annotated[int, Field(ge=1)] = 300
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = "console"
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
-    ] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] = "info"
     metrics_token: SecretStr | None = None
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
     admitted_requests: Annotated[int, Field(ge=1, le=512)] = 16

@@ -28,9 +28,7 @@ _ASSETS = BASE_DIR if _IS_CHECKOUT else BASE_DIR / "koda_web"
 _DATA_HOME = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 KODA_VERSION = __version__
-KODA_DATA_DIR = (
-    _environment.data_dir or (BASE_DIR / "var" if _IS_CHECKOUT else _DATA_HOME / "koda-web")
-).absolute()
+KODA_DATA_DIR = (_environment.data_dir or (BASE_DIR / "var" if _IS_CHECKOUT else _DATA_HOME / "koda-web")).absolute()
 
 # --- What the house is told --------------------------------------------------------------------------------
 
@@ -197,16 +195,10 @@ def _database(url: str | None) -> dict[str, Any]:
     return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": pool}}
 
 
-DATABASES = {
-    "default": _database(_environment.database_url.get_secret_value() if _environment.database_url else None)
-}
+DATABASES = {"default": _database(_environment.database_url.get_secret_value() if _environment.database_url else None)}
 
-CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-}
-CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-}
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if KODA_REDIS_URL:
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

@@ -61,13 +61,13 @@ def find_unsafe_binding(host: str) -> list[CheckMessage]:
 
 
 @register(Tags.security)
-def check_binding(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001 - signature of Django's checks
+def check_binding(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - signature of Django's checks
     """Check the configured address of the server."""
     return find_unsafe_binding(settings.KODA_HOST)
 
 
 @register(Tags.security)
-def check_public_address(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001
+def check_public_address(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Check that requests to the public address can be recognised as encrypted and as ours."""
     found: list[CheckMessage] = []
     if urlsplit(settings.KODA_PUBLIC_URL or "").scheme == "https" and not settings.KODA_PROXY_COUNT:
@@ -91,11 +91,11 @@ def check_public_address(app_configs: Iterable[AppConfig] | None, **kwargs: Any)
 
 
 @register(Tags.compatibility)
-def check_sqlite(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001
+def check_sqlite(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Check that the SQLite in use is free of the fault that loses pages of the write-ahead log."""
     if connection.vendor != "sqlite":
         return []
-    version = connection.Database.sqlite_version_info
+    version = connection.Database.sqlite_version_info  # type: ignore[attr-defined] # each backend has its own
     if version >= FIXED_SQLITE:
         return []
     return [
@@ -109,7 +109,7 @@ def check_sqlite(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list
 
 
 @register(Tags.compatibility)
-def check_channel_layer(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001
+def check_channel_layer(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Check that several server processes, which PostgreSQL invites, would hear each other."""
     if connection.vendor == "sqlite" or settings.KODA_REDIS_URL:
         return []
@@ -124,7 +124,7 @@ def check_channel_layer(app_configs: Iterable[AppConfig] | None, **kwargs: Any) 
 
 
 @register(Tags.compatibility)
-def check_variables(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001
+def check_variables(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Check for KODA_ variables that mean nothing to this program."""
     if not settings.KODA_UNKNOWN_VARIABLES:
         return []
@@ -138,7 +138,7 @@ def check_variables(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> l
 
 
 @register(Tags.security)
-def check_data_folder(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001
+def check_data_folder(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Check that other users of the machine cannot look into the data folder."""
     folder = Path(settings.KODA_DATA_DIR)
     if not folder.is_dir() or not folder.stat().st_mode & 0o077:

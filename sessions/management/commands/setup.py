@@ -61,16 +61,14 @@ def create_owner() -> str | None:
     if users.exists():
         return None
     password = secrets.token_urlsafe(12)
-    users.create_superuser(username=OWNER, password=password)  # type: ignore[attr-defined]
+    users.create_superuser(username=OWNER, password=password)
     return password
 
 
 def fingerprint_sources() -> str:
     """Return a digest that changes whenever a source of the static files does, or their way of storage."""
     files = sorted(
-        (path, storage.path(path))
-        for finder in get_finders()
-        for path, storage in finder.list(ignore_patterns=[])
+        (path, storage.path(path)) for finder in get_finders() for path, storage in finder.list(ignore_patterns=[])
     )
     known = [settings.STORAGES["staticfiles"]["BACKEND"]]
     for path, place in files:
