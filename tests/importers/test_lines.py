@@ -1,0 +1,50 @@
+"""Bytes to lines to objects."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessions.importers.lines import LineSplitter, objects
+from sessions.importers.records import Tally
+
+
+@given(st.lists(st.binary(max_size=12), max_size=10))
+def test_pieces_give_the_lines_of_the_whole(pieces):
+    splitter = LineSplitter()
+    lines = [line for piece in pieces for line in splitter.feed(piece)]
+    whole = b"".join(pieces)
+    assert b"".join(line + b"\n" for line in lines) + bytes(splitter.rest) == whole
+    assert lines == whole.split(b"\n")[:-1]
+
+
+def test_an_unfinished_line_waits_and_is_given_once_at_the_end():
+    splitter = LineSplitter()
+    assert splitter.feed(b"one\ntw") == [b"one"]
+    assert splitter.feed(b"o") == []
+    assert splitter.finish() == [b"two"]
+    assert splitter.finish() == []
+
+
+def test_white_space_is_no_last_line():
+    splitter = LineSplitter()
+    splitter.feed(b"one\n  ")
+    assert splitter.finish() == []
+
+
+def test_byte_order_mark_carriage_return_and_broken_utf8_do_not_lose_a_line():
+    tally = Tally()
+    assert list(objects(b'\xef\xbb\xbf{"a": 1}\r', tally=tally)) == [{"a": 1}]
+    assert list(objects(b'{"a": "\xff"}', tally=tally)) == [{"a": "\ufffd"}]
+    assert tally.bad_lines == []
+
+
+def test_deep_nesting_and_huge_numbers_are_bad_lines_and_no_more():
+    tally = Tally()
+    assert list(objects(b'{"a":' + b"[" * 100_000, tally=tally)) == []
+    assert list(objects(b'{"a":' + b"9" * 5_000 + b"}", tally=tally)) == []
+    assert tally.bad_lines == [1, 2]
+
+
+def test_a_half_object_after_a_whole_one_spoils_the_line():
+    tally = Tally()
+    assert list(objects(b'{"a": 1}{"b":', tally=tally)) == []
+    assert (tally.bad_lines, tally.split_lines) == ([1], [])
