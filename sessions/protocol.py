@@ -105,6 +105,44 @@ def set_state(session_id: int, state: str, *, turn_id: str | None, by: str, now:
     return session
 
 
+def heartbeat(
+    session_id: int,
+    *,
+    interval_seconds: int | None = None,
+    progress: int | None = None,
+    activity: str | None = None,
+    expect_within_seconds: float | None = None,
+    now: datetime | None = None,
+) -> Session:
+    """Take a sign of life (LIVENESS.md). It is progress only when `progress` is larger than the last one.
+
+    A bare heartbeat adds nothing to the log; a new activity or a changed liveness does.
+    Raises `NotFound`, or `InvalidRequest` for a negative number.
+    """
+    for name, value in {
+        "interval": interval_seconds,
+        "progress": progress,
+        "expect_within": expect_within_seconds,
+    }.items():
+        if value is not None and not 0 <= value < 2**63:
+            raise InvalidRequest.field(name, "must not be negative")
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        session.take_heartbeat(
+            now,
+            interval_seconds=interval_seconds,
+            progress=progress,
+            expected_by=_budget_end(now, expect_within_seconds),
+        )
+        drafts: list[EventDraft] = []
+        if activity is not None and activity != session.doing:
+            session.do(activity, now=now, expected_by=session.expected_by)
+            drafts.append(EventDraft(type="server.activity_changed", payload={"activity": session.doing}))
+        session.record([*drafts, *liveness.settle(session, now)], now=now)
+    return session
+
+
 def _without_known(session: Session, drafts: Sequence[EventDraft]) -> list[EventDraft]:
     """Return the drafts whose ids this session does not hold and that no earlier one of the batch has."""
     seen = set(Event.objects.known_ids(session, [draft.event_id for draft in drafts if draft.event_id]))
@@ -176,7 +214,7 @@ def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
         call.name,
         detail=telling_argument(args),
         now=stage.now,
-        expected_by=_budget_end(stage, draft.payload.get("expect_within")),
+        expected_by=_budget_end(stage.now, draft.payload.get("expect_within")),
     )
 
 
@@ -270,11 +308,11 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _budget_end(stage: Stage, seconds: Any) -> datetime | None:
+def _budget_end(now: datetime, seconds: Any) -> datetime | None:
     """Return when a declared budget of `seconds` runs out, or None when none was declared."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         return None
-    return stage.now + min(timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds())), LONGEST_BUDGET)
+    return now + timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds()))
 
 
 def _does(activity: str, *, detail_field: str = "") -> "Effect":

@@ -14,6 +14,7 @@ from sessions.models import (
     MAIN_AGENT,
     EventDraft,
     Message,
+    Request,
     Role,
     Session,
     TokenCounts,
@@ -235,3 +236,42 @@ def _is_unmatched(row: Message, unmatched: set[str]) -> bool:
 def _call_ids(row: Message) -> set[str]:
     """Return the text ids of the calls that a row asks for."""
     return {call["id"] for call in row.calls() if isinstance(call.get("id"), str)}
+
+
+SPOKEN_TYPES = ("text_delta", "thinking_delta")
+PRESENT_EVENTS = 400
+"""Events that `present` looks back over at most."""
+PRESENT_CALLS = 20
+"""Tool calls that `present` shows at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What a session has said, called and asked since its last message: the end of the transcript."""
+
+    text: str
+    thinking: str
+    calls: list[ToolCall]
+    requests: list[Request]
+
+
+def present(session: Session) -> Present:
+    """Return the present of a session, in four bounded queries.
+
+    `calls` are those of the newest turn that no message has asked for; `requests` wait for a person.
+    """
+    kinds = (*SPOKEN_TYPES, "server.messages_added", "turn_start", "response_start")
+    events = session.events.filter(type__in=kinds, seq__gt=session.last_seq - PRESENT_EVENTS).order_by("-seq")
+    spoken: dict[str, list[str]] = {kind: [] for kind in SPOKEN_TYPES}
+    for event in events:
+        if event.type not in SPOKEN_TYPES:
+            break
+        spoken[event.type].append(str(event.payload.get("text", "")))
+    turn_id = session.turn_id or session.turns.order_by("-id").values_list("turn_id", flat=True).first()
+    calls = session.tool_calls.filter(message=None, turn_id=turn_id).order_by("-id")[:PRESENT_CALLS]
+    return Present(
+        text="".join(reversed(spoken["text_delta"])),
+        thinking="".join(reversed(spoken["thinking_delta"])),
+        calls=list(reversed(calls.select_related("result_message"))),
+        requests=list(session.requests.open()),
+    )

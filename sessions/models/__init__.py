@@ -11,7 +11,8 @@ from sessions.models.lease import Lease
 from sessions.models.message import Message, Role
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.request import Request, RequestStatus
-from sessions.models.session import Band, Mode, Session, Started, Status, Visibility
+from sessions.models.session import Session, Started
+from sessions.models.session_rows import Band, Mode, Status, Visibility
 from sessions.models.tool_call import Outcome, ToolCall, telling_argument
 from sessions.models.turn import Turn, TurnEnd
 from sessions.models.usage import MAIN_AGENT, Usage

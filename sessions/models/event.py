@@ -81,8 +81,7 @@ class EventManager(_EventManager["Event"]):
             return {}
         rows = self.filter(session=session, event_id__in=event_ids).values_list("event_id", "seq")
         aliases = EventAlias.objects.filter(session=session, event_id__in=event_ids).values_list("event_id", "seq")
-        known = {str(event_id): seq for event_id, seq in (*rows, *aliases)}
-        return known
+        return {str(event_id): seq for event_id, seq in (*rows, *aliases)}
 
 
 class Event(models.Model):

@@ -8,6 +8,7 @@ from django.db.models.functions import Coalesce, Length
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.tool_call import ToolCall
 
 
 class Role(models.TextChoices):
@@ -34,6 +35,17 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Return what a compaction archived; with `before`, strictly earlier than that."""
         rows = self.filter(compacted_at__isnull=False)
         return rows if before is None else rows.filter(compacted_at__lt=before)
+
+    def for_transcript(self) -> "MessageQuerySet":
+        """Leave out tool rows that are shown inside their call, and load with each row its calls as `calls_made`.
+
+        Two queries in all. Each call has its `result_message` loaded.
+        """
+        calls = ToolCall.objects.select_related("result_message").order_by("id")
+        is_shown_in_call = ToolCall.objects.filter(result_message=models.OuterRef("pk"), message__isnull=False)
+        return self.exclude(models.Q(role=Role.TOOL) & models.Exists(is_shown_in_call)).prefetch_related(
+            models.Prefetch("tool_call_rows", calls, to_attr="calls_made")
+        )
 
     def with_words(self) -> "MessageQuerySet":
         """Return rows whose content is neither null nor empty; white space passes (Koda's rule)."""

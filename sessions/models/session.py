@@ -1,10 +1,9 @@
 """A session: one conversation of one agent, with its state, its counters and its place in the log."""
 
-import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,10 +13,19 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from sessions.exceptions import Conflict, NotFound
+from sessions.exceptions import Conflict
 from sessions.models.counted import CountedSession
 from sessions.models.event import Event, EventDraft
 from sessions.models.fields import NAME_BYTES, require_name
+from sessions.models.session_rows import (
+    KEY_BYTES,
+    Band,
+    Mode,
+    SessionQuerySet,
+    Status,
+    Visibility,
+    digest_of_key,
+)
 from sessions.models.watched import Liveness, Needs, State, WatchedSession
 from sessions.signals import event_recorded
 
@@ -28,117 +36,12 @@ TITLE_LENGTH = 50
 """Characters that a title made from the first prompt has at most (Koda's own limit)."""
 
 
-KEY_BYTES = 4096
-"""Bytes that a key has at most: 1,024 characters of any script."""
-
-
-def digest_of_key(key: str) -> str:
-    """Return the digest by which a key is indexed: a key may be longer than an index row."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-class Visibility(models.TextChoices):
-    """Who besides the owner and staff may read."""
-
-    PRIVATE = "PRIVATE"
-    PUBLIC = "PUBLIC"
-
-
-class Status(models.TextChoices):
-    """Whether lists show it."""
-
-    ACTIVE = "ACTIVE"
-    DELETED = "DELETED"
-
-
-class Mode(models.TextChoices):
-    """Koda's trust modes, least trusted first."""
-
-    PLAN = "plan"
-    SAFE = "safe"
-    AUTO = "auto"
-
-
-class Band(models.TextChoices):
-    """The four bands of the wall, in the order in which they stand."""
-
-    NEEDS = "needs", "Needs you"
-    ADRIFT = "adrift", "Stuck or lost"
-    RUNNING = "running", "Running"
-    RECENT = "recent", "Recent"
-
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """What `Session.objects.start` did: the session, and whether it is new."""
 
     session: "Session"
     is_new: bool
-
-
-class SessionQuerySet(models.QuerySet["Session"]):
-    """Rows of sessions. Adjectives narrow, and none of them orders unless it says so."""
-
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
-        """Return what `user` may read: their own, the public ones, and everything for staff."""
-        if not user.is_authenticated:
-            return self.none()
-        if getattr(user, "is_staff", False):
-            return self.all()
-        return self.filter(models.Q(owner=user.pk) | models.Q(visibility=Visibility.PUBLIC))
-
-    def active(self) -> "SessionQuerySet":
-        """Leave out the deleted ones."""
-        return self.filter(status=Status.ACTIVE)
-
-    def running(self) -> "SessionQuerySet":
-        """Return those whose agent said that it works."""
-        return self.filter(state=State.RUNNING)
-
-    def stuck(self, *, threshold: timedelta, now: datetime) -> "SessionQuerySet":
-        """Return the contracts' literal stuck list, oldest first.
-
-        Running, and the turn's start strictly older than `threshold`; a null start is never stuck.
-        """
-        return self.running().filter(turn_started_at__lt=now - threshold).order_by("turn_started_at", "pk")
-
-    def waiting(self) -> "SessionQuerySet":
-        """Return those that need a person, the longest wait first."""
-        return self.exclude(needs=Needs.NOTHING).order_by("needs_since", "pk")
-
-    def in_band(self, band: str) -> "SessionQuerySet":
-        """Return the sessions of one band of the wall, in the order in which it shows them."""
-        if band == Band.NEEDS:
-            return self.waiting()
-        calm = self.filter(needs=Needs.NOTHING)
-        adrift = models.Q(liveness__in=[Liveness.STUCK, Liveness.LOST])
-        if band == Band.ADRIFT:
-            return calm.filter(adrift).order_by("progressed_at", "pk")
-        if band == Band.RUNNING:
-            return calm.running().exclude(adrift).order_by("turn_started_at", "pk")
-        return calm.exclude(state=State.RUNNING).exclude(adrift).order_by("-last_activity_at", "-pk")
-
-    def find(self, session_uuid: uuid.UUID) -> "Session":
-        """Return the session with this public id. Raises `NotFound`."""
-        session = self.filter(uuid=session_uuid).first()
-        if session is None:
-            raise NotFound("No such session.")
-        return session
-
-    def with_key(self, *, owner: "User", source: str, key: str) -> "SessionQuerySet":
-        """Return the undeleted session that `source` calls `key`: none or one."""
-        return self.active().filter(owner=owner, source=source, key_digest=digest_of_key(key))
-
-    def locked(self, pk: int) -> "Session":
-        """Return the session with its row locked until the transaction ends. Raises `NotFound`.
-
-        On SQLite the IMMEDIATE transaction is the lock.
-        """
-        session = self.select_for_update(of=("self",)).filter(pk=pk).first()
-        if session is None:
-            raise NotFound("No such session.")
-        session.remember_columns()
-        return session
 
 
 _SessionManager = models.Manager.from_queryset(SessionQuerySet)

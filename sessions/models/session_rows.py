@@ -1,0 +1,136 @@
+"""The rows of sessions: the words that classify them, and the adjectives by which they are asked for."""
+
+import hashlib
+import uuid
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+from django.utils import timezone
+
+from sessions.exceptions import NotFound
+from sessions.models.request import Request
+from sessions.models.watched import Liveness, Needs, State
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from sessions.models.session import Session
+
+KEY_BYTES = 4096
+"""Bytes that a key has at most: 1,024 characters of any script."""
+
+
+def digest_of_key(key: str) -> str:
+    """Return the digest by which a key is indexed: a key may be longer than an index row."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class Visibility(models.TextChoices):
+    """Who besides the owner and staff may read."""
+
+    PRIVATE = "PRIVATE"
+    PUBLIC = "PUBLIC"
+
+
+class Status(models.TextChoices):
+    """Whether lists show it."""
+
+    ACTIVE = "ACTIVE"
+    DELETED = "DELETED"
+
+
+class Mode(models.TextChoices):
+    """Koda's trust modes, least trusted first."""
+
+    PLAN = "plan"
+    SAFE = "safe"
+    AUTO = "auto"
+
+
+class Band(models.TextChoices):
+    """The four bands of the wall, in the order in which they stand."""
+
+    NEEDS = "needs", "Needs you"
+    ADRIFT = "adrift", "Stuck or lost"
+    RUNNING = "running", "Running"
+    RECENT = "recent", "Recent"
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Rows of sessions. Adjectives narrow, and none of them orders unless it says so."""
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
+        """Return what `user` may read: their own, the public ones, and everything for staff."""
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_staff", False):
+            return self.all()
+        return self.filter(models.Q(owner=user.pk) | models.Q(visibility=Visibility.PUBLIC))
+
+    def active(self) -> "SessionQuerySet":
+        """Leave out the deleted ones."""
+        return self.filter(status=Status.ACTIVE)
+
+    def running(self) -> "SessionQuerySet":
+        """Return those whose agent said that it works."""
+        return self.filter(state=State.RUNNING)
+
+    def stuck(self, *, threshold: timedelta, now: datetime) -> "SessionQuerySet":
+        """Return the contracts' literal stuck list, oldest first.
+
+        Running, and the turn's start strictly older than `threshold`; a null start is never stuck.
+        """
+        return self.running().filter(turn_started_at__lt=now - threshold).order_by("turn_started_at", "pk")
+
+    def waiting(self) -> "SessionQuerySet":
+        """Return those that need a person, the longest wait first."""
+        return self.exclude(needs=Needs.NOTHING).order_by("needs_since", "pk")
+
+    def in_band(self, band: str) -> "SessionQuerySet":
+        """Return the sessions of one band of the wall, in the order in which it shows them."""
+        if band == Band.NEEDS:
+            return self.waiting()
+        calm = self.filter(needs=Needs.NOTHING)
+        adrift = models.Q(liveness__in=[Liveness.STUCK, Liveness.LOST])
+        if band == Band.ADRIFT:
+            return calm.filter(adrift).order_by("progressed_at", "pk")
+        if band == Band.RUNNING:
+            return calm.running().exclude(adrift).order_by("turn_started_at", "pk")
+        return calm.exclude(state=State.RUNNING).exclude(adrift).order_by("-last_activity_at", "-pk")
+
+    def band_counts(self, now: datetime) -> dict[str, int]:
+        """Return how many of these sessions need a person, are adrift, run, and were active today.
+
+        Four counts, each over a small index; "today" begins at midnight of the server's time zone.
+        """
+        midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+        bands = {band.value: self.in_band(band).order_by().count() for band in (Band.NEEDS, Band.ADRIFT, Band.RUNNING)}
+        return {**bands, "today": self.filter(last_activity_at__gte=midnight).count()}
+
+    def for_rows(self) -> "SessionQuerySet":
+        """Load with each session its open requests, oldest first, as `open_requests`; one more query in all."""
+        return self.prefetch_related(models.Prefetch("requests", Request.objects.open(), to_attr="open_requests"))
+
+    def find(self, session_uuid: uuid.UUID) -> "Session":
+        """Return the session with this public id. Raises `NotFound`."""
+        session = self.filter(uuid=session_uuid).first()
+        if session is None:
+            raise NotFound("No such session.")
+        return session
+
+    def with_key(self, *, owner: "User", source: str, key: str) -> "SessionQuerySet":
+        """Return the undeleted session that `source` calls `key`: none or one."""
+        return self.active().filter(owner=owner, source=source, key_digest=digest_of_key(key))
+
+    def locked(self, pk: int) -> "Session":
+        """Return the session with its row locked until the transaction ends. Raises `NotFound`.
+
+        On SQLite the IMMEDIATE transaction is the lock.
+        """
+        session = self.select_for_update(of=("self",)).filter(pk=pk).first()
+        if session is None:
+            raise NotFound("No such session.")
+        session.remember_columns()
+        return session
