@@ -1,0 +1,1 @@
+"""Live: the server process, its sockets, and the hub that feeds them."""

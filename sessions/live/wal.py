@@ -1,0 +1,72 @@
+"""SQLite's write-ahead log as the server tends it: watched for commits, checkpointed by one process.
+
+Connections are opened with ``wal_autocheckpoint=0``, so nobody else checkpoints while the server runs.
+"""
+
+from pathlib import Path
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+SMALL = 1024 * 1024
+"""Bytes of log that are not worth a checkpoint."""
+
+_BUSY_TIMEOUT_MILLISECONDS = 500
+"""How long a checkpoint waits for readers; writers wait with it, for it holds their lock."""
+
+
+class Watch:
+    """A connection that stays open and sees the commits of all others.
+
+    Being open is half of its use: when the last connection closes, SQLite checkpoints and deletes the log,
+    which at low load would happen after every request. Use it from one thread.
+    """
+
+    def __init__(self) -> None:
+        self._connection: BaseDatabaseWrapper | None = None
+        self._version: int | None = None
+
+    def has_changed(self) -> bool:
+        """Say whether another connection, of any process, has committed since the last call."""
+        if self._connection is None:
+            self._connection = connections.create_connection(DEFAULT_DB_ALIAS)
+        try:
+            version = _pragma(self._connection, "data_version")[0]
+        except Exception:
+            self.close()
+            raise
+        changed = version != self._version
+        self._version = version
+        return changed
+
+    def close(self) -> None:
+        """Close the connection; the next call of `has_changed()` opens another and says True."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._version = None
+
+
+def checkpoint(*, at_least: int = SMALL) -> None:
+    """Write the log into the database and empty it, when it has `at_least` bytes.
+
+    TRUNCATE takes the writers' lock, so it cannot overlap a commit. While a reader keeps it from emptying
+    the log, what can be written back is (PASSIVE).
+    """
+    database = connections.create_connection(DEFAULT_DB_ALIAS)
+    log = Path(f"{database.settings_dict['NAME']}-wal")
+    if not log.exists() or log.stat().st_size < at_least:
+        return
+    try:
+        _pragma(database, f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}")
+        is_busy = _pragma(database, "wal_checkpoint(TRUNCATE)")[0]
+        if is_busy:
+            _pragma(database, "wal_checkpoint(PASSIVE)")
+    finally:
+        database.close()
+
+
+def _pragma(database: BaseDatabaseWrapper, text: str) -> tuple[int, ...]:
+    with database.cursor() as cursor:
+        cursor.execute(f"PRAGMA {text}")
+        row: tuple[int, ...] = cursor.fetchone()
+        return row
