@@ -14,7 +14,7 @@ LOCKS := deploy/locks
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 WORKERS ?= auto
 
 .PHONY: run demo test check lock clean setup format
@@ -77,6 +77,7 @@ $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Koda Web needs Python 3.11 or newer, and none is on the PATH." >&2; \
 		echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@rm -rf $(VENV)
 	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	elif command -v uv >/dev/null 2>&1; then uv venv --quiet --seed --python "$$(command -v $(PYTHON))" $(VENV); \
 	elif command -v virtualenv >/dev/null 2>&1; then virtualenv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
