@@ -16,6 +16,7 @@ from sessions import liveness
 from sessions.engine_events import end_of, join_deltas, require_valid
 from sessions.exceptions import InvalidRequest
 from sessions.models import (
+    Command,
     Event,
     EventDraft,
     Needs,
@@ -187,7 +188,8 @@ def _close_what_is_open(stage: Stage, turn_id: str) -> None:
     for call in ToolCall.objects.filter(session=stage.session, turn_id=turn_id).open():
         _close_call(stage, call, Outcome.ABORTED)
     Request.objects.filter(session=stage.session, turn_id=turn_id).expire(stage.now)
-    _refresh_needs(stage)
+    Command.objects.filter(session=stage.session, turn_id=turn_id).expire()
+    Request.objects.let_need(stage.session)
 
 
 def _close_call(stage: Stage, call: ToolCall, outcome: str, *, result_seq: int | None = None) -> None:
@@ -273,13 +275,7 @@ def _open_request(stage: Stage, draft: EventDraft, **what: Any) -> None:
     """Write a request and let the session need a person."""
     turn_id = draft.turn_id or stage.session.turn_id
     Request.objects.open_one(stage.session, turn_id=turn_id, opened_seq=stage.seq, now=stage.now, **what)
-    _refresh_needs(stage)
-
-
-def _refresh_needs(stage: Stage) -> None:
-    """Let the session need what its longest waiting request asks for."""
-    request = Request.objects.most_urgent(stage.session)
-    stage.session.ask_for(request.kind if request else Needs.NOTHING, since=request.opened_at if request else None)
+    Request.objects.let_need(stage.session)
 
 
 def _footer(stage: Stage, draft: EventDraft) -> None:

@@ -1,5 +1,7 @@
 """A command: what a person tells an agent. It is requested, delivered, and then obeyed, refused or expired."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 
@@ -23,6 +25,15 @@ class CommandQuerySet(models.QuerySet["Command"]):
         """Return what no client has taken yet, in order."""
         return self.filter(status=CommandStatus.REQUESTED).order_by("id")
 
+    def deliverable(self, *, again_before: datetime) -> "CommandQuerySet":
+        """Return what a client should get now, in order: the new, and those delivered earlier without an answer."""
+        forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
+        return self.filter(models.Q(status=CommandStatus.REQUESTED) | forgotten).order_by("id")
+
+    def expire(self) -> int:
+        """Close what no client has taken as expired; return how many."""
+        return self.filter(status=CommandStatus.REQUESTED).update(status=CommandStatus.EXPIRED)
+
 
 class Command(models.Model):
     """One EngineCommand, kept exactly as it is handed out."""
@@ -31,6 +42,7 @@ class Command(models.Model):
     request = models.ForeignKey(
         "koda_sessions.Request", models.SET_NULL, null=True, blank=True, related_name="commands"
     )
+    turn_id = models.TextField(null=True, blank=True, help_text="The turn it is about; with it, it expires.")
     body = WrittenJSONField(help_text="The EngineCommand.")
     status = models.CharField(max_length=10, choices=CommandStatus, default=CommandStatus.REQUESTED)
     asked_by = models.ForeignKey(
@@ -61,3 +73,26 @@ class Command(models.Model):
     def __str__(self) -> str:
         """Return type and status."""
         return f"{self.body.get('type', '?')} {self.status}"
+
+    @property
+    def kind(self) -> str:
+        """Return the type of the EngineCommand."""
+        return str(self.body.get("type", ""))
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Say whether the agent has said what became of it."""
+        return self.acked_at is not None
+
+    def deliver(self, now: datetime) -> None:
+        """Note that a client has taken it. The caller holds the session's lock."""
+        self.status = CommandStatus.DELIVERED
+        self.delivered_at = now
+        self.save(update_fields=["status", "delivered_at"])
+
+    def acknowledge(self, *, is_obeyed: bool, detail: str, now: datetime) -> None:
+        """Note what became of it. The caller holds the session's lock."""
+        self.status = CommandStatus.OBEYED if is_obeyed else CommandStatus.REFUSED
+        self.detail = detail
+        self.acked_at = now
+        self.save(update_fields=["status", "detail", "acked_at"])

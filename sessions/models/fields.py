@@ -9,11 +9,12 @@ import json
 import re
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Expression
 
-from sessions.exceptions import InvalidRequest
+from sessions.exceptions import InvalidRequest, TooLarge
 
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
@@ -60,6 +61,15 @@ def require_name(field: str, value: str, *, longest_bytes: int = NAME_BYTES) -> 
     if len(value.encode()) > longest_bytes:
         raise InvalidRequest.field(field, f"must have at most {longest_bytes:,} bytes")
     return value
+
+
+def require_content(field: str, text: str | None) -> None:
+    """Raise `TooLarge` when `text` is over the limit of one content (KODA_MAX_CONTENT, bytes in UTF-8)."""
+    limit: int = settings.KODA_MAX_CONTENT
+    if text is None or len(text) * 4 <= limit:
+        return
+    if len(text.encode(errors="replace")) > limit:
+        raise TooLarge(f"{field} is over the limit of {limit:,} bytes.")
 
 
 class WrittenTextField(models.TextField[Any, Any]):

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from sessions.models.fields import WrittenTextField
 
@@ -24,7 +25,10 @@ class StoredAnswer(models.Model):
 
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "api_key", "idempotency_key"], name="answer_once", nulls_distinct=False
+                "user",
+                Coalesce("api_key", models.Value(0, models.BigIntegerField())),
+                "idempotency_key",
+                name="answer_once",
             )
         ]
         indexes = [models.Index(fields=["created_at"], name="answer_by_age")]

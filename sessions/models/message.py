@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, Length
+from django.db.models.sql.compiler import SQLCompiler
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import WrittenJSONField, WrittenTextField
@@ -18,6 +20,19 @@ class Role(models.TextChoices):
     USER = "user"
     ASSISTANT = "assistant"
     TOOL = "tool"
+
+
+class Octets(models.Func):
+    """The length of a text in bytes of UTF-8, on both databases."""
+
+    function = "OCTET_LENGTH"
+    output_field = models.IntegerField()
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_context: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        """Measure the text as a blob: SQLite's LENGTH counts characters of text and bytes of blobs."""
+        return super().as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))")
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -47,6 +62,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
             models.Prefetch("tool_call_rows", calls, to_attr="calls_made")
         )
 
+    def archive(self, at: datetime) -> int:
+        """Take these rows out of the model's context as of `at`, deleting nothing; return how many there were."""
+        return self.update(compacted_at=at)
+
     def with_words(self) -> "MessageQuerySet":
         """Return rows whose content is neither null nor empty; white space passes (Koda's rule)."""
         return self.exclude(content=None).exclude(content="")
@@ -54,6 +73,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def model_calls(self) -> "MessageQuerySet":
         """Return rows that stand for a model call: prompt or completion tokens are not null (contracts/koda.md 1.6)."""
         return self.filter(models.Q(prompt_tokens__isnull=False) | models.Q(completion_tokens__isnull=False))
+
+    def true_size(self) -> int:
+        """Return the bytes of content and tool calls in UTF-8."""
+        size = Octets(Coalesce("content", models.Value(""))) + Octets(Coalesce("tool_calls", models.Value("")))
+        return int(self.aggregate(total=Coalesce(models.Sum(size), 0))["total"])
 
     def koda_size(self) -> int:
         """Return the size as Koda counts it, in characters: a row without content adds nothing."""

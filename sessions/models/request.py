@@ -10,6 +10,8 @@ from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.watched import Needs
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
     from sessions.models.session import Session
 
 
@@ -46,6 +48,15 @@ class RequestManager(_RequestManager["Request"]):
     def most_urgent(self, session: "Session") -> "Request | None":
         """Return the open request of `session` that has waited longest."""
         return self.filter(session=session).open().first()
+
+    def let_need(self, session: "Session") -> None:
+        """Let a locked session need what its longest waiting request asks for, or nothing."""
+        request = self.most_urgent(session)
+        session.ask_for(request.kind if request else Needs.NOTHING, since=request.opened_at if request else None)
+
+    def newest(self, session: "Session", *, kind: str, request_id: str) -> "Request | None":
+        """Return the newest request of this kind with the agent's id, open or not; a cap's id is empty."""
+        return self.filter(session=session, kind=kind, request_id=request_id).order_by("-id").first()
 
 
 class Request(models.Model):
@@ -92,3 +103,11 @@ class Request(models.Model):
     def is_open(self) -> bool:
         """Say whether it waits for a person."""
         return self.status == RequestStatus.OPEN
+
+    def take_answer(self, answer: dict[str, Any], *, by: "User | None", now: datetime) -> None:
+        """Close the request with a person's answer. The caller holds the session's lock and saw it open."""
+        self.status = RequestStatus.ANSWERED
+        self.answer = answer
+        self.answered_by = by
+        self.closed_at = now
+        self.save(update_fields=["status", "answer", "answered_by", "closed_at"])

@@ -126,7 +126,9 @@ class Session(WatchedSession, CountedSession):
 
     objects = SessionManager()
 
-    EDITABLE: ClassVar[frozenset[str]] = frozenset({"title", "visibility", "mode", "model", "provider"})
+    EDITABLE: ClassVar[frozenset[str]] = frozenset(
+        {"title", "visibility", "mode", "model", "provider", "parent_tool_call_id"}
+    )
     """What `edit` may change."""
 
     class Meta:

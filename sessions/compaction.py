@@ -1,0 +1,64 @@
+"""Compaction: archive all but the last n messages of a context and leave a summary. Nothing is destroyed.
+
+The source of the rules is contracts/koda.md 1.7, quirks included.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from sessions import liveness
+from sessions.exceptions import InvalidRequest
+from sessions.models import EventDraft, Message, Role, Session
+from sessions.models.fields import require_content
+
+HINT = (
+    "The conversation so far was shortened to make room; the message before this one sums it up. "
+    "Go on from there as if nothing had happened, and do not speak of it."
+)
+"""What the assistant's row after a summary says."""
+
+
+def plan(active_ids: Sequence[int], *, preserve_count: int) -> list[int]:
+    """Return which of the unarchived ids, oldest first, a compaction archives: all but the last `preserve_count`.
+
+    Counts rows, not turns: tool rows, earlier summaries and rows that pruning hides count too.
+    """
+    return list(active_ids[: max(0, len(active_ids) - preserve_count)])
+
+
+def compact(session_id: int, *, summary: str, preserve_count: int, by: str, now: datetime | None = None) -> int:
+    """Archive all but the last `preserve_count` rows and append the summary and its hint; return how many.
+
+    With nothing to archive nothing is inserted and 0 comes back. The two new rows come after the kept tail and
+    do not move `last_activity_at`. Raises `NotFound`, `InvalidRequest` for a negative count, `TooLarge`.
+    """
+    if preserve_count < 0:
+        raise InvalidRequest.field("preserve_count", "must not be negative")
+    require_content("summary", summary)
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        active = list(Message.objects.of(session.pk).unarchived().values_list("pk", flat=True))
+        archived = plan(active, preserve_count=preserve_count)
+        if not archived:
+            return 0
+        Message.objects.of(session.pk).unarchived().filter(pk__lte=archived[-1]).update(compacted_at=now)
+        rows = [
+            Message(session=session, role=role, content=text, turn_id=session.turn_id, created_at=now)
+            for role, text in ((Role.SYSTEM, summary), (Role.ASSISTANT, HINT))
+        ]
+        summary_row, hint_row = Message.objects.bulk_create(rows)
+        session.count_messages(len(rows))
+        session.hear(now, is_progress=True)
+        done = {
+            "archived": len(archived),
+            "summary_message_id": summary_row.pk,
+            "hint_message_id": hint_row.pk,
+            "by": by,
+        }
+        event = EventDraft(type="server.compacted", payload=done, turn_id=session.turn_id)
+        session.record([event, *liveness.settle(session, now)], now=now)
+    return len(archived)

@@ -1,0 +1,89 @@
+"""What may be purged, and purging it: one preview and one purge for every door.
+
+A purge lowers message counts, never usage. It goes session by session, each in a transaction of its own, so that
+writers get through and an interruption leaves whole sessions behind; running it again goes on where it stopped.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models, transaction
+from django.utils import timezone
+
+from sessions.exceptions import InvalidRequest, NotFound
+from sessions.models import EventDraft, Message, Session, ToolCall
+from sessions.models.message import MessageQuerySet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedStats:
+    """What compactions archived and nobody purged.
+
+    `size_bytes` as Koda counts it (characters; a row without content adds nothing); `true_size_bytes` in bytes.
+    `oldest` is when the oldest of them was archived.
+    """
+
+    message_count: int
+    session_count: int
+    size_bytes: int
+    true_size_bytes: int
+    oldest: datetime | None
+
+
+def archived_stats(owner: AbstractBaseUser) -> ArchivedStats:
+    """Return the figures of the archived messages in all sessions that `owner` owns."""
+    rows = _archived(owner)
+    figures = rows.aggregate(
+        messages=models.Count("pk"),
+        sessions=models.Count("session", distinct=True),
+        oldest=models.Min("compacted_at"),
+    )
+    return ArchivedStats(
+        message_count=figures["messages"],
+        session_count=figures["sessions"],
+        size_bytes=rows.koda_size(),
+        true_size_bytes=rows.true_size(),
+        oldest=figures["oldest"],
+    )
+
+
+def purge_archived(
+    owner: AbstractBaseUser, *, min_age_days: int, by: str, is_dry_run: bool = False, now: datetime | None = None
+) -> int:
+    """Destroy messages archived strictly longer ago than `min_age_days`; 0 means all archived. Return how many.
+
+    The age counts from the compaction (contracts/koda.md 1.7). Raises `InvalidRequest` for a negative age.
+    """
+    if not 0 <= min_age_days <= timedelta.max.days // 2:
+        raise InvalidRequest.field("min_age_days", "must be a number of days that is not negative")
+    now = now or timezone.now()
+    before = now - timedelta(days=min_age_days) if min_age_days else None
+    rows = _archived(owner, before=before)
+    if is_dry_run:
+        return rows.count()
+    session_ids = rows.order_by("session_id").values_list("session_id", flat=True).distinct()
+    return sum(_purge_one(session_id, before=before, by=by, now=now) for session_id in list(session_ids))
+
+
+def _archived(owner: AbstractBaseUser, *, before: datetime | None = None) -> MessageQuerySet:
+    """Return the archived messages of what `owner` owns."""
+    return Message.objects.filter(session__owner=owner.pk).archived(before=before)
+
+
+def _purge_one(session_id: int, *, before: datetime | None, by: str, now: datetime) -> int:
+    """Destroy the archived messages of one session with their tool calls; return how many messages."""
+    with transaction.atomic():
+        try:
+            session = Session.objects.locked(session_id)
+        except NotFound:
+            return 0
+        rows = Message.objects.filter(session=session).archived(before=before)
+        ToolCall.objects.filter(session=session, message__in=rows).delete()
+        count = rows.count()
+        rows.delete()
+        if count:
+            session.count_messages(-count)
+            event = EventDraft(type="server.messages_purged", payload={"count": count, "by": by})
+            session.record([event], now=now)
+    return count
