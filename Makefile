@@ -38,8 +38,9 @@ check: $(VENV)/.dev  ## format, lint, types, floors, templates, migrations, sett
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	@find templates -name '*.html' -exec $(BIN)/djade --target-version 5.2 --check {} +
-	KODA_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
-	KODA_DATA_DIR=$$(mktemp -d) KODA_PUBLIC_URL=https://koda.example.org KODA_PROXY_COUNT=1 \
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export KODA_DATA_DIR="$$folder/data"; \
+	$(BIN)/python manage.py makemigrations --check --dry-run; \
+	KODA_PUBLIC_URL=https://koda.example.org KODA_PROXY_COUNT=1 \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
 format: $(VENV)/.dev  ## put the code into its form

@@ -19,9 +19,7 @@ from koda_web.settings import DATABASES  # noqa: E402
 # A file, never the in-memory default: threads of an in-memory database see "table is locked" at once.
 _IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 DATABASES["default"]["TEST"] = {
-    "NAME": str(_PLACE / f"koda-test-{os.getuid()}-{_SUFFIX}.sqlite3")
-    if _IS_SQLITE
-    else f"test_koda_{_SUFFIX}"
+    "NAME": str(_PLACE / f"koda-test-{os.getuid()}-{_SUFFIX}.sqlite3") if _IS_SQLITE else f"test_koda_{_SUFFIX}"
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # The manifest appears with collectstatic; the server fixture, which is the real thing, has one.
