@@ -19,6 +19,7 @@ from sessions.models import (
     Command,
     Event,
     EventDraft,
+    Mode,
     Needs,
     Outcome,
     Request,
@@ -225,6 +226,7 @@ def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
     call = ToolCall.objects.newest(stage.session, str(draft.payload["id"]), is_open=True)
     if call is not None:
         _close_call(stage, call, outcome_of(draft.payload), result_seq=stage.seq)
+        _settle_requests(stage, draft, tool_name=call.name)
     stage.session.stop_doing()
 
 
@@ -278,6 +280,19 @@ def _open_request(stage: Stage, draft: EventDraft, **what: Any) -> None:
     Request.objects.let_need(stage.session)
 
 
+def _settle_requests(stage: Stage, draft: EventDraft, **which: str) -> None:
+    """Expire the turn's open requests of `which`: the agent has gone on, so they were settled elsewhere.
+
+    An agent that waits says nothing. When its model speaks again, or the very tool has a result, the question was
+    answered in its own terminal, or never could be (a sub-agent's); nobody here refused it (contracts/koda.md 4.5).
+    """
+    if not stage.session.needs:
+        return
+    turn_id = draft.turn_id or stage.session.turn_id
+    if Request.objects.filter(session=stage.session, turn_id=turn_id, **which).expire(stage.now):
+        Request.objects.let_need(stage.session)
+
+
 def _footer(stage: Stage, draft: EventDraft) -> None:
     """Keep the turn's figures."""
     if turn := stage.turn(draft.turn_id or stage.session.turn_id):
@@ -292,11 +307,14 @@ def _context_usage(stage: Stage, draft: EventDraft) -> None:
 
 
 def _status_update(stage: Stage, draft: EventDraft) -> None:
-    """Take over a switch of model or provider."""
+    """Take over a switch of model, provider or mode."""
     model, provider = draft.payload.get("model"), draft.payload.get("provider")
+    mode = draft.payload.get("approval_mode")
     stage.session.note_model(
         model=model if isinstance(model, str) else None, provider=provider if isinstance(provider, str) else None
     )
+    if isinstance(mode, str) and (trusted := Mode.named(mode)):
+        stage.session.trust(trusted)
 
 
 def _is_count(value: Any) -> bool:
@@ -311,15 +329,20 @@ def _budget_end(now: datetime, seconds: Any) -> datetime | None:
     return now + timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds()))
 
 
-def _does(activity: str, *, detail_field: str = "") -> "Effect":
-    """Return the effect of events that only say what the agent is doing."""
+def _speaks(activity: str) -> "Effect":
+    """Return the effect of events that the model itself causes: they say what it does, and that it waits no more."""
 
     def effect(stage: Stage, draft: EventDraft) -> None:
-        detail = draft.payload.get(detail_field) if detail_field else ""
+        _settle_requests(stage, draft)
         if stage.session.doing != activity:
-            stage.session.do(activity, detail=str(detail or "")[:200], now=stage.now)
+            stage.session.do(activity, now=stage.now)
 
     return effect
+
+
+def _sub_agent_start(stage: Stage, draft: EventDraft) -> None:
+    """Say that a sub-agent works; its end has no event."""
+    stage.session.do("Sub-agent", detail=str(draft.payload.get("agent_name") or "")[:200], now=stage.now)
 
 
 Effect = Callable[[Stage, EventDraft], None]
@@ -335,11 +358,11 @@ EFFECTS: dict[str, Effect] = {
     "footer": _footer,
     "context_usage": _context_usage,
     "status_update": _status_update,
-    "thinking_start": _does("Thinking"),
-    "thinking_delta": _does("Thinking"),
-    "response_start": _does("Writing"),
-    "text_delta": _does("Writing"),
-    "sub_agent_start": _does("Sub-agent", detail_field="agent_name"),
+    "thinking_start": _speaks("Thinking"),
+    "thinking_delta": _speaks("Thinking"),
+    "response_start": _speaks("Writing"),
+    "text_delta": _speaks("Writing"),
+    "sub_agent_start": _sub_agent_start,
 }
 """What each type does. Types that are known and do nothing: text_done, thinking_done, spinner_start,
 spinner_stop, action_blocked, info, warn, error."""

@@ -77,6 +77,8 @@ class SessionManager(_SessionManager["Session"]):
         )  # fmt: skip
         if uuid is not None:
             session.uuid = uuid
+        if session.mode is not None:
+            session.trust(session.mode)
         if session.key is not None:
             session.key_digest = digest_of_key(session.key)
         try:
@@ -293,6 +295,8 @@ class Session(WatchedSession, CountedSession):
             for field, value in changes.items():
                 assert field in self.EDITABLE, field  # a door passed a column that it must not
                 wanted = (require_name(field, value) or None) if isinstance(value, str) else value
+                if field == "mode" and wanted is not None:
+                    wanted = session.trusted_at_most(wanted)
                 if getattr(session, field) != wanted:
                     setattr(session, field, wanted)
                     changed[field] = wanted
@@ -306,6 +310,14 @@ class Session(WatchedSession, CountedSession):
         line = " ".join(prompt.split())
         if self.title is None and line:
             self.title = line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+
+    def trusted_at_most(self, mode: str) -> str:
+        """Return `mode`, or the parent's where that is lower: a child is never above its parent (Koda's rule)."""
+        return Mode.at_most(mode, self.parent.mode if self.parent else None)
+
+    def trust(self, mode: str) -> None:
+        """Enter a mode, as far as the parent's allows."""
+        self.mode = self.trusted_at_most(mode)
 
     def note_model(self, *, model: str | None, provider: str | None) -> None:
         """Take over a switch of model or provider that the agent told of; None leaves it as it is."""

@@ -48,6 +48,24 @@ class Mode(models.TextChoices):
     SAFE = "safe"
     AUTO = "auto"
 
+    @classmethod
+    def named(cls, word: str) -> "Mode | None":
+        """Return the mode that `word` names, by any of Koda's aliases, or None (contracts/koda.md 4.6)."""
+        return next((mode for mode, words in _MODE_WORDS.items() if word.strip().lower() in words), None)
+
+    @classmethod
+    def at_most(cls, mode: str, limit: str | None) -> str:
+        """Return the less trusted of two modes; without a limit, `mode`."""
+        order = cls.values
+        return mode if limit is None else order[min(order.index(mode), order.index(limit))]
+
+
+_MODE_WORDS = {
+    Mode.PLAN: {"plan", "readonly", "read-only"},
+    Mode.SAFE: {"safe", "confirm", "strict", "normal"},
+    Mode.AUTO: {"auto", "yolo", "accept"},
+}
+
 
 class Band(models.TextChoices):
     """The four bands of the wall, in the order in which they stand."""
