@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions import liveness
 from sessions.exceptions import InvalidRequest
-from sessions.models import EventDraft, Message, Role, Session
+from sessions.models import Event, EventDraft, Message, Role, Session
 from sessions.models.fields import require_content
 
 HINT = (
@@ -62,3 +62,30 @@ def compact(session_id: int, *, summary: str, preserve_count: int, by: str, now:
         event = EventDraft(type="server.compacted", payload=done, turn_id=session.turn_id)
         session.record([event, *liveness.settle(session, now)], now=now)
     return len(archived)
+
+
+def note_border(
+    session_id: int,
+    *,
+    trigger: str,
+    pre_tokens: int | None = None,
+    at: datetime | None = None,
+    event_id: str | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Record that the agent has compacted its conversation here by itself; return how many messages that archived.
+
+    For agents that write their own summary as a message: all unarchived rows leave the context, none is added and
+    none deleted. `trigger` is the agent's word (auto, manual), `pre_tokens` the size of the context before, `at` the
+    agent's clock. A repeat of `event_id` changes nothing and returns 0. Raises `NotFound`.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        if event_id is not None and Event.objects.known_ids(session, [event_id]):
+            return 0
+        archived = Message.objects.of(session.pk).unarchived().archive(at or now)
+        done = {"archived": archived, "trigger": trigger, "pre_tokens": pre_tokens, "by": "agent"}
+        event = EventDraft(type="server.compacted", payload=done, event_id=event_id, at=at, turn_id=session.turn_id)
+        session.record([event, *liveness.settle(session, now)], now=now)
+    return archived

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 JsonObject = dict[str, object]
 
 LONGEST_ID = 180
-LONGEST_PATH = 1024
+LONGEST_PATH = 500
+LONGEST_TITLE = 200
 LARGEST_COUNT = 2**31 - 1
 
 

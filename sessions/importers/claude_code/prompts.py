@@ -1,5 +1,7 @@
 """What a user line is: typed by a person, or put in by the program."""
 
+import re
+
 from sessions.importers.fields import JsonObject, flag
 from sessions.importers.records import Kind, Role
 
@@ -14,6 +16,8 @@ _ECHOES = (
 )
 # Openings of what a person typed in another form than plain words.
 _COMMANDS = ("<command-name>", "<command-message>", "<bash-input>")
+
+_COMMAND_NAME = re.compile(r"<command-name>\s*(/?[^<\s][^<]{0,60}?)\s*</command-name>")
 
 ROLES: dict[Kind, Role] = {
     "prompt": "user", "queued": "user", "errand": "user",
@@ -41,3 +45,9 @@ def kind_of_words(words: str) -> Kind:
 def is_plain(words: str) -> bool:
     """Say whether these are plain words, fit for a title."""
     return bool(words.strip()) and not words.startswith(_ECHOES + _COMMANDS)
+
+
+def command_of(words: str) -> str | None:
+    """Return the slash command that these words are an echo of, such as `/init`."""
+    found = _COMMAND_NAME.search(words)
+    return found[1] if found else None

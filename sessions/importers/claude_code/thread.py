@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sessions.importers.claude_code.errands import Errand
-from sessions.importers.claude_code.prompts import is_plain
+from sessions.importers.claude_code.prompts import command_of, is_plain
+from sessions.importers.fields import LONGEST_TITLE, identifier
 from sessions.importers.records import (
     AnswerPart,
     ImportedCompaction,
@@ -34,13 +35,14 @@ class Facts:
     ai_title: str | None = None
     summary: str | None = None
     first_words: str | None = None
+    first_command: str | None = None
     errand: Errand | None = None
     parent_tool_call_id: str | None = None
 
     def title(self) -> str | None:
-        """Return the best title: given by a person, by the model, by the caller, else the first plain prompt."""
-        errand_title = self.errand.title if self.errand else None
-        return self.custom_title or self.ai_title or self.summary or errand_title or self.first_words
+        """Return the best title: from a person, the model, the caller, else the first plain prompt or command."""
+        given = self.custom_title or self.ai_title or self.summary or (self.errand.title if self.errand else None)
+        return given or self.first_words or self.first_command
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,6 +73,7 @@ class Thread:
         if self.facts.first_words is None and is_plain(words):
             line = " ".join(words.split())
             self.facts.first_words = line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+        self.facts.first_command = self.facts.first_command or command_of(words)
 
     def unique_id(self, line_id: str, *, line: str) -> str | None:
         """Return an id for a line that no other line of this thread has; None when this very line was read before."""
@@ -146,7 +149,7 @@ class Thread:
             key=self.key,
             agent_name=agent_name,
             project_root=facts.project_root,
-            title=facts.title(),
+            title=identifier(facts.title(), longest=LONGEST_TITLE),
             model=facts.model,
             parent_key=self.parent_key,
             parent_tool_call_id=facts.parent_tool_call_id or (facts.errand.tool_call_id if facts.errand else None),

@@ -1,0 +1,125 @@
+"""Files to records: whole, or as they grow. Nothing here knows a format or a database."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sessions.importers import Opener, Transcript, detect, discover
+from sessions.importers.lines import LineSplitter
+from sessions.importers.records import Record, Tally
+
+CHUNK_BYTES = 256 * 1024
+
+
+class Feed:
+    """One file and the reader that has come so far in it."""
+
+    def __init__(self, transcript: Transcript, *, opener: Opener) -> None:
+        """Begin before the first byte."""
+        self.transcript = transcript
+        self._opener = opener
+        self._identity: tuple[int, int] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stand before the first byte, with a reader that has seen nothing."""
+        self._reader = self._opener.open(self.transcript)
+        self._splitter = LineSplitter()
+        self._offset = 0
+        self._is_settled = True
+
+    @property
+    def tally(self) -> Tally:
+        """Return what the reader has met so far."""
+        return self._reader.tally
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether nothing waits for lines that may still come."""
+        return self._is_settled
+
+    def has_news(self) -> bool:
+        """Say whether the file has grown, shrunk or been replaced since it was read. Raises `OSError`."""
+        state = self.transcript.path.stat()
+        return state.st_size != self._offset or self._identity != (state.st_dev, state.st_ino)
+
+    def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Iterator[Record]:
+        """Yield the records of the whole lines that are new; `progress` is told the bytes of each piece.
+
+        A file that was replaced or cut short is read from its start: the store knows what it has. Raises `OSError`.
+        """
+        with self.transcript.path.open("rb") as file:
+            state = self.transcript.path.stat()
+            identity = (state.st_dev, state.st_ino)
+            if self._identity not in {None, identity} or state.st_size < self._offset:
+                self._begin()
+            self._identity = identity
+            file.seek(self._offset)
+            while data := file.read(CHUNK_BYTES):
+                self._offset += len(data)
+                self._is_settled = False
+                yield from self._reader.read(self._splitter.feed(data))
+                progress(len(data))
+
+    def settle(self) -> Iterator[Record]:
+        """Yield what waits, when the file rests; a last line without its newline counts once it is whole."""
+        if _is_whole(bytes(self._splitter.rest)):
+            yield from self._reader.read(self._splitter.finish())
+        yield from self._reader.settle()
+        self._is_settled = True
+
+    def end(self) -> Iterator[Record]:
+        """Yield all the rest: nothing more will be read. A last line that is not whole counts as bad."""
+        yield from self._reader.read(self._splitter.finish())
+        yield from self._reader.settle()
+        self._is_settled = True
+
+
+def _is_whole(line: bytes) -> bool:
+    """Say whether a last line is complete although its newline has not come."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+class Watched:
+    """The transcripts at a path, a file or a folder, old and new."""
+
+    def __init__(self, path: Path, *, opener: Opener) -> None:
+        """Begin with nothing looked at."""
+        self._path = path
+        self._opener = opener
+        self._feeds: dict[Path, Feed] = {}
+        self._strangers: dict[Path, int] = {}
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """Return the files that are known to be transcripts, in the order in which they were found."""
+        return list(self._feeds.values())
+
+    def look(self) -> None:
+        """Find files that are new, and look again at those that were no transcript while they were shorter."""
+        if not self._feeds and not self._strangers:
+            for transcript in discover(self._path):
+                self._feeds[transcript.path] = Feed(transcript, opener=self._opener)
+        files = (
+            [self._path] if self._path.is_file() else sorted(self._path.rglob("*"), key=lambda file: len(file.parts))
+        )
+        for path in files:
+            if path not in self._feeds and path.is_file():
+                self._look_at(path)
+
+    def _look_at(self, path: Path) -> None:
+        """Take the file in if it is a transcript, else remember how long it was."""
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return
+        if self._strangers.get(path) == size:
+            return
+        transcript = detect(path)
+        if transcript is None:
+            self._strangers[path] = size
+        else:
+            self._feeds[path] = Feed(transcript, opener=self._opener)

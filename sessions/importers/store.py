@@ -1,0 +1,270 @@
+"""Writes records through the verbs that every door uses. What is there already is not written again."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from sessions import compaction, transcripts
+from sessions.importers.known import KnownMessages
+from sessions.importers.records import (
+    ImportedCompaction,
+    ImportedLink,
+    ImportedMessage,
+    ImportedSession,
+    Record,
+    Usage,
+)
+from sessions.models import Outcome, Session, Status, TokenCounts
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+BATCH_SIZE = 200
+BY = "importer"
+
+
+@dataclass(kw_only=True, slots=True)
+class Written:
+    """What an import has changed so far."""
+
+    sessions: int = 0
+    messages: int = 0
+    known_messages: int = 0
+    compactions: int = 0
+    deleted_sessions: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Place:
+    """One session of this import: its row, what it holds, and the messages that are not written yet."""
+
+    session: Session
+    known: KnownMessages
+    pending: list[transcripts.MessageDraft] = field(default_factory=list)
+    clock: datetime | None = None
+
+
+class Store:
+    """Writes the records of one import, for one owner and source.
+
+    Call `flush` after each file or piece of one; until then up to `BATCH_SIZE` messages a session wait. Stopping in
+    between loses nothing: the next import writes what is missing.
+    """
+
+    def __init__(self, *, owner: "User", source: str) -> None:
+        """Begin with nothing written."""
+        self.written = Written()
+        self._owner = owner
+        self._source = source
+        self._places: dict[str, _Place] = {}
+        self._links: dict[str, ImportedLink] = {}
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Take records in order."""
+        for record in records:
+            if isinstance(record, ImportedSession):
+                self._write_session(record)
+            elif isinstance(record, ImportedMessage):
+                self._write_message(record)
+            elif isinstance(record, ImportedCompaction):
+                self._write_compaction(record)
+            else:
+                self._write_link(record)
+
+    def flush(self) -> None:
+        """Write all messages that wait."""
+        for place in self._places.values():
+            self._append(place)
+
+    def forget(self) -> None:
+        """Drop what waits and what is known of the sessions: after a failure the tables are asked again."""
+        self._places.clear()
+
+    def _write_session(self, record: ImportedSession) -> None:
+        """Create the session, or let the one that is there learn what is new."""
+        place = self._places.get(record.key)
+        session = place.session if place else self._find(record.key)
+        if session is not None:
+            self._update(session, record)
+        elif record.key not in self.written.deleted_sessions:
+            session = self._create(record)
+        if session is not None and place is None:
+            self._places[record.key] = _Place(session, KnownMessages(_client_ids(session)))
+
+    def _find(self, key: str) -> Session | None:
+        """Return the session with this key; one that a person deleted is noted and stays deleted."""
+        session = Session.objects.with_key(owner=self._owner, source=self._source, key=key).first()
+        if session is None:
+            rows = Session.objects.filter(owner=self._owner, source=self._source, key=key, status=Status.DELETED)
+            if rows.exists():
+                self.written.deleted_sessions.add(key)
+        return session
+
+    def _create(self, record: ImportedSession) -> Session:
+        """Create a session, and its parent before it when that has not been read yet."""
+        link = self._links.get(record.key)
+        parent_key = link.parent_key if link else record.parent_key
+        facts: dict[str, Any] = {
+            "key": record.key,
+            "project_root": record.project_root,
+            "title": record.title,
+            "model": record.model,
+            "parent": self._parent(parent_key, record) if parent_key else None,
+            "parent_tool_call_id": record.parent_tool_call_id or (link.parent_tool_call_id if link else None),
+            "created_at": record.created_at,
+            "is_imported": True,
+        }
+        agent_name = (link.agent_name if link else None) or record.agent_name
+        started = Session.objects.start(
+            owner=self._owner,
+            source=self._source,
+            agent_name=agent_name,
+            **{name: value for name, value in facts.items() if value is not None},
+        )
+        self.written.sessions += started.is_new
+        return started.session
+
+    def _parent(self, key: str, child: ImportedSession) -> Session | None:
+        """Return the parent of `child`, created with what the child knows of it when its own file comes later."""
+        session = self._find(key)
+        if session is not None or key in self.written.deleted_sessions:
+            return session
+        return self._create(
+            ImportedSession(
+                key=key, agent_name=self._source, project_root=child.project_root, created_at=child.created_at
+            )
+        )
+
+    def _update(self, session: Session, record: ImportedSession) -> None:
+        """Let the session have a better title, another model, its parent call; a title that a person gave stays."""
+        changes: dict[str, Any] = {}
+        if record.title is not None and record.title != session.title and not _was_renamed(session):
+            changes["title"] = record.title
+        if record.model is not None and record.model != session.model:
+            changes["model"] = record.model
+        if record.parent_tool_call_id is not None and session.parent_tool_call_id is None:
+            changes["parent_tool_call_id"] = record.parent_tool_call_id
+        if not changes:
+            return
+        edited = session.edit(by=BY, **changes)
+        if record.key in self._places:
+            self._places[record.key].session = edited
+
+    def _write_link(self, link: ImportedLink) -> None:
+        """Tie a session to its call, now or when it comes."""
+        self._links[link.session_key] = link
+        session = self._find(link.session_key)
+        if session is not None and session.parent_tool_call_id is None:
+            session.edit(by=BY, parent_tool_call_id=link.parent_tool_call_id)
+
+    def _write_message(self, message: ImportedMessage) -> None:
+        """Keep the message, or what of it is new, for the next batch."""
+        place = self._places.get(message.session_key)
+        if place is None:
+            return
+        place.clock = message.created_at or place.clock or place.session.created_at
+        fresh = place.known.take(message)
+        if fresh is None:
+            self.written.known_messages += 1
+            return
+        place.pending.append(_draft(fresh, at=place.clock))
+        if len(place.pending) >= BATCH_SIZE:
+            self._append(place)
+
+    def _append(self, place: _Place) -> None:
+        """Write the messages of one session that wait, in one transaction."""
+        if not place.pending:
+            return
+        appended = transcripts.append(place.session.pk, place.pending, any_role=True)
+        self.written.messages += len(appended.ids) - appended.duplicates
+        self.written.known_messages += appended.duplicates
+        place.pending.clear()
+
+    def _write_compaction(self, record: ImportedCompaction) -> None:
+        """Archive what came before; the summary follows as a message of its own."""
+        place = self._places.get(record.session_key)
+        if place is None:
+            return
+        self._append(place)
+        archived = compaction.note_border(
+            place.session.pk,
+            trigger=record.trigger,
+            pre_tokens=record.pre_tokens,
+            at=record.at,
+            event_id=record.client_id,
+        )
+        self.written.compactions += archived > 0
+
+
+class DryStore(Store):
+    """Counts what a `Store` would write, and writes nothing."""
+
+    def _create(self, record: ImportedSession) -> Session:
+        self.written.sessions += 1
+        return Session(owner=self._owner, source=self._source, key=record.key, created_at=timezone.now())
+
+    def _update(self, session: Session, record: ImportedSession) -> None:
+        """Leave the session as it is."""
+
+    def _write_link(self, link: ImportedLink) -> None:
+        """Leave the session as it is."""
+
+    def _append(self, place: _Place) -> None:
+        self.written.messages += len(place.pending)
+        place.pending.clear()
+
+    def _write_compaction(self, record: ImportedCompaction) -> None:
+        """Archive nothing."""
+
+
+def _client_ids(session: Session) -> Iterator[str]:
+    """Yield the client ids of the messages that the session holds."""
+    if session.pk is not None:
+        ids = session.messages.exclude(client_id=None).values_list("client_id", flat=True)
+        yield from (str(client_id) for client_id in ids.iterator())
+
+
+def _draft(message: ImportedMessage, *, at: datetime) -> transcripts.MessageDraft:
+    """Return the message as the verb takes it."""
+    return transcripts.MessageDraft(
+        role=message.role,
+        content=message.content,
+        thinking=message.thinking,
+        tool_calls=list(message.tool_calls) or None,
+        tool_call_id=message.tool_call_id,
+        usage=_counts(message.usage) if message.usage else None,
+        agent_name=message.agent_name,
+        model=message.model,
+        client_id=message.client_id,
+        created_at=at,
+        outcome=_outcome(message),
+    )
+
+
+def _counts(usage: Usage) -> TokenCounts:
+    """Return the five counts as the verb takes them."""
+    return TokenCounts(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_creation_tokens=usage.cache_creation_tokens,
+        thinking_tokens=usage.thinking_tokens,
+    )
+
+
+def _outcome(message: ImportedMessage) -> str | None:
+    """Return how the call ended that this message answers; the store says so itself, no text decides."""
+    if message.is_error is None:
+        return None
+    if message.is_rejected:
+        return Outcome.REJECTED.value
+    return Outcome.FAILED.value if message.is_error else Outcome.SUCCESS.value
+
+
+def _was_renamed(session: Session) -> bool:
+    """Say whether somebody else than an importer has set the title."""
+    payloads = session.events.filter(type="server.session_edited").values_list("payload", flat=True)
+    return any("title" in payload.get("changes", {}) and payload.get("by") != BY for payload in payloads)

@@ -1,0 +1,202 @@
+"""Import the sessions that other programs keep in files."""
+
+import json
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sessions.exceptions import KodaError
+from sessions.importers import READERS, Opener, discover
+from sessions.importers.feeding import Feed, Watched
+from sessions.importers.records import Record
+from sessions.importers.store import DryStore, Store
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+POLL_SECONDS = 0.5
+SETTLE_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Import transcripts from a file or folder. Run again, it adds only what is new; --follow goes on as they grow."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path, help="a transcript, or a folder with transcripts anywhere below it")
+        parser.add_argument("--follow", action="store_true", help="keep reading as files grow and appear, until Ctrl-C")
+        parser.add_argument(
+            "--source", help="the installation that the sessions came from (default: the format's name)"
+        )
+        parser.add_argument("--user", help="who owns the sessions (default: owner, or the only user)")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and import nothing")
+        parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    def handle(self, *, path: Path, follow: bool, dry_run: bool, **options: Any) -> None:
+        if follow and dry_run:
+            raise CommandError("--follow and --dry-run do not go together.")
+        make = DryStore if dry_run else Store
+        self._store = make(owner=find_owner(options["user"]), source=options["source"] or READERS[0].source)
+        self._failures: dict[str, str] = {}
+        self._dry_run, self._is_json = dry_run, bool(options["json"])
+        try:
+            feeds = self._follow(path) if follow else self._import(path)
+        except KodaError as error:
+            raise CommandError(error.detail) from error
+        self._report(feeds)
+        if self._failures:
+            raise CommandError(f"{len(self._failures)} of {len(feeds)} files could not be imported whole.")
+
+    def _import(self, path: Path) -> list[Feed]:
+        """Read everything at `path` once; return the files."""
+        opener = Opener()
+        feeds = [Feed(transcript, opener=opener) for transcript in discover(path)]
+        if not feeds:
+            raise CommandError(f"There is no transcript under {path}.")
+        with self._progress(feeds) as progress:
+            for feed in feeds:
+                self._write(feed, lambda feed=feed: self._whole(feed, progress))  # type: ignore[misc]
+        return feeds
+
+    @staticmethod
+    def _whole(feed: Feed, progress: Callable[[int], None]) -> Iterator[Record]:
+        """Yield all records of a file."""
+        yield from feed.pull(progress=progress)
+        yield from feed.end()
+
+    def _follow(self, path: Path) -> list[Feed]:
+        """Read what is at `path` and go on as it grows, until Ctrl-C or SIGTERM; return the files."""
+        watched = Watched(path, opener=Opener())
+        rested_since: dict[Path, float] = {}
+        with _until_told_to_stop() as is_told:
+            while not is_told():
+                watched.look()
+                for feed in watched.feeds:
+                    self._follow_one(feed, rested_since)
+                time.sleep(POLL_SECONDS)
+        for feed in watched.feeds:
+            self._write(feed, feed.settle)
+        return watched.feeds
+
+    def _follow_one(self, feed: Feed, rested_since: dict[Path, float]) -> None:
+        """Write what is new in one file; once it rests for a while, also what waited for more lines."""
+        now, path = time.monotonic(), feed.transcript.path
+        try:
+            has_news = feed.has_news()
+        except OSError:
+            has_news = False  # removed or being replaced: its reader waits for it to come back
+        if has_news:
+            rested_since[path] = now
+            self._write(feed, feed.pull)
+        elif not feed.is_settled and now - rested_since.get(path, now) >= SETTLE_SECONDS:
+            self._write(feed, feed.settle)
+
+    def _write(self, feed: Feed, records: Callable[[], Iterator[Record]]) -> None:
+        """Write records of one file; when it fails, note that and let the others go on."""
+        path = str(feed.transcript.path)
+        try:
+            self._store.write(records())
+            self._store.flush()
+        except (OSError, KodaError, DatabaseError) as error:
+            self._failures[path] = str(error)
+            self._store.forget()
+            self.stderr.write(self.style.ERROR(f"{path}: {error}"))
+
+    @contextmanager
+    def _progress(self, feeds: list[Feed]) -> Iterator[Callable[[int], None]]:
+        """Show a bar over the bytes of all files, on a terminal only; yield what to tell the bytes to."""
+        if self._is_json or not sys.stderr.isatty():
+            yield lambda _count: None
+            return
+        columns = (TextColumn("Importing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("import", total=sum(feed.transcript.path.stat().st_size for feed in feeds))
+            yield lambda count: bar.advance(task, count)
+
+    def _report(self, feeds: list[Feed]) -> None:
+        """Say in one sentence, or as JSON, what was done."""
+        written = self._store.written
+        bad_lines = {str(feed.transcript.path): feed.tally.bad_lines for feed in feeds if feed.tally.bad_lines}
+        lines = sum(feed.tally.lines for feed in feeds)
+        if self._is_json:
+            passed_over: Counter[str] = sum((feed.tally.passed_over for feed in feeds), Counter())
+            self.stdout.write(
+                json.dumps(
+                    {
+                        "files": len(feeds),
+                        "lines": lines,
+                        "bad_lines": bad_lines,
+                        "sessions": written.sessions,
+                        "messages": written.messages,
+                        "known_messages": written.known_messages,
+                        "compactions": written.compactions,
+                        "deleted_sessions": sorted(written.deleted_sessions),
+                        "passed_over": dict(passed_over.most_common()),
+                        "failures": self._failures,
+                        "dry_run": self._dry_run,
+                    }
+                )
+            )
+            return
+        bad, left = sum(map(len, bad_lines.values())), len(written.deleted_sessions)
+        verb = "Would import" if self._dry_run else "Imported"
+        were = "was" if written.known_messages == 1 else "were"
+        bad_note = f", {bad:,} of them bad" if bad else ""
+        left_note = f"; {_count(left, 'deleted session')} left deleted" if left else ""
+        self.stdout.write(
+            f"{verb} {_count(written.sessions, 'new session')} and {_count(written.messages, 'new message')} from "
+            f"{_count(len(feeds), 'file')} ({_count(lines, 'line')}{bad_note}); "
+            f"{_count(written.known_messages, 'message')} {were} here already{left_note}."
+        )
+
+
+def find_owner(username: str | None) -> "User":
+    """Return the user who shall own what is imported. Raises `CommandError` when it is not clear who that is."""
+    users = get_user_model().objects
+    if username is not None:
+        user = users.filter(username=username).first()
+        if user is None:
+            raise CommandError(f"There is no user {username}.")
+        return user
+    user = users.filter(username="owner").first()
+    if user is not None:
+        return user
+    if users.count() != 1:
+        raise CommandError("Say with --user who shall own the sessions.")
+    return users.get()
+
+
+def _count(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def _until_told_to_stop() -> Iterator[Callable[[], bool]]:
+    """Yield a question whose answer becomes true with Ctrl-C or SIGTERM, so that no write is cut in the middle."""
+    is_told = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal is_told
+        is_told = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: is_told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
