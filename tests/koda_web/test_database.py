@@ -1,8 +1,10 @@
 """The database as it is really opened."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 
 from koda_web import sqlite
@@ -10,10 +12,8 @@ from koda_web import sqlite
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def _on_sqlite() -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("only SQLite has these options")
+on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite has these options")
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has a pool")
 
 
 def ask(pragma: str) -> object:
@@ -22,11 +22,13 @@ def ask(pragma: str) -> object:
         return cursor.fetchone()[0]
 
 
+@on_sqlite
 def test_sqlite_is_free_of_the_lost_page_fault():
     assert sqlite3.sqlite_version_info >= sqlite.FIXED_VERSION
     assert connection.Database.sqlite_version_info >= sqlite.FIXED_VERSION
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("pragma", "value"),
     [
@@ -42,6 +44,7 @@ def test_every_connection_has_the_options_that_keep_data_safe(pragma, value):
     assert ask(pragma) == value
 
 
+@on_sqlite
 def test_a_transaction_holds_the_write_lock_from_its_beginning():
     other = connection.copy("other")
     other.settings_dict["OPTIONS"] = {**other.settings_dict["OPTIONS"], "timeout": 0.05}
@@ -51,3 +54,19 @@ def test_a_transaction_holds_the_write_lock_from_its_beginning():
             other.connection.execute("BEGIN IMMEDIATE")
     finally:
         other.close()
+
+
+@on_postgresql
+def test_threads_share_the_connections_of_one_pool():
+    def ask_for_the_backend(_: int) -> int:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                return cursor.fetchone()[0]
+        finally:
+            connection.close()
+
+    rounds = settings.KODA_ADMITTED_REQUESTS * 3
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        backends = set(threads.map(ask_for_the_backend, range(rounds)))
+    assert len(backends) <= 5

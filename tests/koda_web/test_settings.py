@@ -1,7 +1,6 @@
 """The settings as a start of the program sees them, in a process of its own."""
 
 import json
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -135,21 +134,3 @@ def test_json_log_lines_are_json(tmp_path: Path):
     assert (first["event"], first["level"], first["logger"]) == ("from django", "warning", "elsewhere")
     assert (second["event"], second["seq"]) == ("from us", 7)
     assert third["exception"][0]["exc_type"] == "ZeroDivisionError"
-
-
-@pytest.mark.slow
-def test_setup_prepares_everything_and_a_second_run_changes_nothing(tmp_path: Path):
-    folder = tmp_path / "data"
-    first = manage(folder, "setup")
-    assert first.returncode == 0, first.stderr
-    assert "one-time password" in first.stdout
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert (folder / "static" / "staticfiles.json").is_file()
-    key = (folder / "secret-key").read_text()
-    collected = (folder / "static" / "staticfiles.json").stat().st_mtime_ns
-
-    second = manage(folder, "setup")
-    assert second.returncode == 0, second.stderr
-    assert second.stdout == ""
-    assert (folder / "secret-key").read_text() == key
-    assert (folder / "static" / "staticfiles.json").stat().st_mtime_ns == collected

@@ -1,0 +1,70 @@
+"""setup: prepares everything, once, whoever else does so at the same time."""
+
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+
+from sessions.management.commands import setup
+from tests.conftest import ROOT, make_environment, manage
+
+PASSWORD = re.compile(r"one-time password (\S+)")
+
+
+@pytest.mark.django_db
+def test_the_first_user_may_everything_and_the_password_fits():
+    password = setup.create_owner()
+    owner = User.objects.get()
+    assert password
+    assert (owner.username, owner.is_superuser, owner.is_staff) == ("owner", True, True)
+    assert owner.check_password(password)
+    assert password not in owner.password
+
+
+@pytest.mark.django_db
+def test_where_there_is_a_user_none_is_made():
+    get_user_model().objects.create_user("somebody")
+    assert setup.create_owner() is None
+    assert User.objects.count() == 1
+
+
+def test_a_changed_source_changes_the_fingerprint(settings, tmp_path: Path):
+    settings.STATICFILES_DIRS = [tmp_path]
+    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
+    before = setup.fingerprint_sources()
+    (tmp_path / "new.css").write_text("a{}")
+    after = setup.fingerprint_sources()
+    assert after != before
+    assert setup.fingerprint_sources() == after
+
+
+@pytest.mark.slow
+def test_a_second_run_finds_everything_and_changes_nothing(tmp_path: Path):
+    folder = tmp_path / "data"
+    environment = make_environment(folder)
+    assert PASSWORD.search(manage(environment, "setup"))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    manifest = folder / "static" / "staticfiles.json"
+    before = (folder / "secret-key").read_text(), manifest.stat().st_mtime_ns
+    assert manage(environment, "setup") == ""
+    assert ((folder / "secret-key").read_text(), manifest.stat().st_mtime_ns) == before
+
+
+@pytest.mark.slow
+def test_two_at_once_make_one_owner(tmp_path: Path):
+    command = [sys.executable, "manage.py", "setup", "--no-static"]
+    environment = make_environment(tmp_path / "data")
+    running = [
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    assert sum(len(PASSWORD.findall(output)) for output in outputs) == 1
