@@ -4,10 +4,17 @@
 Every verb ends with `settle`, so that the deadline is recomputed in the transaction of the write.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
+from django.utils import timezone
+
+from sessions.exceptions import NotFound
 from sessions.models import EventDraft, Liveness, Needs, Session, State
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_INTERVAL = timedelta(seconds=30)
 """How often an agent that speaks the turn protocol is taken to be heard from when it declares nothing."""
@@ -34,6 +41,7 @@ class Facts:
     heartbeat_interval: timedelta | None
     expected_by: datetime | None
     stuck_after: timedelta
+    excused: timedelta
     has_events: bool
     is_imported: bool
     doing: str = ""
@@ -61,6 +69,7 @@ def facts_of(session: Session) -> Facts:
         heartbeat_interval=timedelta(seconds=seconds) if seconds else (DEFAULT_INTERVAL if has_heartbeats else None),
         expected_by=session.expected_by,
         stuck_after=session.stuck_after,
+        excused=timedelta(seconds=session.excused_seconds),
         has_events=session.has_events,
         is_imported=session.is_imported,
         doing=" ".join(filter(None, [session.doing, session.doing_detail])),
@@ -101,7 +110,7 @@ def _deadlines(facts: Facts) -> list[tuple[datetime, str]]:
     if facts.heartbeat_interval:
         lost_after = max(LOST_AFTER_INTERVALS * facts.heartbeat_interval, LOST_AFTER_AT_LEAST)
         deadlines.append((heard + lost_after, Liveness.LOST))
-    return deadlines
+    return [(at + facts.excused, liveness) for at, liveness in deadlines]
 
 
 def _when_all_is_well(facts: Facts) -> str:
@@ -151,3 +160,61 @@ def settle(session: Session, now: datetime) -> list[EventDraft]:
         return []
     change = {"from": before, "to": verdict.liveness, "reason": verdict.reason}
     return [EventDraft(type="server.liveness_changed", payload=change, turn_id=session.turn_id)]
+
+
+WATCHED_AT_ONCE = 200
+"""Sessions that one pass of the watchdog looks at, so that a pass stays short."""
+POSTPONED_BY = timedelta(minutes=1)
+"""How long a session rests whose check failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What one pass did: sessions that were due, those whose liveness changed, those whose check failed."""
+
+    due: int
+    changed: int
+    failed: int
+
+
+def watch(*, now: datetime | None = None) -> Watched:
+    """Look at the sessions whose deadline has passed and record what changed.
+
+    Any number of watchdogs may run: each session is judged again under its lock, so exactly one of them finds the
+    change and writes its one event. With nothing due this is one look at a small index. A session whose check
+    fails is put off alone and counted.
+    """
+    now = now or timezone.now()
+    due = list(Session.objects.due(now).values_list("pk", flat=True)[:WATCHED_AT_ONCE])
+    changed = failed = 0
+    for pk in due:
+        try:
+            changed += _watch_one(pk, now)
+        except NotFound:
+            continue
+        except Exception:
+            failed += 1
+            logger.exception("The check of session %s failed; it is put off", pk)
+            Session.objects.postpone(pk, until=now + POSTPONED_BY)
+    return Watched(len(due), changed, failed)
+
+
+def _watch_one(pk: int, now: datetime) -> bool:
+    """Judge one session under its lock; say whether its liveness changed."""
+    with transaction.atomic():
+        session = Session.objects.locked(pk)
+        if session.next_deadline_at is None or session.next_deadline_at > now:
+            return False
+        events = settle(session, now)
+        session.record(events, now=now)
+    return bool(events)
+
+
+def excuse_downtime(*, silent_since: datetime, now: datetime | None = None) -> int:
+    """Shift every deadline by the time in which no server listened, and one interval; return how many.
+
+    Called once when a server starts that was the only one, so that a restart raises no alarm.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        return Session.objects.excuse(max(now - silent_since, timedelta()), default_interval=DEFAULT_INTERVAL)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from sessions.exceptions import NotFound
@@ -101,6 +102,28 @@ class SessionQuerySet(models.QuerySet["Session"]):
         Running, and the turn's start strictly older than `threshold`; a null start is never stuck.
         """
         return self.running().filter(turn_started_at__lt=now - threshold).order_by("turn_started_at", "pk")
+
+    def due(self, now: datetime) -> "SessionQuerySet":
+        """Return the sessions whose deadline has passed, the longest overdue first."""
+        return self.filter(next_deadline_at__lte=now).order_by("next_deadline_at", "pk")
+
+    def excuse(self, silence: timedelta, *, default_interval: timedelta) -> int:
+        """Shift every deadline by `silence`, during which nobody could be heard, and by one interval more.
+
+        Return how many sessions had one. No screen shows a deadline, so nothing is recorded.
+        """
+        interval = Coalesce("heartbeat_interval_seconds", int(default_interval.total_seconds()))
+        shift = models.ExpressionWrapper(interval + int(silence.total_seconds()), models.PositiveIntegerField())
+        return self.filter(next_deadline_at__isnull=False).update(
+            excused_seconds=models.F("excused_seconds") + shift,
+            # A look that comes an interval early concludes nothing and sets the exact time.
+            next_deadline_at=models.F("next_deadline_at") + silence,
+            revision=models.F("revision") + 1,
+        )
+
+    def postpone(self, pk: int, *, until: datetime) -> None:
+        """Look at one session later, because looking at it failed; counted, and shown in the admin."""
+        self.filter(pk=pk).update(next_deadline_at=until, failed_checks=models.F("failed_checks") + 1)
 
     def waiting(self) -> "SessionQuerySet":
         """Return those that need a person, the longest wait first."""

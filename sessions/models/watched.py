@@ -66,6 +66,7 @@ class WatchedSession(models.Model):
     stuck_after_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Overrides KODA_STUCK_AFTER.")
     has_events = models.BooleanField(default=False, help_text="Its source speaks the turn protocol.")
     is_imported = models.BooleanField(default=False, help_text="Read from a foreign store; never alarms.")
+    excused_seconds = models.PositiveIntegerField(default=0, help_text="Silence that was the server's own fault.")
     doing = models.TextField(blank=True, default="", help_text="The open activity, such as a tool.")
     doing_detail = models.TextField(blank=True, default="", help_text="The argument that matters.")
     doing_since = models.DateTimeField(null=True, blank=True)
@@ -95,6 +96,7 @@ class WatchedSession(models.Model):
     def hear(self, now: datetime, *, is_progress: bool, event_count: int = 1) -> None:
         """Note a sign of life at `now`; `event_count` new events beat in the sparkline."""
         self.heard_at = now
+        self.excused_seconds = 0
         if is_progress:
             self.progressed_at = now
         self.beat(now, event_count)
