@@ -21,7 +21,7 @@ from sessions.models import (
     ToolCall,
     Usage,
 )
-from sessions.models.fields import require_name
+from sessions.models.fields import NAME_BYTES, require_content, require_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,8 @@ def _require_valid(drafts: Sequence[MessageDraft], *, any_role: bool) -> None:
     for index, draft in enumerate(drafts):
         if not any_role and draft.role not in Role.values:
             errors.append(FieldError(f"messages.{index}.role", f"must be one of {', '.join(Role.values)}"))
+        for field, text in {"content": draft.content, "thinking": draft.thinking}.items():
+            require_content(f"messages.{index}.{field}", text)
         names = {"role": draft.role, "client_id": draft.client_id, "tool_call_id": draft.tool_call_id}
         for field, value in names.items():
             try:
@@ -163,7 +165,7 @@ def _pair_tools(session: Session, drafts: Sequence[MessageDraft], messages: Sequ
 def _announce(session: Session, message: Message, call: dict[str, Any]) -> None:
     """Tie a call of an assistant message to the row that an event made, or open one. A call without an id has none."""
     call_id = call.get("id")
-    if not isinstance(call_id, str) or not call_id:
+    if not isinstance(call_id, str) or not 0 < len(call_id.encode(errors="replace")) <= NAME_BYTES:
         return
     told = ToolCall.objects.newest(session, call_id)
     if told is not None and told.message_id is None:

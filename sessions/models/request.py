@@ -64,9 +64,9 @@ class Request(models.Model):
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="requests", db_index=False)
     kind = models.CharField(max_length=20, choices=[choice for choice in Needs.choices if choice[0]])
-    request_id = models.TextField(blank=True, default="", help_text="The agent's id; a cap has none.")
-    turn_id = models.TextField(null=True, blank=True)
-    tool_name = models.TextField(blank=True, default="")
+    request_id = WrittenTextField(blank=True, default="", help_text="The agent's id; a cap has none.")
+    turn_id = WrittenTextField(null=True, blank=True)
+    tool_name = WrittenTextField(blank=True, default="")
     detail = WrittenTextField(blank=True, default="", help_text="What it asks, as the agent put it.")
     preview = WrittenJSONField(null=True, blank=True, help_text="Koda's DiffPreview.")
     options = WrittenJSONField(null=True, blank=True, help_text="Choices of a question; recent tools of a cap.")

@@ -16,7 +16,7 @@ from django.utils import timezone
 from sessions.exceptions import Conflict
 from sessions.models.counted import CountedSession
 from sessions.models.event import Event, EventDraft
-from sessions.models.fields import NAME_BYTES, require_name
+from sessions.models.fields import NAME_BYTES, WrittenTextField, require_name
 from sessions.models.session_rows import (
     KEY_BYTES,
     Band,
@@ -104,18 +104,18 @@ class Session(WatchedSession, CountedSession):
     uuid = models.UUIDField(unique=True, default=uuid_utils.compat.uuid7, editable=False)
     owner = models.ForeignKey("auth.User", models.CASCADE, related_name="koda_sessions", db_index=False)
     source = models.CharField(max_length=100, help_text="The installation that speaks for it.")
-    key = models.TextField(null=True, blank=True, help_text="The client's own name for it, within its source.")
+    key = WrittenTextField(null=True, blank=True, help_text="The client's own name for it, within its source.")
     key_digest = models.CharField(max_length=64, null=True, blank=True, editable=False)
-    agent_name = models.TextField()
-    project_root = models.TextField(null=True, blank=True)
-    title = models.TextField(null=True, blank=True)
+    agent_name = WrittenTextField()
+    project_root = WrittenTextField(null=True, blank=True)
+    title = WrittenTextField(null=True, blank=True)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     mode = models.CharField(max_length=10, choices=Mode, null=True, blank=True)
-    model = models.TextField(null=True, blank=True)
-    provider = models.TextField(null=True, blank=True)
+    model = WrittenTextField(null=True, blank=True)
+    provider = WrittenTextField(null=True, blank=True)
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
-    parent_tool_call_id = models.TextField(null=True, blank=True)
+    parent_tool_call_id = WrittenTextField(null=True, blank=True)
     active_checkpoint = models.ForeignKey(
         "koda_sessions.Checkpoint", models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )

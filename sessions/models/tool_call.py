@@ -99,9 +99,9 @@ class ToolCall(models.Model):
     result_message = models.ForeignKey(
         "koda_sessions.Message", models.SET_NULL, null=True, blank=True, related_name="tool_result_rows"
     )
-    call_id = models.TextField()
-    turn_id = models.TextField(null=True, blank=True)
-    name = models.TextField()
+    call_id = WrittenTextField()
+    turn_id = WrittenTextField(null=True, blank=True)
+    name = WrittenTextField()
     args = WrittenJSONField(null=True, blank=True, help_text="As the agent sent them: an object, or its text.")
     detail = WrittenTextField(blank=True, default="", help_text="The argument that matters.")
     is_sub_agent = models.BooleanField(default=False)

@@ -49,7 +49,7 @@ class Turn(models.Model):
     """One turn of one session. A turn that ended without a start has no `started_at`."""
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="turns", db_index=False)
-    turn_id = models.TextField()
+    turn_id = WrittenTextField()
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=10, choices=TurnEnd, null=True, blank=True)

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import models
 
+from sessions.models.fields import WrittenTextField
+
 
 class State(models.TextChoices):
     """What the agent said of itself; the words of the contracts."""
@@ -48,11 +50,11 @@ class WatchedSession(models.Model):
     """
 
     state = models.CharField(max_length=10, choices=State, default=State.IDLE)
-    turn_id = models.TextField(null=True, blank=True)
+    turn_id = WrittenTextField(null=True, blank=True)
     turn_started_at = models.DateTimeField(null=True, blank=True, help_text="Set by each running, cleared by the rest.")
     liveness = models.CharField(max_length=10, choices=Liveness, default=Liveness.RESTING)
     liveness_since = models.DateTimeField()
-    liveness_reason = models.TextField(blank=True, default="")
+    liveness_reason = WrittenTextField(blank=True, default="")
     liveness_seq = models.BigIntegerField(null=True, blank=True, help_text="The event that proves the liveness.")
     needs = models.CharField(max_length=20, choices=Needs, default=Needs.NOTHING, blank=True)
     needs_since = models.DateTimeField(null=True, blank=True)
@@ -67,8 +69,8 @@ class WatchedSession(models.Model):
     has_events = models.BooleanField(default=False, help_text="Its source speaks the turn protocol.")
     is_imported = models.BooleanField(default=False, help_text="Read from a foreign store; never alarms.")
     excused_seconds = models.PositiveIntegerField(default=0, help_text="Silence that was the server's own fault.")
-    doing = models.TextField(blank=True, default="", help_text="The open activity, such as a tool.")
-    doing_detail = models.TextField(blank=True, default="", help_text="The argument that matters.")
+    doing = WrittenTextField(blank=True, default="", help_text="The open activity, such as a tool.")
+    doing_detail = WrittenTextField(blank=True, default="", help_text="The argument that matters.")
     doing_since = models.DateTimeField(null=True, blank=True)
     beats = models.JSONField(default=list, blank=True, help_text="[[bucket, events], …], the last twelve minutes.")
     failed_checks = models.PositiveIntegerField(default=0, help_text="Times the watchdog failed on this session.")
