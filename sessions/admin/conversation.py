@@ -1,0 +1,78 @@
+"""Messages, turns and tool calls."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+
+from sessions.admin.records import RecordAdmin, show_json, show_text
+from sessions.admin.records import head_of as head
+from sessions.models import Message, ToolCall, Turn
+
+
+@admin.register(Message)
+class MessageAdmin(RecordAdmin[Message]):
+    """Messages, newest first."""
+
+    columns = ("role", "agent_name", "created_at", "compacted_at")
+    list_display = ("id", "session_link", "role", "beginning", "agent_name", "created_at", "compacted_at")
+    list_filter = (("compacted_at", admin.EmptyFieldListFilter),)
+    fields = (
+        "session", "role", "written", "thought", "asked", "tool_call_id", "agent_name", "model", "turn_id",
+        "client_id", "prompt_tokens", "completion_tokens", "cache_read_tokens", "cache_creation_tokens",
+        "thinking_tokens", "created_at", "compacted_at",
+    )  # fmt: skip
+
+    def for_list(self, rows: QuerySet[Message]) -> QuerySet[Message]:
+        """Add the beginning of the text."""
+        return super().for_list(rows).annotate(beginning=head("content"))
+
+    @admin.display(description="content")
+    def beginning(self, message: Message) -> str:
+        """Return the beginning of the content, on one line."""
+        return " ".join((getattr(message, "beginning", None) or "").split())
+
+    @admin.display(description="content")
+    def written(self, message: Message) -> str | None:
+        """Return the content."""
+        return show_text(message.content)
+
+    @admin.display(description="thinking")
+    def thought(self, message: Message) -> str | None:
+        """Return the thinking."""
+        return show_text(message.thinking)
+
+    @admin.display(description="tool calls")
+    def asked(self, message: Message) -> str | None:
+        """Return the tool calls as they were sent."""
+        return show_json(message.tool_calls)
+
+
+@admin.register(Turn)
+class TurnAdmin(RecordAdmin[Turn]):
+    """Turns, newest first."""
+
+    columns = ("turn_id", "started_at", "ended_at", "reason", "tool_call_count")
+    list_display = ("id", "session_link", "turn_id", "started_at", "ended_at", "reason", "tool_call_count")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter),)
+
+
+@admin.register(ToolCall)
+class ToolCallAdmin(RecordAdmin[ToolCall]):
+    """Tool calls, newest first."""
+
+    columns = ("name", "detail", "outcome", "started_at", "ended_at", "is_timed")
+    list_display = ("id", "session_link", "name", "detail", "outcome", "started_at", "took_seconds")
+    list_filter = (("outcome", admin.EmptyFieldListFilter),)
+    fields = (
+        "session", "name", "detail", "call_id", "turn_id", "arguments", "outcome", "is_sub_agent", "message",
+        "result_message", "start_seq", "result_seq", "started_at", "ended_at", "is_timed",
+    )  # fmt: skip
+
+    @admin.display(description="seconds")
+    def took_seconds(self, call: ToolCall) -> float | None:
+        """Return its duration where it was measured."""
+        return call.took_seconds
+
+    @admin.display(description="arguments")
+    def arguments(self, call: ToolCall) -> str | None:
+        """Return the arguments as they were sent."""
+        return show_json(call.args)
