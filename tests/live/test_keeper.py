@@ -1,0 +1,251 @@
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, connections
+from django.utils import timezone
+
+from sessions.live import keeper as module
+from sessions.live import wal
+from sessions.live.keeper import Job, Keeper, jobs, when_written_elsewhere
+from sessions.models import Lease
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SOON = timedelta(milliseconds=10)
+sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite's log")
+
+
+@pytest.fixture
+def listeners(monkeypatch):
+    """An empty list of listeners, for the time of a test."""
+    found = []
+    monkeypatch.setattr(module, "_listeners", found)
+    return found
+
+
+@pytest.fixture(autouse=True)
+async def _no_connection_is_left():
+    """Close what the async calls of a test opened on asgiref's thread."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+async def wait_until(condition, *, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def write_from_another_process():
+    """Commit something as a command in another process would."""
+    now = timezone.now()
+    Lease.objects.get_or_create(name="other", defaults={"owner": "other", "until": now})
+    script = f"import sqlite3; c = sqlite3.connect({str(connection.settings_dict['NAME'])!r}, timeout=20)\n"
+    script += "c.execute('UPDATE koda_sessions_lease SET owner = owner'); c.commit(); c.close()"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def size_of_log():
+    log = Path(f"{connection.settings_dict['NAME']}-wal")
+    return log.stat().st_size if log.exists() else 0
+
+
+# --- Rounds ------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_is_done_again_and_again_until_the_keeper_stops(listeners):
+    rounds = []
+    keeper = Keeper([Job(name="count", every=SOON, run=lambda: rounds.append(1))])
+    await keeper.start()
+    await wait_until(lambda: len(rounds) >= 3)
+    await keeper.stop()
+    done = len(rounds)
+    await asyncio.sleep(0.1)
+    assert len(rounds) == done
+
+
+async def test_a_job_that_fails_is_counted_logged_and_done_again(listeners, caplog):
+    def fail():
+        raise ZeroDivisionError
+
+    keeper = Keeper([Job(name="broken", every=SOON, run=fail)])
+    await keeper.start()
+    await wait_until(lambda: keeper.failures["broken"] >= 2)
+    await keeper.stop()
+    assert "The keeper's job broken failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_failing_job_does_not_keep_another_from_its_work(listeners, caplog):
+    rounds = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    keeper = Keeper(
+        [Job(name="broken", every=SOON, run=fail), Job(name="whole", every=SOON, run=lambda: rounds.append(1))]
+    )
+    await keeper.start()
+    await wait_until(lambda: keeper.failures["broken"] >= 2 and len(rounds) >= 2)
+    await keeper.stop()
+
+
+async def test_a_job_leaves_no_connection_open(listeners):
+    seen = []
+
+    def work():
+        assert Lease.objects.count() >= 0
+        seen.append(connection.connection is not None)
+
+    keeper = Keeper([Job(name="query", every=timedelta(hours=1), run=work)])
+    await keeper.start()
+    await wait_until(lambda: seen)
+    loop = asyncio.get_running_loop()
+    is_open = await loop.run_in_executor(keeper._thread, lambda: connection.connection is not None)
+    await keeper.stop()
+    assert seen == [True]
+    assert not is_open
+
+
+# --- Leases ------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_servers_one_does_the_shared_job(listeners):
+    done = []
+    both = [
+        Keeper(
+            [
+                Job(name="shared", every=SOON, run=lambda name=name: done.append(name), is_shared=True),
+                Job(name="own", every=SOON, run=lambda name=name: done.append(f"own {name}")),
+            ],
+            owner=name,
+        )
+        for name in ("first", "second")
+    ]
+    await both[0].start()
+    await wait_until(lambda: "first" in done)
+    await both[1].start()
+    await wait_until(lambda: done.count("own second") >= 5)
+    assert "second" not in done
+    lease = await Lease.objects.aget(name="shared")
+    assert lease.owner == "first"
+    assert lease.ran_at is not None
+    # A server that stops hands over at once, rather than when its lease runs out.
+    await both[0].stop()
+    await wait_until(lambda: "second" in done)
+    assert (await Lease.objects.aget(name="shared")).owner == "second"
+    await both[1].stop()
+
+
+async def test_the_job_of_a_server_that_died_is_taken_over_when_its_lease_is_over(listeners):
+    later = timezone.now() + timedelta(hours=1)
+    await Lease.objects.acreate(name="shared", owner="dead", until=later)
+    done = []
+    keeper = Keeper([Job(name="shared", every=SOON, run=lambda: done.append(1), is_shared=True)])
+    await keeper.start()
+    await asyncio.sleep(0.1)
+    assert done == []
+    await Lease.objects.filter(name="shared").aupdate(until=timezone.now())
+    await wait_until(lambda: done)
+    await keeper.stop()
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="for databases that cannot tell of a write")
+async def test_without_a_watch_the_listeners_are_woken_at_a_slow_beat(listeners):
+    heard = []
+    when_written_elsewhere(lambda: heard.append(1))
+    keeper = Keeper([])
+    await keeper.start()
+    await wait_until(lambda: len(heard) >= 2)
+    await keeper.stop()
+
+
+# --- The log of SQLite -------------------------------------------------------------------------------------
+
+
+@sqlite_only
+async def test_a_write_of_another_process_wakes_the_listeners(listeners):
+    heard = []
+
+    @when_written_elsewhere
+    async def listen():
+        heard.append(asyncio.current_task())
+
+    when_written_elsewhere(lambda: heard.append("plain"))
+    keeper = Keeper([])
+    await keeper.start()
+    await wait_until(lambda: heard)  # a start is a reason to look, too
+    heard.clear()
+    await asyncio.sleep(0.5)
+    assert heard == []
+    await sync_to_async(write_from_another_process)()
+    await wait_until(lambda: "plain" in heard)
+    assert len(heard) % 2 == 0  # both, each time
+    await keeper.stop()
+
+
+@sqlite_only
+async def test_a_listener_that_fails_is_called_again(listeners, caplog):
+    calls = []
+
+    def fail():
+        calls.append(1)
+        raise ZeroDivisionError
+
+    when_written_elsewhere(fail)
+    keeper = Keeper([])
+    await keeper.start()
+    await wait_until(lambda: calls)
+    await sync_to_async(write_from_another_process)()
+    await wait_until(lambda: len(calls) >= 2)
+    await keeper.stop()
+    assert keeper.failures["watch"] >= 2
+
+
+@sqlite_only
+def test_the_log_outlives_the_last_request_and_is_emptied_by_the_checkpoint():
+    watch = wal.Watch()
+    watch.has_changed()
+    wal.checkpoint(at_least=1)
+    Lease.objects.create(name="some", owner="me", until=timezone.now())
+    connections.close_all()
+    assert size_of_log() > 0
+    wal.checkpoint()
+    assert size_of_log() > 0  # not worth it
+    wal.checkpoint(at_least=1)
+    assert size_of_log() == 0
+    watch.close()
+
+
+@sqlite_only
+def test_a_reader_does_not_keep_the_checkpoint_from_what_it_can_write():
+    Lease.objects.create(name="some", owner="me", until=timezone.now())
+    reader = connections.create_connection("default")
+    with reader.cursor() as cursor:
+        cursor.execute("BEGIN DEFERRED")
+        cursor.execute("SELECT count(*) FROM koda_sessions_lease")
+        wal.checkpoint(at_least=1)
+        assert size_of_log() > 0
+        cursor.execute("COMMIT")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(NOOP)" if sqlite3.sqlite_version_info >= (3, 51) else "SELECT 0, 1, 1")
+        _, in_log, written_back = cursor.fetchone()
+    assert in_log == written_back > 0
+    reader.close()
+
+
+@sqlite_only
+async def test_a_keeper_that_stops_leaves_an_empty_log(listeners):
+    keeper = Keeper(jobs())
+    await keeper.start()
+    await wait_until(lambda: Lease.objects.filter(name="checkpoint").exists)
+    await Lease.objects.acreate(name="some", owner="me", until=timezone.now())
+    assert await sync_to_async(size_of_log)() > 0
+    await keeper.stop()
+    assert await sync_to_async(size_of_log)() == 0
