@@ -18,11 +18,11 @@ class Feed:
         """Begin before the first byte."""
         self.transcript = transcript
         self._opener = opener
-        self._identity: tuple[int, int] | None = None
-        self._begin()
+        self.restart()
 
-    def _begin(self) -> None:
-        """Stand before the first byte, with a reader that has seen nothing."""
+    def restart(self) -> None:
+        """Stand before the first byte, with a reader that has seen nothing: the store knows what it has."""
+        self._identity: tuple[int, int] | None = None
         self._reader = self._opener.open(self.transcript)
         self._splitter = LineSplitter()
         self._offset = 0
@@ -52,7 +52,7 @@ class Feed:
             state = self.transcript.path.stat()
             identity = (state.st_dev, state.st_ino)
             if self._identity not in {None, identity} or state.st_size < self._offset:
-                self._begin()
+                self.restart()
             self._identity = identity
             file.seek(self._offset)
             while data := file.read(CHUNK_BYTES):

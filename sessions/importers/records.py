@@ -51,7 +51,10 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedSession:
-    """A session of the foreign store; `key` is unique within its source, `parent_key` names another such session."""
+    """A session of the foreign store; `key` is unique within its source, `parent_key` names another such session.
+
+    Before the file was read to its end title and model are only the best so far: `is_settled` says that they hold.
+    """
 
     key: str
     agent_name: str
@@ -61,6 +64,7 @@ class ImportedSession:
     parent_key: str | None = None
     parent_tool_call_id: str | None = None
     created_at: datetime | None = None
+    is_settled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -141,9 +141,9 @@ class Store:
     def _update(self, session: Session, record: ImportedSession) -> None:
         """Let the session have a better title, another model, its parent call; a title that a person gave stays."""
         changes: dict[str, Any] = {}
-        if record.title is not None and record.title != session.title and not _was_renamed(session):
+        if record.is_settled and record.title not in {None, session.title} and not _was_renamed(session):
             changes["title"] = record.title
-        if record.model is not None and record.model != session.model:
+        if record.is_settled and record.model not in {None, session.model}:
             changes["model"] = record.model
         if record.parent_tool_call_id is not None and session.parent_tool_call_id is None:
             changes["parent_tool_call_id"] = record.parent_tool_call_id

@@ -132,7 +132,7 @@ def test_a_compaction_stands_between_what_it_divides():
     )
     records, _ = read(encode(make_answer("m1", text("Before.")), border, make_answer("m2", text("After."))))
     kinds = [getattr(record, "kind", type(record).__name__) for record in records]
-    assert kinds == ["ImportedSession", "answer", "ImportedCompaction", "answer"]
+    assert kinds == ["ImportedSession", "answer", "ImportedCompaction", "answer", "ImportedSession"]
     compaction = next(record for record in records if isinstance(record, ImportedCompaction))
     assert (compaction.trigger, compaction.pre_tokens) == ("auto", 9)
 
@@ -173,7 +173,8 @@ def test_a_session_comes_before_its_first_message_and_again_when_more_is_known()
     assert [type(record).__name__ for record in records] == [
         "ImportedSession", "ImportedMessage", "ImportedMessage", "ImportedSession",
     ]  # fmt: skip
-    assert records[-1].model == "claude-test-1"
+    assert (records[0].model, records[0].is_settled) == (None, False)
+    assert (records[-1].model, records[-1].is_settled) == ("claude-test-1", True)
 
 
 def test_inline_sidechain_is_a_child_of_the_call_with_the_same_prompt():

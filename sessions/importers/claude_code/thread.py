@@ -121,7 +121,7 @@ class Thread:
         """Yield all that waits, as if nothing came after it, and the session again if more is known of it now."""
         yield from self.close()
         if self._announced is not None:
-            yield from self._announce()
+            yield from self._announce(is_settled=True)
 
     def _complete(self, answer: ImportedMessage) -> ImportedMessage:
         """Return the answer with the difference to what earlier messages of the same answer have counted."""
@@ -136,10 +136,10 @@ class Thread:
     def _with_session(self, record: ImportedMessage | ImportedCompaction) -> Iterator[Record]:
         """Yield the record, after the session itself if this is the first of it."""
         if self._announced is None:
-            yield from self._announce()
+            yield from self._announce(is_settled=False)
         yield record
 
-    def _announce(self) -> Iterator[Record]:
+    def _announce(self, *, is_settled: bool) -> Iterator[Record]:
         """Yield the session if there is something new to say of it."""
         facts = self.facts
         agent_name = (facts.errand.agent_name if facts.errand else None) or (
@@ -154,6 +154,7 @@ class Thread:
             parent_key=self.parent_key,
             parent_tool_call_id=facts.parent_tool_call_id or (facts.errand.tool_call_id if facts.errand else None),
             created_at=facts.created_at,
+            is_settled=is_settled,
         )
         if session != self._announced:
             self._announced = session

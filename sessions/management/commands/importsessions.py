@@ -106,15 +106,19 @@ class Command(BaseCommand):
             self._write(feed, feed.settle)
 
     def _write(self, feed: Feed, records: Callable[[], Iterator[Record]]) -> None:
-        """Write records of one file; when it fails, note that and let the others go on."""
+        """Write records of one file; when that fails, note it, let the others go on, and begin this one anew."""
         path = str(feed.transcript.path)
         try:
             self._store.write(records())
             self._store.flush()
         except (OSError, KodaError, DatabaseError) as error:
+            if self._failures.get(path) != str(error):
+                self.stderr.write(self.style.ERROR(f"{path}: {error}"))
             self._failures[path] = str(error)
             self._store.forget()
-            self.stderr.write(self.style.ERROR(f"{path}: {error}"))
+            feed.restart()
+        else:
+            self._failures.pop(path, None)
 
     @contextmanager
     def _progress(self, feeds: list[Feed]) -> Iterator[Callable[[int], None]]:

@@ -1,0 +1,184 @@
+"""importsessions: files, folders, again, interrupted, followed."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from sessions.models import Message, Session
+from tests.conftest import ROOT, make_environment, manage
+from tests.factories import make_user
+from tests.importers.lines import SESSION, call, encode, make_answer, make_prompt, make_result, text
+
+HISTORY = encode(make_prompt("Count the lamps"), make_answer("m1", call("c1")), make_result("c1"))
+MORE = encode(make_answer("m2", text("Nine."), output=3))
+
+
+@pytest.fixture
+def transcript(tmp_path: Path) -> Path:
+    path = tmp_path / "project" / f"{SESSION}.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(HISTORY)
+    return path
+
+
+def run(*arguments: object, **options: object) -> str:
+    out = io.StringIO()
+    call_command("importsessions", *map(str, arguments), stdout=out, stderr=io.StringIO(), **options)
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_says_in_one_sentence_what_it_did(transcript):
+    make_user("owner")
+    assert run(transcript) == (
+        "Imported 1 new session and 3 new messages from 1 file (3 lines); 0 messages were here already.\n"
+    )
+    assert run(transcript) == (
+        "Imported 0 new sessions and 0 new messages from 1 file (3 lines); 3 messages were here already.\n"
+    )
+
+
+@pytest.mark.django_db
+def test_a_folder_is_read_to_its_depth_and_strangers_are_left_out(transcript):
+    user = make_user("someone")
+    (transcript.parent / "notes.txt").write_text("not a transcript")
+    (transcript.parent / "other.jsonl").write_text('{"hello": "world"}\n')
+    sub = transcript.with_suffix("") / "subagents" / "agent-a1.jsonl"
+    sub.parent.mkdir(parents=True)
+    sub.write_bytes(encode(make_prompt("Look", isSidechain=True, agentId="a1")))
+    told = json.loads(run(transcript.parent.parent, json=True, user="someone", source="laptop"))
+    assert (told["files"], told["sessions"], told["messages"], told["failures"]) == (2, 2, 4, {})
+    child = Session.objects.get(key=f"{SESSION}/agent-a1")
+    assert (child.owner, child.source, child.parent.key) == (user, "laptop", SESSION)
+
+
+@pytest.mark.django_db
+def test_a_dry_run_tells_and_imports_nothing(transcript):
+    make_user("owner")
+    assert run(transcript, dry_run=True).startswith("Would import 1 new session and 3 new messages")
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "users", "words"),
+    [
+        (["nowhere"], ["owner"], "nothing at nowhere"),
+        (["."], ["owner"], "no transcript under"),
+        (["plain.txt"], ["owner"], "no transcript of a known format"),
+        (["plain.txt", "--user", "nobody"], ["owner"], "no user nobody"),
+        (["plain.txt"], ["a", "b"], "--user"),
+        (["plain.txt", "--follow", "--dry-run"], ["owner"], "do not go together"),
+    ],
+)
+def test_refuses_with_a_sentence(tmp_path, monkeypatch, arguments, users, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.txt").write_text("hello")
+    for user in users:
+        make_user(user)
+    with pytest.raises(CommandError, match=words):
+        run(*arguments)
+
+
+@pytest.mark.django_db
+def test_one_file_that_fails_fails_the_command_and_not_the_others(transcript, monkeypatch):
+    make_user("owner")
+    other = transcript.with_name("other.jsonl")
+    other.write_bytes(encode(make_prompt("Sail", sessionId="other", uuid="u" + "1")))
+    real_open = Path.open
+
+    def refuse(self, *arguments, **options):
+        """The file system takes the file away after it was found."""
+        looks.append(self)
+        if looks.count(transcript) > 1:
+            raise PermissionError("no longer readable")
+        return real_open(self, *arguments, **options)
+
+    looks: list[Path] = []
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CommandError, match="1 of 2 files"):
+        run(transcript.parent)
+    assert list(Session.objects.filter(is_imported=True).values_list("key", flat=True)) == ["other"]
+
+
+# --- in processes of their own ------------------------------------------------
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    environment = make_environment(tmp_path / "data")
+    manage(environment, "setup", "--no-static")
+    return environment
+
+
+def wait_for(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def count_messages(environment: dict[str, str]) -> int:
+    import sqlite3
+
+    database = next(Path(environment["KODA_DATA_DIR"]).glob("*.sqlite3"))
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return int(connection.execute("SELECT count(*) FROM koda_sessions_message").fetchone()[0])
+
+
+def test_follow_reads_on_as_files_grow_appear_and_are_replaced(environment, transcript):
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "importsessions", str(transcript.parent), "--follow", "--json"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: count_messages(environment) == 3)
+        with transcript.open("ab") as file:
+            file.write(MORE[:20])
+            file.flush()
+            time.sleep(0.7)  # the rest of a line comes later than a poll
+            file.write(MORE[20:])
+        wait_for(lambda: count_messages(environment) == 4)
+        late = transcript.with_name("late.jsonl")
+        late.write_bytes(encode(make_prompt("Sail", sessionId="late")).rstrip(b"\n"))
+        wait_for(lambda: count_messages(environment) == 5)
+        replacement = transcript.with_suffix(".new")
+        replacement.write_bytes(HISTORY + MORE + encode(make_prompt("Thanks")))
+        replacement.replace(transcript)
+        wait_for(lambda: count_messages(environment) == 6)
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    told = json.loads(out)
+    assert (told["sessions"], told["messages"], told["files"]) == (2, 6, 2)
+
+
+def test_killed_in_the_middle_the_next_run_finishes(environment, tmp_path):
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(encode(*(make_prompt(f"prompt {number}") for number in range(1_500))))
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "importsessions", str(path)], cwd=ROOT, env=environment
+    )  # fmt: skip
+    try:
+        wait_for(lambda: count_messages(environment) > 0)
+    finally:
+        process.kill()
+        process.wait()
+    told = json.loads(manage(environment, "importsessions", str(path), "--json"))
+    assert told["messages"] + told["known_messages"] == 1_500
+    assert count_messages(environment) == 1_500
+
+
+def test_messages_keep_their_order(transcript, db):
+    make_user("owner")
+    run(transcript)
+    assert list(Message.objects.order_by("id").values_list("role", flat=True)) == ["user", "assistant", "tool"]
