@@ -1,7 +1,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -313,23 +312,3 @@ def test_rejected_sockets_do_not_disturb_the_others():
             socket_.send("still here")
             assert socket_.recv(timeout=20) == "still here"
         assert not [line for line in server.lines if "Traceback" in line]
-
-
-def test_the_port_of_another_is_told_in_one_line():
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        done = subprocess.run(
-            [sys.executable, "manage.py", "serve", "--port", str(port)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
-    assert "in use" in done.stderr
-    assert "--port" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "http://" not in done.stdout
