@@ -11,6 +11,7 @@ for _name in [name for name in os.environ if name.startswith("KODA_") and name n
 _SUFFIX = os.environ.pop("KODA_TEST_DB_SUFFIX", "") or str(os.getpid())
 _FAST = Path("/dev/shm")
 _PLACE = _FAST if os.access(_FAST, os.W_OK) else Path(tempfile.gettempdir())
+os.environ["KODA_SECRET_KEY"] = "the key of the tests, which keeps no secret at all and no file"
 os.environ["KODA_DATA_DIR"] = str(_PLACE / f"koda-test-{os.getuid()}-{_SUFFIX}")
 
 from koda_web.settings import *  # noqa: E402, F403
