@@ -117,6 +117,7 @@ INSTALLED_APPS = [
     "sessions.apps.SessionsConfig",
 ]
 MIDDLEWARE = [
+    "sessions.api.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",

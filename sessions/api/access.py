@@ -1,0 +1,68 @@
+"""Which session a caller may touch, and for what. One rule for all doors (API.md section 1, "Who sees what").
+
+What the caller's user may not see is not found. What they see and may not do is forbidden.
+"""
+
+from uuid import UUID
+
+from sessions.api.auth import Caller
+from sessions.exceptions import Forbidden
+from sessions.models import Scope, Session
+from sessions.models.session_rows import SessionQuerySet
+
+
+def visible(caller: Caller) -> SessionQuerySet:
+    """Return the sessions that the caller may read. Raises `Forbidden` for a key without the scope `read`."""
+    caller.require(Scope.READ)
+    return Session.objects.visible_to(caller.user)
+
+
+def find_to_read(caller: Caller, session_id: UUID, *, rows: SessionQuerySet | None = None) -> Session:
+    """Return a session whose content the caller may read. Raises `NotFound` or `Forbidden`."""
+    session = _find(caller, session_id, rows)
+    caller.require(Scope.READ)
+    return session
+
+
+def find_to_ask(caller: Caller, session_id: UUID) -> Session:
+    """Return a session whose state and commands the caller may read.
+
+    A key that may only write gets to see these, and nothing else, of its own source.
+    """
+    session = _find(caller, session_id, None)
+    if not (caller.has(Scope.WRITE) and is_own(caller, session)):
+        caller.require(Scope.READ)
+    return session
+
+
+def find_to_write(caller: Caller, session_id: UUID) -> Session:
+    """Return a session to which the caller may add."""
+    return _find_to_change(caller, session_id, Scope.WRITE)
+
+
+def find_to_control(caller: Caller, session_id: UUID) -> Session:
+    """Return a session over which the caller may rule."""
+    return _find_to_change(caller, session_id, Scope.CONTROL)
+
+
+def is_own(caller: Caller, session: Session) -> bool:
+    """Say whether the caller speaks for the installation that the session belongs to."""
+    return session.owner_id == caller.user.pk and session.source == caller.source
+
+
+def require_sight(caller: Caller, session: Session) -> None:
+    """Raise `Forbidden` unless an answer may show the session itself: a write key knows only its own source."""
+    if not is_own(caller, session):
+        caller.require(Scope.READ)
+
+
+def _find(caller: Caller, session_id: UUID, rows: SessionQuerySet | None) -> Session:
+    return (Session.objects.all() if rows is None else rows).visible_to(caller.user).find(session_id)
+
+
+def _find_to_change(caller: Caller, session_id: UUID, scope: str) -> Session:
+    session = _find(caller, session_id, None)
+    caller.require(scope)
+    if not session.may_be_changed_by(caller.user):
+        raise Forbidden("This session belongs to somebody else: it may be read, not changed.")
+    return session

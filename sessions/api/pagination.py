@@ -1,0 +1,102 @@
+"""Pages by keyset: a cursor says after which row to go on, so that no page costs more than the first.
+
+A cursor is signed for one list in one order. What was altered, or made for another, is refused.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+
+from django.core import signing
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.expressions import OrderBy
+from pydantic import AfterValidator, BaseModel, Field
+
+from sessions.exceptions import InvalidRequest
+
+LIMIT = 50
+"""Rows of a page when the caller does not say."""
+MOST = 500
+"""Rows of a page at most; who asks for more gets these."""
+
+Limit = Annotated[
+    int,
+    Field(ge=0, description=f"Rows of a page, {LIMIT} when absent; more than {MOST} are cut to {MOST}."),
+    AfterValidator(lambda limit: min(limit, MOST)),
+]
+Cursor = Annotated[str, Field(max_length=2000, description="The `next_cursor` of the page before.")]
+
+Row = TypeVar("Row", bound=models.Model)
+Item = TypeVar("Item")
+
+
+class PageOut(BaseModel, Generic[Item]):
+    """A page. `next_cursor` is null on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[Row]):
+    """The rows of a page, and the cursor of the next."""
+
+    items: list[Row]
+    next_cursor: str | None
+
+
+def page(rows: "models.QuerySet[Row]", *, order: str, cursor: str | None, limit: int) -> Slice[Row]:
+    """Return at most `limit` of `rows` by `order` ("field" or "-field", rows without a value last), then by id.
+
+    One query, which an index can begin at. Raises `InvalidRequest` for a cursor that is not of this list and order.
+    """
+    keyset = _Keyset(rows.model, order)
+    if cursor is not None:
+        rows = rows.filter(keyset.beyond(cursor))
+    if limit == 0:
+        return Slice([], None)
+    found = list(rows.order_by(*keyset.ordering())[: limit + 1])
+    if len(found) <= limit:
+        return Slice(found, None)
+    return Slice(found[:limit], keyset.mark(found[limit - 1]))
+
+
+class _Keyset:
+    """One order of the rows of one model, and the marks that people may stop at."""
+
+    def __init__(self, model: type[models.Model], order: str) -> None:
+        """Take "field" or "-field" of `model`."""
+        self._name, self._is_descending = order.removeprefix("-"), order.startswith("-")
+        field = model._meta.get_field(self._name)  # noqa: SLF001 - Django documents _meta
+        assert isinstance(field, models.Field)
+        self._field = field
+        self._signer = signing.Signer(salt=f"koda.cursor.{model.__name__}.{order}")
+
+    def ordering(self) -> tuple[OrderBy | str, str]:
+        """Return what to order by. An index knows nothing of "nulls last", so that is said only where it must be."""
+        nulls_last = True if self._field.null else None
+        value = F(self._name)
+        if self._is_descending:
+            return value.desc(nulls_last=nulls_last), "-pk"
+        return value.asc(nulls_last=nulls_last), "pk"
+
+    def mark(self, row: models.Model) -> str:
+        """Return the cursor that stands after `row`."""
+        value = getattr(row, self._name)
+        return self._signer.sign_object([value.isoformat() if isinstance(value, datetime) else value, row.pk])
+
+    def beyond(self, cursor: str) -> Q:
+        """Return the condition of the rows that come after `cursor`."""
+        try:
+            value, pk = self._signer.unsign_object(cursor)
+        except (signing.BadSignature, ValueError):
+            raise InvalidRequest.field("cursor", "is not a cursor of this list in this order") from None
+        name, side = self._name, "lt" if self._is_descending else "gt"
+        if value is None:
+            return Q(**{f"{name}__isnull": True, f"pk__{side}": pk})
+        value = self._field.to_python(value)
+        beyond = Q(**{f"{name}__{side}": value}) | Q(**{name: value, f"pk__{side}": pk})
+        # The first condition follows from the second; an index can begin at it.
+        bound = Q(**{f"{name}__{side}e": value}) & beyond
+        return bound | Q(**{f"{name}__isnull": True}) if self._field.null else bound
