@@ -7,12 +7,19 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from sessions.admin.records import RecordAdmin
+from sessions.admin.records import OpenFilter, RecordAdmin
 from sessions.exceptions import InvalidRequest
 from sessions.models import ApiKey, NewKey, Scope
 from sessions.models.fields import require_name
 
 _SCOPES = {Scope.WRITE: "can_write", Scope.READ: "can_read", Scope.CONTROL: "can_control"}
+
+
+class RevokedFilter(OpenFilter):
+    """Narrows to keys that were revoked, or not."""
+
+    names = {"1": "Not revoked", "0": "Revoked"}
+    what = "end"
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):
@@ -67,7 +74,7 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
     list_display = (
         "name", "hint", "user", "source", *_SCOPES.values(), "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_filter = (("revoked_at", RevokedFilter),)
     raw_id_fields = ("user",)
     search_help_text = "The beginning of a name or a source, or a user's name."
     actions = ("revoke",)
@@ -86,6 +93,14 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """Ask for the form's fields when a key is born."""
         return self.fields if obj else ApiKeyForm.Meta.fields
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Propose a key for whoever asks."""
+        return {"user": request.user.pk, **super().get_changeform_initial_data(request)}
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse to narrow by the digest, or its letters could be found out one by one."""
+        return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Ask Django's own permission: a key speaks for its user."""

@@ -33,7 +33,7 @@ class MetadataAdmin(RecordAdmin[Metadata]):
         return getattr(metadata, "holds", None) or ""
 
     @admin.display(description="value")
-    def value_shown(self, metadata: Metadata) -> str | None:
+    def value_shown(self, metadata: Metadata) -> str:
         """Return the value."""
         return show_text(metadata.value)
 
@@ -55,7 +55,7 @@ class CheckpointAdmin(RecordAdmin[Checkpoint]):
     fields = ("session", "uuid", "seq", "parent", "message_count", "rest_shown", "created_at", "updated_at")
 
     @admin.display(description="state without messages")
-    def rest_shown(self, checkpoint: Checkpoint) -> str | None:
+    def rest_shown(self, checkpoint: Checkpoint) -> str:
         """Return the state without its messages."""
         return show_json(checkpoint.rest)
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 
-from sessions.admin.records import RecordAdmin, head_of, show_json, show_text
+from sessions.admin.records import OpenFilter, RecordAdmin, head_of, show_json, show_text
 from sessions.models import Command, Event, Request
 
 
@@ -25,12 +25,12 @@ class EventAdmin(RecordAdmin[Event]):
         return getattr(event, "told", None) or ""
 
     @admin.display(description="payload")
-    def payload_shown(self, event: Event) -> str | None:
+    def payload_shown(self, event: Event) -> str:
         """Return the payload."""
         return show_json(event.payload)
 
     @admin.display(description="lengths of joined parts")
-    def lengths(self, event: Event) -> str | None:
+    def lengths(self, event: Event) -> str:
         """Return how long the joined deltas were."""
         return show_json(event.part_lengths)
 
@@ -41,7 +41,7 @@ class RequestAdmin(RecordAdmin[Request]):
 
     columns = ("kind", "tool_name", "status", "opened_at", "closed_at")
     list_display = ("id", "session_link", "kind", "tool_name", "asks", "status", "opened_at", "closed_at")
-    list_filter = (("closed_at", admin.EmptyFieldListFilter),)
+    list_filter = (("closed_at", OpenFilter),)
     fields = (
         "session", "kind", "request_id", "turn_id", "tool_name", "detail_shown", "preview_shown", "options_shown",
         "status", "opened_seq", "opened_at", "closed_at", "answer_shown", "answered_by",
@@ -57,22 +57,22 @@ class RequestAdmin(RecordAdmin[Request]):
         return getattr(request, "asks", None) or ""
 
     @admin.display(description="detail")
-    def detail_shown(self, request: Request) -> str | None:
+    def detail_shown(self, request: Request) -> str:
         """Return what is asked."""
         return show_text(request.detail)
 
     @admin.display(description="preview")
-    def preview_shown(self, request: Request) -> str | None:
+    def preview_shown(self, request: Request) -> str:
         """Return the change that it would make."""
         return show_json(request.preview)
 
     @admin.display(description="options")
-    def options_shown(self, request: Request) -> str | None:
+    def options_shown(self, request: Request) -> str:
         """Return the choices."""
         return show_json(request.options)
 
     @admin.display(description="answer")
-    def answer_shown(self, request: Request) -> str | None:
+    def answer_shown(self, request: Request) -> str:
         """Return what was answered."""
         return show_json(request.answer)
 
@@ -83,7 +83,7 @@ class CommandAdmin(RecordAdmin[Command]):
 
     columns = ("status", "created_at", "delivered_at", "acked_at")
     list_display = ("id", "session_link", "says", "status", "created_at", "delivered_at", "acked_at")
-    list_filter = (("acked_at", admin.EmptyFieldListFilter),)
+    list_filter = (("acked_at", OpenFilter),)
     fields = (
         "session", "request", "body_shown", "status", "asked_by", "created_at", "delivered_at", "acked_at", "detail",
     )  # fmt: skip
@@ -98,6 +98,6 @@ class CommandAdmin(RecordAdmin[Command]):
         return getattr(command, "says", None) or ""
 
     @admin.display(description="command")
-    def body_shown(self, command: Command) -> str | None:
+    def body_shown(self, command: Command) -> str:
         """Return the command as it is handed out."""
         return show_json(command.body)

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import admin
@@ -35,23 +35,49 @@ def link_to(record: Model, text: str) -> SafeString:
     return format_html('<a href="{}">{}</a>', url, Truncator(text).chars(60))
 
 
+def list_of(model: type[Model]) -> str:
+    """Return the path of the admin's list of `model`."""
+    meta = model._meta  # noqa: SLF001 - public in all but name
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+
+
 def head_of(field: str) -> Substr:
     """Return an expression for the beginning of a long column, so that lists do not load the rest."""
     return Substr(field, 1, HEAD_LENGTH, output_field=TextField())
 
 
-def show_text(text: str | None) -> str | None:
-    """Return `text` as it was written, line for line, cut where a page would become too long."""
-    if not text:
-        return text
+def show_text(text: str | None) -> str:
+    """Return `text` as it was written, line for line, cut where a page would become too long.
+
+    Null and the empty text look different, because they are.
+    """
+    if text is None:
+        return "-"  # as Django shows null
     rest = len(text) - LONGEST_SHOWN
     more = f"\n… and {rest:,} more characters" if rest > 0 else ""
     return format_html('<pre class="koda-written">{}{}</pre>', text[:LONGEST_SHOWN], more)
 
 
-def show_json(value: Any) -> str | None:
+def show_json(value: Any) -> str:
     """Return a JSON value as people read it."""
-    return None if value is None else show_text(json.dumps(value, ensure_ascii=False, indent=2))
+    return show_text(None if value is None else json.dumps(value, ensure_ascii=False, indent=2))
+
+
+class OpenFilter(admin.EmptyFieldListFilter):
+    """Narrows to records whose end is not written yet, or is; the column is null in the meantime."""
+
+    names: ClassVar[dict[str, str]] = {"1": "Open", "0": "Ended"}
+    what = "progress"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Say what is narrowed instead of naming the column."""
+        super().__init__(*args, **kwargs)
+        self.title = self.what
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Return Django's three choices in words of their own."""
+        for value, choice in zip((None, "1", "0"), super().choices(changelist), strict=True):
+            yield {**choice, "display": self.names.get(value or "", "All")}
 
 
 class RecordAdmin(admin.ModelAdmin[_Record]):

@@ -7,18 +7,27 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from sessions.admin.records import RecordAdmin, link_to, read_uuid
+from sessions.admin.records import RecordAdmin, link_to, list_of, read_uuid
 from sessions.exceptions import NotFound
-from sessions.models import Session
+from sessions.models import (
+    Checkpoint,
+    Command,
+    Event,
+    File,
+    Message,
+    Metadata,
+    Request,
+    Session,
+    ToolCall,
+    Turn,
+    Usage,
+)
 
-_BELOW = (
-    "message", "turn", "toolcall", "request", "command", "event", "usage", "metadata", "file", "checkpoint",
-)  # fmt: skip
+_BELOW = (Message, Turn, ToolCall, Request, Command, Event, Usage, Metadata, File, Checkpoint)
 """The records that hang on a session, in the order in which its page links to them."""
 
 
@@ -97,10 +106,10 @@ class SessionAdmin(RecordAdmin[Session]):
     @admin.display(description="records")
     def links(self, session: Session) -> SafeString:
         """Return links to all that hangs on the session, and to its sub-agents' sessions."""
-        places = [(f"koda_sessions_{name}", "session", name) for name in _BELOW]
-        places.append(("koda_sessions_session", "parent", "sub-agent"))
-        urls = ((reverse(f"admin:{view}_changelist"), field, session.pk, name) for view, field, name in places)
-        return format_html_join(" · ", '<a href="{}?{}__id__exact={}">{}</a>', urls)
+        places = [(list_of(model), "session", model._meta.verbose_name_plural) for model in _BELOW]  # noqa: SLF001
+        places.append((list_of(Session), "parent", "sub-agents"))
+        links = ((url, field, session.pk, name) for url, field, name in places)
+        return format_html_join(" · ", '<a href="{}?{}__id__exact={}">{}</a>', links)
 
     @admin.action(description="Delete selected sessions (their ids still read)", permissions=["delete"])
     def remove_softly(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
