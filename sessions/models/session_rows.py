@@ -5,12 +5,14 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Substr
 from django.utils import timezone
 
 from sessions.exceptions import NotFound
+from sessions.models.filtering import FilterableQuerySet
 from sessions.models.request import Request
 from sessions.models.watched import Liveness, Needs, State
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 4096
 """Bytes that a key has at most: 1,024 characters of any script."""
+
+ROW_WORDS = 400
+"""Characters of the newest answer that a row loads."""
 
 
 def digest_of_key(key: str) -> str:
@@ -77,7 +82,7 @@ class Band(models.TextChoices):
     RECENT = "recent", "Recent"
 
 
-class SessionQuerySet(models.QuerySet["Session"]):
+class SessionQuerySet(FilterableQuerySet):
     """Rows of sessions. Adjectives narrow, and none of them orders unless it says so."""
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
@@ -151,8 +156,19 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return {**bands, "today": self.filter(last_activity_at__gte=midnight).count()}
 
     def for_rows(self) -> "SessionQuerySet":
-        """Load with each session its open requests, oldest first, as `open_requests`; one more query in all."""
-        return self.prefetch_related(models.Prefetch("requests", Request.objects.open(), to_attr="open_requests"))
+        """Load with each session what its row on the wall says; one more query in all.
+
+        `open_requests` (oldest first), `last_words` (the beginning of the newest answer) and `last_reason`
+        (why the newest turn ended, where it said so); the last two may be None.
+        """
+        # Both models stand on this one, so that they can only be asked for by name.
+        messages, turns = (apps.get_model("koda_sessions", name)._default_manager for name in ("Message", "Turn"))
+        answers = messages.filter(session=models.OuterRef("pk"), role="assistant").with_words().order_by("-id")
+        ended = turns.filter(session=models.OuterRef("pk")).order_by("-id")
+        return self.annotate(
+            last_words=models.Subquery(answers.values(words=Substr("content", 1, ROW_WORDS))[:1]),
+            last_reason=models.Subquery(ended.values("reason_message")[:1]),
+        ).prefetch_related(models.Prefetch("requests", Request.objects.open(), to_attr="open_requests"))
 
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""

@@ -1,0 +1,44 @@
+"""Make hostile text readable and harmless: nothing hides, nothing reorders, nothing commands a terminal."""
+
+import re
+
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # a title or a link, up to its end
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"  # a device string
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # a colour, a cursor
+    r"|\x1b[ -/]*[0-~]?"
+)
+_TAGS = re.compile("[\U000e0001-\U000e007f]+")
+_ODD = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls, without tab and line ends
+    "\u061c\u200b\u2028\u2029\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def reveal(text: str) -> str:
+    """Return `text` without terminal escapes, and with what is invisible or turns the reading direction made visible.
+
+    Controls become their pictures (␀), others their code point in brackets (⟦U+202E⟧); text hidden in tag characters
+    is spelled out. Line ends become plain newlines. Joiners and direction marks that real scripts need stay.
+    """
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _TAGS.sub(_spell_out, text)
+    return _ODD.sub(_picture, text)
+
+
+def on_one_line(text: str, *, longest: int = 200) -> str:
+    """Return the beginning of `text`, revealed, as one line of at most `longest` characters."""
+    line = " ".join(reveal(text[: longest * 8]).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def _spell_out(found: re.Match[str]) -> str:
+    letters = "".join(chr(ord(tag) - 0xE0000) for tag in found.group() if 0x20 <= ord(tag) - 0xE0000 < 0x7F)
+    return f"⟦hidden: {letters}⟧"
+
+
+def _picture(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else f"⟦U+{code:04X}⟧"

@@ -1,0 +1,202 @@
+"""A diff made of what an edit was asked to do. Pure: from a tool's arguments or a request's preview to lines."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Any
+
+from django import template
+
+register = template.Library()
+
+LONGEST_LINES = 400
+"""Lines of each side that are compared; longer edits show their beginning."""
+LONGEST_LINE = 500
+"""Characters of a line that are shown."""
+_MARKED_LINE = 240
+_MARK_FROM_RATIO = 0.5
+_CONTEXT = 3
+_PAIRS = (
+    ("old_string", "new_string"),
+    ("old_str", "new_str"),
+    ("old_text", "new_text"),
+    ("old_lines", "new_lines"),
+    ("old", "new"),
+)
+_WHOLE = ("content", "file_text", "first_lines")
+_PATHS = ("file_path", "path", "filename", "notebook_path")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One replacement; `first_line` is where it stands in the file, when that was said."""
+
+    old: list[str]
+    new: list[str]
+    first_line: int = 1
+    is_placed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a line; marked when it is what differs."""
+
+    text: str
+    is_marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: kind is "same", "add", "del" or "hunk"; a number is None where there is none."""
+
+    kind: str
+    old_number: int | None
+    new_number: int | None
+    parts: Sequence[Part]
+
+    @property
+    def sign(self) -> str:
+        """Return what stands before the line."""
+        return {"add": "+", "del": "−"}.get(self.kind, " ")
+
+
+def edits_of(args: Any) -> list[Edit]:
+    """Return the replacements that `args` ask for: an object, its JSON text, or Koda's DiffPreview; else none."""
+    if isinstance(args, str):
+        args = _parsed(args)
+    if not isinstance(args, dict):
+        return []
+    single = _pair(args)
+    if single is not None:
+        return [single]
+    for name in ("edits", "replacements"):
+        if isinstance(args.get(name), list):
+            pairs = (_pair(item) for item in args[name] if isinstance(item, dict))
+            return [pair for pair in pairs if pair is not None]
+    written = next((args[name] for name in _WHOLE if name in args), None)
+    if written is not None and (any(name in args for name in _PATHS) or str(args.get("kind", "")).startswith("Write")):
+        return [Edit([], _lines(written), is_placed=True)]
+    return []
+
+
+def counts_of(edits: Sequence[Edit]) -> tuple[int, int]:
+    """Return how many lines the edits add and take away."""
+    added = taken = 0
+    for edit in edits:
+        for tag, old_from, old_to, new_from, new_to in _opcodes(edit):
+            if tag != "equal":
+                taken += old_to - old_from
+                added += new_to - new_from
+    return added, taken
+
+
+def lines_of(edits: Sequence[Edit]) -> list[Line]:
+    """Return the lines of a diff, with some context around each change."""
+    lines: list[Line] = []
+    for place, edit in enumerate(edits):
+        if edit.is_placed or len(edits) > 1:
+            words = f"line {edit.first_line}" if edit.is_placed else f"edit {place + 1} of {len(edits)}"
+            if edit.old:
+                lines.append(Line("hunk", None, None, [Part(words)]))
+        lines.extend(_edit_lines(edit))
+    return lines
+
+
+@register.filter
+def diff_lines(args: Any) -> list[Line]:
+    """Return the diff that a tool's arguments or a request's preview describe; empty when they edit nothing."""
+    return lines_of(edits_of(args))
+
+
+def _parsed(text: str) -> Any:
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _pair(args: dict[str, Any]) -> Edit | None:
+    for old, new in _PAIRS:
+        if _is_text(args.get(old)) and _is_text(args.get(new)):
+            first = args.get("start_line")
+            is_placed = isinstance(first, int) and not isinstance(first, bool)
+            return Edit(_lines(args[old]), _lines(args[new]), first if is_placed else 1, is_placed)
+    return None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+
+
+def _lines(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else str(value).splitlines()
+
+
+def _opcodes(edit: Edit) -> list[tuple[str, int, int, int, int]]:
+    old, new = edit.old, edit.new
+    if max(len(old), len(new)) > LONGEST_LINES:
+        return [("replace", 0, len(old), 0, len(new))]
+    return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+
+
+def _edit_lines(edit: Edit) -> list[Line]:
+    lines: list[Line] = []
+    for tag, old_from, old_to, new_from, new_to in _opcodes(edit):
+        if tag == "equal":
+            lines.extend(_same(edit, old_from, old_to, new_from))
+        else:
+            lines.extend(_changed(edit, old_from, old_to, new_from, new_to))
+    return lines
+
+
+def _same(edit: Edit, old_from: int, old_to: int, new_from: int) -> list[Line]:
+    shift = new_from - old_from
+    shown = [
+        Line("same", edit.first_line + at, edit.first_line + at + shift, [Part(edit.old[at][:LONGEST_LINE])])
+        for at in range(old_from, old_to)
+    ]
+    if len(shown) <= 2 * _CONTEXT + 1:
+        return shown
+    left_out = len(shown) - 2 * _CONTEXT
+    return [*shown[:_CONTEXT], Line("hunk", None, None, [Part(f"{left_out} equal lines")]), *shown[-_CONTEXT:]]
+
+
+def _changed(edit: Edit, old_from: int, old_to: int, new_from: int, new_to: int) -> list[Line]:
+    taken, added = edit.old[old_from:old_to][:LONGEST_LINES], edit.new[new_from:new_to][:LONGEST_LINES]
+    marked = [_marked(a, b) if a is not None and b is not None else None for a, b in zip_longest(taken, added)]
+    lines = [
+        Line("del", edit.first_line + old_from + at, None, marks[0] if (marks := marked[at]) else _plain(text))
+        for at, text in enumerate(taken)
+    ]
+    lines += [
+        Line("add", None, edit.first_line + new_from + at, marks[1] if (marks := marked[at]) else _plain(text))
+        for at, text in enumerate(added)
+    ]
+    left_out = (old_to - old_from - len(taken)) + (new_to - new_from - len(added))
+    if left_out:
+        lines.append(Line("hunk", None, None, [Part(f"{left_out:,} more lines")]))
+    return lines
+
+
+def _plain(text: str) -> list[Part]:
+    return [Part(text[:LONGEST_LINE])]
+
+
+def _marked(old: str, new: str) -> tuple[list[Part], list[Part]] | None:
+    """Return both lines in parts with what differs marked, or None when they are not alike enough."""
+    if max(len(old), len(new)) > _MARKED_LINE:
+        return None
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < _MARK_FROM_RATIO:
+        return None
+    before: list[Part] = []
+    after: list[Part] = []
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        is_marked = tag != "equal"
+        before.append(Part(old[old_from:old_to], is_marked))
+        after.append(Part(new[new_from:new_to], is_marked))
+    return [part for part in before if part.text], [part for part in after if part.text]

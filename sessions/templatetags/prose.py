@@ -1,0 +1,131 @@
+"""Agents' and people's words as HTML: markdown parsed, code set by weight, everything sanitised.
+
+What comes out holds only the tags and attributes named here, whatever went in.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import nh3
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.token import STANDARD_TYPES
+from pygments.util import ClassNotFound
+
+from sessions.templatetags.cleartext import reveal
+
+register = template.Library()
+
+LONGEST_PROSE = 16 * 1024
+"""Characters of a text that are parsed as markdown; parsing more can take seconds, so more is shown as it is."""
+LONGEST_CODE = 8 * 1024
+"""Characters of a code block that are highlighted."""
+HEAD = 16 * 1024
+"""Characters shown of what is too long to show."""
+_LOWEST_HEADING = 6
+_HEADING_SHIFT = 3
+"""A message's own headings stand below those of the page."""
+
+LANGUAGES = frozenset(
+    "bash c cpp csharp css diff docker dockerfile elixir go graphql haskell hcl html http ini java javascript js json "
+    "jsx kotlin lua make makefile nginx perl php powershell protobuf ps1 py python r rb rs ruby rust scala scss sh "
+    "shell sql swift terraform toml ts tsx typescript vim xml yaml yml zig zsh console".split()
+)
+"""Languages that are highlighted. A fixed list: some lexers are slow on text made for it."""
+
+TAGS = frozenset(
+    "p br hr h4 h5 h6 strong em s code pre blockquote ul ol li a table thead tbody tr th td span div".split()
+)
+_CLASSES = {
+    "span": {name for name in STANDARD_TYPES.values() if name},
+    "pre": {"code"},
+    "div": {"wide"},
+}
+_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+
+
+def _highlight(code: str, language: str, _attributes: str) -> str:
+    """Return a code block, with classes for weight where the language is known and the code is short."""
+    body = escape(code)
+    if language.lower() in LANGUAGES and len(code) <= LONGEST_CODE:
+        try:
+            body = highlight(code, get_lexer_by_name(language.lower()), HtmlFormatter(nowrap=True))
+        except ClassNotFound:
+            pass
+    return f'<pre class="code">{body}</pre>'
+
+
+def _lower_headings(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(_LOWEST_HEADING, int(token.tag[1:]) + _HEADING_SHIFT)}"
+
+
+def _image(_self: RendererHTML, tokens: list[Token], at: int, _options: Any, _env: Any) -> str:
+    """Return a link instead of the picture: a picture from elsewhere tells its server who reads."""
+    source, words = str(tokens[at].attrs.get("src", "")), tokens[at].content or "image"
+    return f'<a href="{escape(source)}">{escape(words)} (image)</a>'
+
+
+def _table_open(_self: RendererHTML, *_rest: Any) -> str:
+    return '<div class="wide"><table>'
+
+
+def _table_close(_self: RendererHTML, *_rest: Any) -> str:
+    return "</table></div>"
+
+
+def _make_parser() -> MarkdownIt:
+    parser = MarkdownIt("js-default", {"html": False, "breaks": True, "highlight": _highlight})
+    parser.core.ruler.push("lower_headings", _lower_headings)
+    parser.add_render_rule("image", _image)
+    parser.add_render_rule("table_open", _table_open)
+    parser.add_render_rule("table_close", _table_close)
+    return parser
+
+
+_parser = _make_parser()
+
+
+@register.filter
+def prose(text: str | None) -> SafeString:
+    """Return markdown as sanitised HTML. Above `LONGEST_PROSE` characters: the beginning, as it is."""
+    if not text:
+        return SafeString("")
+    if len(text) > LONGEST_PROSE:
+        return mark_safe(f'<pre class="code">{escape(reveal(text[:HEAD]))}</pre>')  # noqa: S308  (escaped here)
+    return mark_safe(_rendered(text))  # noqa: S308  (what nh3 let through)
+
+
+@register.filter
+def head(text: str | None) -> str:
+    """Return the beginning of a text that may be megabytes long, revealed; the template escapes it."""
+    return reveal((text or "")[:HEAD])
+
+
+@register.filter
+def is_cut(text: str | None) -> bool:
+    """Say whether `head` and `prose` show less than the whole text."""
+    return len(text or "") > HEAD
+
+
+@lru_cache(maxsize=1024)
+def _rendered(text: str) -> str:
+    return nh3.clean(
+        _parser.render(reveal(text)),
+        tags=set(TAGS),
+        attributes=_ATTRIBUTES,
+        allowed_classes=_CLASSES,
+        url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )

@@ -1,0 +1,48 @@
+"""What the frame of every page needs to know: how its reader wants it to look."""
+
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+THEME_COOKIE = "koda_theme"
+DENSITY_COOKIE = "koda_density"
+THEMES = {"system": "System", "light": "Light", "dark": "Dark"}
+DENSITIES = {"calm": "Calm", "tight": "Tight"}
+
+
+def chosen(request: HttpRequest | None, cookie: str, choices: dict[str, str]) -> str:
+    """Return what the reader chose in `cookie`, or the first of `choices` when that is none of them."""
+    value = request.COOKIES.get(cookie, "") if request is not None else ""
+    return value if value in choices else next(iter(choices))
+
+
+@register.simple_tag(takes_context=True)
+def appearance(context: dict[str, Any]) -> SafeString:
+    """Return the attributes of `<html>` that hold the reader's theme and density, so that nothing flashes."""
+    request = context.get("request")
+    theme = chosen(request, THEME_COOKIE, THEMES)
+    density = chosen(request, DENSITY_COOKIE, DENSITIES)
+    parts = [] if theme == "system" else [format_html(' data-theme="{}"', theme)]
+    if density != "calm":
+        parts.append(format_html(' data-density="{}"', density))
+    return mark_safe("".join(parts))  # noqa: S308  (made of choices of ours, by format_html)
+
+
+@register.simple_tag(takes_context=True)
+def choices_of(context: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the options of the `theme` or `density` select: value, label, and whether it is chosen."""
+    cookie, choices = {"theme": (THEME_COOKIE, THEMES), "density": (DENSITY_COOKIE, DENSITIES)}[name]
+    current = chosen(context.get("request"), cookie, choices)
+    return [{"value": value, "label": label, "is_chosen": value == current} for value, label in choices.items()]
+
+
+@register.simple_tag
+def koda_version() -> str:
+    """Return the version that serves this page."""
+    return str(settings.KODA_VERSION)

@@ -1,0 +1,144 @@
+"""What a session does, asks or did, in words: the rows of the wall and the verdict of the session page say the same."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from sessions.models import Liveness, Needs, Request, Session
+from sessions.templatetags.ages import age
+from sessions.templatetags.cleartext import on_one_line, reveal
+from sessions.templatetags.diffs import counts_of, edits_of
+
+register = template.Library()
+
+_ASKS = {
+    "bash": "May I run",
+    "shell": "May I run",
+    "exec": "May I run",
+    "edit": "May I edit",
+    "multiedit": "May I edit",
+    "write": "May I write",
+    "delete": "May I delete",
+    "webfetch": "May I fetch",
+}
+"""How an agent would ask to use a tool, by the tool's name in small letters."""
+
+VERDICTS = {
+    "needs": "Waits for you",
+    "failed": "Ended with an error",
+    Liveness.LIVE: "Running",
+    Liveness.QUIET: "Quiet",
+    Liveness.STUCK: "Stuck",
+    Liveness.LOST: "Lost",
+    Liveness.UNKNOWN: "Running",
+    Liveness.RESTING: "Resting",
+}
+NEEDED = {
+    Needs.APPROVAL: "to approve",
+    Needs.LOOP_DECISION: "to let it go on or stop",
+    Needs.INPUT: "to answer",
+}
+
+
+@register.filter
+def clear(text: str | None) -> str:
+    """Return text that a stranger wrote, with nothing hidden in it; the template escapes it."""
+    return reveal(text or "")
+
+
+@register.filter
+def line(text: str | None) -> str:
+    """Return the beginning of such a text on one line."""
+    return on_one_line(text or "")
+
+
+@register.filter
+def verdict(session: Session) -> str:
+    """Return the one word, or few, for how the session stands."""
+    return VERDICTS[session.look]
+
+
+@register.filter
+def needed(session: Session) -> str:
+    """Return what a person must do, as the end of "Waits for you …"."""
+    return NEEDED[Needs(session.needs)] if session.needs else ""
+
+
+@register.simple_tag
+def now_words(session: Session, now: datetime) -> SafeString:
+    """Return what the session does now, asks for, or did last, on one line.
+
+    `session` comes from `for_rows()`: its open requests and its last words stand ready.
+    """
+    if session.needs:
+        requests: list[Request] = getattr(session, "open_requests", [])
+        return asked_words(requests[0]) if requests else format_html("Waits {}", needed(session))
+    if session.liveness in {Liveness.STUCK, Liveness.LOST}:
+        return _adrift_words(session)
+    if session.is_running:
+        return _running_words(session, now)
+    return _last_words(session)
+
+
+@register.simple_tag
+def asked_words(request: Request) -> SafeString:
+    """Return a request as its agent would say it: "May I run `rm -rf dist/`"."""
+    detail = on_one_line(request.detail)
+    if request.kind == Needs.INPUT:
+        return format_html("{}", detail or "Asks a question")
+    if request.kind == Needs.LOOP_DECISION:
+        tools = [on_one_line(str(name), longest=40) for name in request.options or []]
+        if not tools:
+            return format_html("{}", detail)
+        return format_html("{}; last were {}", detail, ", ".join(tools))
+    asks = _ASKS.get(request.tool_name.lower())
+    if asks is None:
+        return format_html("May I use {} <code>{}</code>", on_one_line(request.tool_name, longest=60), detail)
+    return format_html("{} <code>{}</code>{}", asks, detail, change_words(request.preview))
+
+
+@register.simple_tag
+def change_words(args: Any) -> SafeString:
+    """Return `+3 −1` for arguments or a preview that edit a file, else nothing."""
+    edits = edits_of(args)
+    if not edits:
+        return SafeString("")
+    added, taken = counts_of(edits)
+    return format_html(' <span class="plus">+{}</span> <span class="minus">−{}</span>', added, taken)
+
+
+def _activity(session: Session) -> SafeString:
+    if not session.doing_detail:
+        return format_html("{}", on_one_line(session.doing, longest=60))
+    return format_html(
+        "{} <code>{}</code>", on_one_line(session.doing, longest=60), on_one_line(session.doing_detail)
+    )
+
+
+def _adrift_words(session: Session) -> SafeString:
+    is_lost = session.liveness == Liveness.LOST
+    if not session.doing:
+        return format_html("{}", "No sign of life any more" if is_lost else "No progress, and nothing is open")
+    if is_lost:
+        return format_html("Signs of life ended during {}", _activity(session))
+    return format_html("{} is open, no progress", _activity(session))
+
+
+def _running_words(session: Session, now: datetime) -> SafeString:
+    if not session.doing:
+        reports = session.has_events or session.heartbeat_at
+        return format_html("{}", "Between two steps" if reports else "Running; this source reports no events")
+    return format_html("{}, {}", _activity(session), age(session.doing_since or session.heard_at, now))
+
+
+def _last_words(session: Session) -> SafeString:
+    if session.look == "failed":
+        reason = on_one_line(getattr(session, "last_reason", None) or "")
+        return format_html("{}", reason or "The last turn ended with an error")
+    words = on_one_line(getattr(session, "last_words", None) or "")
+    if words:
+        return format_html("“{}”", words)
+    return format_html("{}", "No answer yet" if session.message_count else "No message yet")

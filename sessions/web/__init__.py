@@ -1,0 +1,1 @@
+"""The pages: each view is a function on one screen, each page has a URL that keeps its filters."""

@@ -1,0 +1,58 @@
+"""Blocks of a long list: the newest end first, then both ways by key, never by counting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from django.db.models import Model, QuerySet
+
+Row = TypeVar("Row", bound=Model)
+
+NEWEST = 200
+"""Rows with which a page opens."""
+MORE = 100
+"""Rows that come when the reader reaches an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Generic[Row]):
+    """Some rows, oldest first, and whether there are more on either side."""
+
+    rows: Sequence[Row]
+    has_older: bool = False
+    has_newer: bool = False
+
+    @property
+    def first(self) -> Row | None:
+        """Return the oldest row."""
+        return self.rows[0] if self.rows else None
+
+    @property
+    def last(self) -> Row | None:
+        """Return the newest row."""
+        return self.rows[-1] if self.rows else None
+
+
+def newest(rows: QuerySet[Row], *, key: str, count: int = NEWEST) -> Block[Row]:
+    """Return the last `count` rows by `key`."""
+    found = list(rows.order_by(f"-{key}")[: count + 1])
+    return Block(found[:count][::-1], has_older=len(found) > count)
+
+
+def before(rows: QuerySet[Row], at: int, *, key: str, count: int = MORE) -> Block[Row]:
+    """Return the rows just before `at`; what comes after them is not in the block."""
+    found = newest(rows.filter(**{f"{key}__lt": at}), key=key, count=count)
+    return Block(found.rows, has_older=found.has_older, has_newer=True)
+
+
+def after(rows: QuerySet[Row], at: int, *, key: str, count: int = MORE) -> Block[Row]:
+    """Return the rows just after `at`."""
+    found = list(rows.filter(**{f"{key}__gt": at}).order_by(key)[: count + 1])
+    return Block(found[:count], has_older=True, has_newer=len(found) > count)
+
+
+def around(rows: QuerySet[Row], at: int, *, key: str) -> Block[Row]:
+    """Return the row `at` with its neighbours on both sides."""
+    older = before(rows, at + 1, key=key, count=NEWEST // 2)
+    newer = after(rows, at, key=key, count=NEWEST // 2)
+    return Block([*older.rows, *newer.rows], has_older=older.has_older, has_newer=newer.has_newer)

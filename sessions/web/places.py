@@ -1,0 +1,49 @@
+"""Which block of a session's messages or events a query string asks for."""
+
+from django.http import HttpRequest
+
+from sessions.models import Event, Message, Session
+from sessions.web import blocks
+from sessions.web.blocks import Block
+
+LARGEST = 2**63 - 1
+
+
+def messages_at(request: HttpRequest, session: Session) -> Block[Message]:
+    """Return the messages that `?before=`, `?after=` or `?at=` name, else the newest.
+
+    Archived ones are left out unless `?archived=1`.
+    """
+    rows = Message.objects.of(session.pk).for_transcript()
+    if not shows_archived(request):
+        rows = rows.unarchived()
+    if (at := number(request, "before")) is not None:
+        return blocks.before(rows, at, key="pk")
+    if (at := number(request, "after")) is not None:
+        return blocks.after(rows, at, key="pk")
+    if (at := number(request, "at")) is not None:
+        return blocks.around(rows, at, key="pk")
+    return blocks.newest(rows, key="pk")
+
+
+def events_at(request: HttpRequest, session: Session) -> Block[Event]:
+    """Return the events that `?before=` or `?after=` name, else the newest."""
+    rows = Event.objects.filter(session=session)
+    if (at := number(request, "before")) is not None:
+        return blocks.before(rows, at, key="seq")
+    if (at := number(request, "after")) is not None:
+        return blocks.after(rows, at, key="seq")
+    return blocks.newest(rows, key="seq")
+
+
+def shows_archived(request: HttpRequest) -> bool:
+    """Say whether the reader asked for what a compaction archived."""
+    return request.GET.get("archived") == "1"
+
+
+def number(request: HttpRequest, name: str) -> int | None:
+    """Return a whole number of the query string; anything else is none."""
+    text = request.GET.get(name, "")
+    if not (text.isascii() and text.isdigit()) or int(text) > LARGEST:
+        return None
+    return int(text)

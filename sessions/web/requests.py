@@ -1,0 +1,64 @@
+"""What views ask of a request: who may see the session it names, and whether it wants a page or a part of one."""
+
+import uuid as uuids
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
+
+from sessions.models import Session
+
+if TYPE_CHECKING:
+
+    class PageRequest(HttpRequest):
+        """A request that has passed our middleware."""
+
+        htmx: HtmxDetails
+
+else:
+    PageRequest = HttpRequest
+
+SessionView = Callable[Concatenate[PageRequest, Session, ...], HttpResponseBase]
+View = Callable[..., HttpResponseBase]
+
+
+def wants_fragment(request: PageRequest) -> bool:
+    """Say whether htmx asks for a part of the page; a boosted link wants the whole."""
+    return bool(request.htmx) and not request.htmx.boosted
+
+
+def with_readable_session(view: SessionView) -> View:
+    """Give `view` the session that the path names, if this reader may see it.
+
+    Whoever is not signed in is sent there, also for what does not exist; for everybody else the
+    invisible and the absent are 404 alike.
+    """
+
+    @wraps(view)
+    def inner(request: PageRequest, uuid: uuids.UUID, **rest: Any) -> HttpResponseBase:
+        session = Session.objects.for_rows().filter(uuid=uuid).select_related("parent").first()
+        if session is None or not session.may_be_read_by(request.user):
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            raise Http404("There is no session here that you may see.")
+        response = view(request, session, **rest)
+        patch_vary_headers(response, ["HX-Request"])
+        return response
+
+    return inner
+
+
+def with_changeable_session(view: SessionView) -> View:
+    """Give `view` the session that the path names, if this person may change it; else 403 (404 when invisible)."""
+
+    def checked(request: PageRequest, session: Session, **rest: Any) -> HttpResponseBase:
+        if not session.may_be_changed_by(request.user):
+            raise PermissionDenied("Only the owner of a session and staff may change it.")
+        return view(request, session, **rest)
+
+    return with_readable_session(wraps(view)(checked))

@@ -1,0 +1,22 @@
+"""Where each page stands."""
+
+from django.urls import path
+
+from sessions.web.views import account, log, session, transcript, wall
+
+app_name = "web"
+
+urlpatterns = [
+    path("", wall.wall, name="wall"),
+    path("sign-in/", account.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", account.SignOut.as_view(), name="sign-out"),
+    path("appearance/", account.appearance, name="appearance"),
+    path("sessions/<uuid:uuid>/", session.session, name="session"),
+    path("sessions/<uuid:uuid>/edit/", session.edit, name="edit"),
+    path("sessions/<uuid:uuid>/delete/", session.delete, name="delete"),
+    path("sessions/<uuid:uuid>/messages/", transcript.messages, name="messages"),
+    path("sessions/<uuid:uuid>/messages/<int:pk>/", transcript.message, name="message"),
+    path("sessions/<uuid:uuid>/tools/<int:pk>/", transcript.tool, name="tool"),
+    path("sessions/<uuid:uuid>/events/", log.events, name="events"),
+    path("sessions/<uuid:uuid>/events/<int:seq>/", log.event, name="event"),
+]

@@ -1,0 +1,69 @@
+"""The page of one session: what it is at a glance, its transcript or its log, and what can be done with it."""
+
+from django.contrib import messages as toasts
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from sessions import transcripts
+from sessions.exceptions import InvalidRequest
+from sessions.models import Message, Session, Visibility
+from sessions.web.forms import EditForm
+from sessions.web.histories import ribbon_of
+from sessions.web.places import events_at, messages_at, shows_archived
+from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
+
+TABS = ("transcript", "events")
+
+
+@require_GET
+@with_readable_session
+def session(request: PageRequest, session: Session) -> HttpResponse:
+    """Show a session with the newest end of its transcript, or of its log with `?tab=events`."""
+    now = timezone.now()
+    tab = "events" if request.GET.get("tab") == "events" else "transcript"
+    context = {
+        "session": session,
+        "now": now,
+        "tab": tab,
+        "can_change": session.may_be_changed_by(request.user),
+        "ribbon": ribbon_of(session, now=now),
+        "socket": f"/ws/sessions/{session.uuid}/" + ("?events=1" if tab == "events" else ""),
+        "visibilities": Visibility.choices,
+    }
+    if tab == "events":
+        return render(request, "sessions/session_events.html", {**context, "stretch": events_at(request, session)})
+    transcript = {
+        "stretch": messages_at(request, session),
+        "present": transcripts.present(session),
+        "is_archive_shown": shows_archived(request),
+        "archived_count": Message.objects.of(session.pk).archived().count(),
+    }
+    return render(request, "sessions/session.html", {**context, **transcript})
+
+
+@require_POST
+@with_changeable_session
+def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
+    """Change title or visibility, then show the session again."""
+    form = EditForm(request.POST)
+    if not form.is_valid():
+        toasts.error(request, " ".join(error for errors in form.errors.values() for error in errors))
+        return redirect("web:session", uuid=session.uuid)
+    try:
+        session.edit(by=f"user:{request.user.pk}", **form.changes())
+    except InvalidRequest as invalid:
+        toasts.error(request, invalid.detail)
+    return redirect("web:session", uuid=session.uuid)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@with_changeable_session
+def delete(request: PageRequest, session: Session) -> HttpResponse:
+    """Ask, then delete softly and go back to the wall."""
+    if request.method != "POST":
+        return render(request, "sessions/delete.html", {"session": session, "now": timezone.now()})
+    session.remove(by=f"user:{request.user.pk}")
+    toasts.info(request, f"Deleted “{session.display_title}”. Its records are kept until they are purged.")
+    return redirect("web:wall")

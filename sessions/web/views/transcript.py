@@ -1,0 +1,72 @@
+"""Parts of a transcript: older and newer messages, one message whole, one tool call opened."""
+
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from sessions.models import Session, ToolCall
+from sessions.models.fields import dump_json
+from sessions.web.places import messages_at, shows_archived
+from sessions.web.requests import PageRequest, wants_fragment, with_readable_session
+
+
+@require_GET
+@with_readable_session
+def messages(request: PageRequest, session: Session) -> HttpResponseBase:
+    """Return the block of messages that stands before or after one; without htmx, the page that opens there."""
+    if not wants_fragment(request):
+        return redirect(f"{reverse('web:session', args=[session.uuid])}?{request.GET.urlencode()}")
+    context = {
+        "session": session,
+        "now": timezone.now(),
+        "stretch": messages_at(request, session),
+        "is_archive_shown": shows_archived(request),
+        "can_change": session.may_be_changed_by(request.user),
+        "way": "newer" if "after" in request.GET else "older",
+    }
+    return render(request, "sessions/_messages.html", context)
+
+
+@require_GET
+@with_readable_session
+def message(_request: PageRequest, session: Session, pk: int) -> HttpResponse:
+    """Hand out the whole text of one message, as a file of plain text."""
+    found = get_object_or_404(session.messages, pk=pk)
+    return plain_text(found.content or "", name=f"message-{pk}.txt")
+
+
+@require_GET
+@with_readable_session
+def tool(request: PageRequest, session: Session, pk: int) -> HttpResponse:
+    """Show input and output of a tool call; with `?part=`, hand out one of them whole."""
+    call = get_object_or_404(session.tool_calls.select_related("result_message"), pk=pk)
+    output = output_of(call)
+    part = request.GET.get("part")
+    if part == "output" and output is not None:
+        return plain_text(output, name=f"tool-{pk}-output.txt")
+    if part == "input":
+        text = call.args if isinstance(call.args, str) else dump_json(call.args)
+        return plain_text(text, name=f"tool-{pk}-input.txt")
+    if part:
+        raise Http404("A tool call has input and output.")
+    context = {"session": session, "call": call, "output": output, "now": timezone.now()}
+    return render(request, "sessions/_tool_inside.html" if wants_fragment(request) else "sessions/tool.html", context)
+
+
+def output_of(call: ToolCall) -> str | None:
+    """Return what a call gave back, from its message or else from the event that closed it; None when unknown."""
+    if call.result_message is not None:
+        return str(call.result_message.content or "")
+    if call.result_seq is None:
+        return None
+    event = call.session.events.filter(seq=call.result_seq).first()
+    output = event.payload.get("output") if event else None
+    return output if isinstance(output, str) or output is None else dump_json(output)
+
+
+def plain_text(text: str, *, name: str) -> HttpResponse:
+    """Return text that a browser saves and never runs."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

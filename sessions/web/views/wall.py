@@ -1,0 +1,99 @@
+"""The wall: four bands of sessions, live."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from sessions.models import Band, Session
+from sessions.models.session_rows import SessionQuerySet
+from sessions.web.forms import FilterForm
+from sessions.web.requests import PageRequest, wants_fragment
+
+ROWS = {Band.NEEDS: 200, Band.ADRIFT: 200, Band.RUNNING: 200, Band.RECENT: 50}
+"""Rows of each band that the page holds; the heading counts all of them."""
+FACETS_FROM = 2000
+"""Sessions, newest first, whose agents, projects and sources the filter bar offers."""
+_HEADS = {
+    Band.NEEDS: ("waiting", "turn"),
+    Band.ADRIFT: ("turn", "silent"),
+    Band.RUNNING: ("turn", "silent"),
+    Band.RECENT: ("messages", "active"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One band as the page shows it."""
+
+    band: Band
+    rows: list[Session]
+    count: int
+
+    @property
+    def left_out(self) -> int:
+        """Return how many rows the page does not hold."""
+        return self.count - len(self.rows)
+
+    @property
+    def heads(self) -> tuple[str, str]:
+        """Return what stands over the two columns of ages."""
+        return _HEADS[self.band]
+
+
+@require_GET
+@login_required
+@vary_on_headers("HX-Request")
+def wall(request: PageRequest) -> HttpResponse:
+    """Show the bands, narrowed by the filter bar; the same bands alone when htmx asks."""
+    now = timezone.now()
+    form = FilterForm(request.GET)
+    words = form.words()
+    visible = Session.objects.visible_to(request.user).active()
+    context = {
+        "now": now,
+        "words": words,
+        "bands": [_load(visible.filtered(**words), band) for band in Band],
+        "socket": socket_url(words, now),
+        "page": "wall",
+    }
+    if wants_fragment(request):
+        return render(request, "sessions/_bands.html", context)
+    facets = {"counts": visible.band_counts(now), "facets": _facets(visible, words), "states": form.STATES}
+    return render(request, "sessions/wall.html", {**context, **facets})
+
+
+def socket_url(words: dict[str, str], now: datetime) -> str:
+    """Return where this page's rows come from: its filter, and the time from which on it must be told."""
+    return f"/ws/board/?{urlencode({'since': int(now.timestamp() * 1_000_000), **words})}"
+
+
+def _load(sessions: SessionQuerySet, band: Band) -> Shown:
+    """Read a band and count it, in three queries at most."""
+    rows = sessions.in_band(band)
+    shown = list(rows.for_rows()[: ROWS[band]])
+    is_whole = len(shown) < ROWS[band]
+    return Shown(band, shown, len(shown) if is_whole else rows.order_by().count())
+
+
+def _facets(sessions: SessionQuerySet, words: dict[str, str]) -> list[dict[str, object]]:
+    """Return the selects of the filter bar with the values of the newest sessions, and the one that is chosen."""
+    newest = sessions.order_by("-last_activity_at", "-pk").values_list("agent_name", "project_root", "source")
+    columns = list(zip(*newest[:FACETS_FROM], strict=True)) or [(), (), ()]
+    facets: list[dict[str, object]] = []
+    for name, label, column in zip(("agent", "project", "source"), ("Agent", "Project", "Source"), columns, strict=True):
+        values = {value for value in (*column, words.get(name)) if value}
+        options = sorted(((_label(name, value), value) for value in values), key=lambda option: option[0].lower())
+        facets.append({"name": name, "label": label, "options": options, "chosen": words.get(name, "")})
+    return facets
+
+
+def _label(name: str, value: str) -> str:
+    return PurePath(value.replace("\\", "/")).name or value if name == "project" else value
