@@ -10,6 +10,7 @@ LONGEST_ID = 180
 LONGEST_PATH = 500
 LONGEST_TITLE = 200
 LARGEST_COUNT = 2**31 - 1
+FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
 def text(record: Mapping[str, object], name: str) -> str | None:
@@ -54,6 +55,7 @@ def moment(value: object) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        at = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    return at if FIRST_YEAR <= at.year <= LAST_YEAR else None

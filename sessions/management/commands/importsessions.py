@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.console import Console
@@ -23,9 +22,7 @@ from sessions.importers import READERS, Opener, discover
 from sessions.importers.feeding import Feed, Watched
 from sessions.importers.records import Record
 from sessions.importers.store import DryStore, Store
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+from sessions.management.owners import find_owner
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
@@ -166,22 +163,6 @@ class Command(BaseCommand):
             f"{_count(len(feeds), 'file')} ({_count(lines, 'line')}{bad_note}); "
             f"{_count(written.known_messages, 'message')} {were} here already{left_note}."
         )
-
-
-def find_owner(username: str | None) -> "User":
-    """Return the user who shall own what is imported. Raises `CommandError` when it is not clear who that is."""
-    users = get_user_model().objects
-    if username is not None:
-        user = users.filter(username=username).first()
-        if user is None:
-            raise CommandError(f"There is no user {username}.")
-        return user
-    user = users.filter(username="owner").first()
-    if user is not None:
-        return user
-    if users.count() != 1:
-        raise CommandError("Say with --user who shall own the sessions.")
-    return users.get()
 
 
 def _count(count: int, noun: str) -> str:
