@@ -549,7 +549,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='turn',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('reason__isnull', True)), models.Q(('ended_at__isnull', False), ('reason__in', ['complete', 'cancelled', 'error', 'abandoned'])), _connector='OR'), name='turn_ends_for_a_reason'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('reason__isnull', True)), models.Q(('ended_at__isnull', False), ('reason__in', ['complete', 'cancelled', 'error', 'abandoned']), ('reason__isnull', False)), _connector='OR'), name='turn_ends_for_a_reason'),
         ),
         migrations.AddIndex(
             model_name='usage',

@@ -32,6 +32,8 @@ from sessions.signals import event_recorded
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+LONGEST_BYTES = {"key": KEY_BYTES, "source": 100}
+"""Bytes that these names have at most, where it is not `NAME_BYTES`; SQLite would not mind the column's length."""
 TITLE_LENGTH = 50
 """Characters that a title made from the first prompt has at most (Koda's own limit)."""
 
@@ -69,7 +71,7 @@ class SessionManager(_SessionManager["Session"]):
         """
         for field, value in {"source": source, "agent_name": agent_name, **facts}.items():
             if isinstance(value, str):
-                require_name(field, value, longest_bytes=KEY_BYTES if field == "key" else NAME_BYTES)
+                require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
         now = now or timezone.now()
         session = Session(
             owner=owner, source=source, agent_name=agent_name, liveness_since=now, updated_at=now,

@@ -71,7 +71,8 @@ class Turn(models.Model):
             models.UniqueConstraint(fields=["session", "turn_id"], name="turn_id_once"),
             models.CheckConstraint(
                 condition=models.Q(ended_at__isnull=True, reason__isnull=True)
-                | models.Q(ended_at__isnull=False, reason__in=TurnEnd.values),
+                # A null is in no list, yet not outside it either: it must be refused in words of its own.
+                | models.Q(ended_at__isnull=False, reason__isnull=False, reason__in=TurnEnd.values),
                 name="turn_ends_for_a_reason",
             ),
         ]
