@@ -179,10 +179,10 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
 # --- Database, channel layer, cache ------------------------------------------------------------------------
 
-_LANES = 4
-"""Threads on which sockets reach the database, beside the admitted requests."""
-_SPARE_CONNECTIONS = 4
-"""For the keeper and the watchdog."""
+_LANES = 8
+"""Threads on which sockets and long polls reach the database, beside the admitted requests."""
+_SPARE_CONNECTIONS = 6
+"""For the hub's readers, the sockets' writers and the keeper."""
 
 
 def _database(url: str | None) -> dict[str, Any]:

@@ -6,7 +6,9 @@ any ASGI application.
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -46,6 +48,7 @@ _TICK_SECONDS = 0.02
 _GRACE_SECONDS = 0.3
 """What a connection that is kept alive has to send its next request in, before it is closed as idle."""
 _LAST_WORDS_SECONDS = 2
+_EXIT_SECONDS = 3
 _SLOW_SECONDS = 1.0
 _ERROR = 500
 
@@ -283,6 +286,16 @@ class Server(daphne.server.Server):
         """Cancel what runs, when the reactor stops for another reason than a drain."""
         for task in self._applications():
             task.cancel()
+
+
+def exit_soon() -> None:
+    """End the process with 0 even if a thread is stuck in a request that the drain gave up.
+
+    Python waits for all threads of executors when it ends, however long a query takes.
+    """
+    last_resort = threading.Timer(_EXIT_SECONDS, os._exit, [0])
+    last_resort.daemon = True
+    last_resort.start()
 
 
 def _observe_warnings() -> Any:

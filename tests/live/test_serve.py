@@ -95,6 +95,23 @@ def test_a_stop_in_the_first_moment_is_a_stop(tmp_path):
         assert server.end() == 0
 
 
+def test_an_address_that_others_reach_needs_names_to_be_reached_at(tmp_path):
+    environment = make_environment(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", "--host", "0.0.0.0", "--port", str(find_free_port())],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "KODA_ALLOWED_HOSTS" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "http://" not in done.stdout
+
+
 def test_a_database_without_tables_is_told(tmp_path):
     with serve(make_environment(tmp_path)) as server:
         assert [line for line in server.lines if "migrations are not applied" in line]

@@ -179,6 +179,17 @@ def test_the_drain_ends_when_its_time_is_over():
         assert [line for line in server.lines if "BACKGROUND STOPPED" in line]
 
 
+def test_a_thread_that_does_not_end_does_not_hold_the_server():
+    with tiny(drain_seconds=0) as server:
+        stuck = send(server.port, "/block?60")
+        server.wait_for("BEGUN")
+        began = time.monotonic()
+        server.signal()
+        assert stuck.recv(1) == b""
+        assert server.end() == 0
+        assert time.monotonic() - began < 15
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_second_signal_hastens(number):
     with tiny(drain_seconds=60) as server:

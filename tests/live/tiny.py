@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 
 from sessions.live.admission import Admission
 from sessions.live.lanes import Lanes
-from sessions.live.server import Server
+from sessions.live.server import Server, exit_soon
 
 sys.stdout.reconfigure(line_buffering=True)
 running = 0
@@ -171,6 +171,7 @@ def main():
     )
     server.run()
     tell("ENDED")
+    exit_soon()
 
 
 if __name__ == "__main__":

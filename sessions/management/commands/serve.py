@@ -1,10 +1,7 @@
 """Serve: run the server in this process until it is told to stop."""
 
 import gc
-import os
 import resource
-import sqlite3
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -15,14 +12,13 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
+from sessions.checks import find_unsafe_binding
 from sessions.live.admission import Admission
 from sessions.live.keeper import Keeper, jobs
-from sessions.live.server import CannotListen, Server
+from sessions.live.server import CannotListen, Server, exit_soon
 
-_FIXED_SQLITE = (3, 51, 3)
 _OPEN_FILES = 65_536
 _GC_THRESHOLD = 50_000
-_EXIT_SECONDS = 3
 
 
 class Command(BaseCommand):
@@ -35,7 +31,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
-        self._warn_of_old_sqlite()
+        self._check_binding(host)
         self._warn_of_missing_migrations()
         _allow_many_connections()
         server = Server(
@@ -58,25 +54,22 @@ class Command(BaseCommand):
             hint = "Choose another port with --port or KODA_PORT, or end what uses this one."
             raise CommandError(f"Cannot listen on {host}:{port}: {error}. {hint}") from error
         self.stdout.write("Koda Web has stopped.")
-        _exit_soon()
+        exit_soon()
 
     def _tell_address(self, host: str, port: int) -> None:
         name = f"[{host}]" if ":" in host else host
         self.stdout.write(f"Koda Web is at http://{name}:{port}/ (stop with Ctrl-C)")
         self.stdout.flush()
 
-    def _warn_of_old_sqlite(self) -> None:
-        if connection.vendor != "sqlite":
+    def _check_binding(self, host: str) -> None:
+        """Hold a host given by hand to what the system checks demand of the configured one."""
+        if host == settings.KODA_HOST:
             return
-        version = _sqlite_version()
-        if version < _FIXED_SQLITE:
-            self.stderr.write(
-                self.style.WARNING(
-                    f"SQLite {'.'.join(map(str, version))} can lose committed data when a checkpoint meets a "
-                    "writer (fixed in 3.51.3). Install the pysqlite3 package, or a Python that is built with a "
-                    "newer SQLite, or use PostgreSQL (KODA_DATABASE_URL)."
-                )
-            )
+        found = find_unsafe_binding(host)
+        for message in found:
+            self.stderr.write(self.style.WARNING(f"{message.msg} {message.hint}"))
+        if any(message.is_serious() for message in found):
+            raise CommandError(f"Not listening on {host}.")
 
     def _warn_of_missing_migrations(self) -> None:
         try:
@@ -95,11 +88,6 @@ class Command(BaseCommand):
             )
 
 
-def _sqlite_version() -> tuple[int, ...]:
-    """Return the version of the library that Django really uses, which the settings may have put in place."""
-    return sqlite3.sqlite_version_info
-
-
 def _allow_many_connections() -> None:
     """Raise the limit of open files, which is often 1,024, to what the system allows: each socket is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -113,10 +101,3 @@ def _calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
-
-
-def _exit_soon() -> None:
-    """End the process even if a thread is stuck in a request that the drain gave up."""
-    last_resort = threading.Timer(_EXIT_SECONDS, os._exit, [0])
-    last_resort.daemon = True
-    last_resort.start()
