@@ -214,6 +214,39 @@ def context(session: Session) -> list[Message]:
     return prune(list(Message.objects.of(session.pk).unarchived()))
 
 
+def hidden_ids(session: Session) -> list[int]:
+    """Return the ids of the unarchived rows that pruning drops from the context; no content is read for it."""
+    rows = _unarchived_calls(session)
+    kept = {row.pk for row in prune(rows)}
+    return [row.pk for row in rows if row.pk not in kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What waits for a result: by Koda's rule, and call by call in the order in which they were asked for."""
+
+    is_pending: bool
+    call_ids: list[str]
+
+
+def pending(session: Session) -> Pending:
+    """Return the tool calls of the context that have no result.
+
+    Koda looks at the newest unarchived row alone: it is pending if that asks for tools, even for none ("[]").
+    """
+    rows = _unarchived_calls(session)
+    answered = {row.tool_call_id for row in rows if row.role == Role.TOOL}
+    asked = [call.get("id") for row in rows if row.role == Role.ASSISTANT for call in row.calls()]
+    waiting = dict.fromkeys(call_id for call_id in asked if isinstance(call_id, str) and call_id not in answered)
+    is_pending = bool(rows) and rows[-1].role == Role.ASSISTANT and rows[-1].tool_calls is not None
+    return Pending(is_pending, list(waiting))
+
+
+def _unarchived_calls(session: Session) -> list[Message]:
+    """Return the unarchived rows, oldest first, without their texts."""
+    return list(Message.objects.of(session.pk).unarchived().only("role", "tool_calls", "tool_call_id"))
+
+
 def prune(messages: Iterable[Message]) -> list[Message]:
     """Drop calls and results that do not match, in one pass (contracts/koda.md 1.5).
 

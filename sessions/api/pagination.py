@@ -3,6 +3,7 @@
 A cursor is signed for one list in one order. What was altered, or made for another, is refused.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -100,3 +101,39 @@ class _Keyset:
         # The first condition follows from the second; an index can begin at it.
         bound = Q(**{f"{name}__{side}e": value}) & beyond
         return bound | Q(**{f"{name}__isnull": True}) if self._field.null else bound
+
+
+After = Annotated[int, Field(ge=0, le=2**63 - 1, description="Only what comes after this number.")]
+Before = Annotated[
+    int, Field(ge=0, le=2**63 - 1, description="Only what comes before this number, as near to it as may be.")
+]
+_MARK = re.compile(r"(before:)?(\d{1,19})")
+
+
+def span(
+    rows: "models.QuerySet[Row]", *, by: str, after: int | None, before: int | None, cursor: str | None, limit: int
+) -> Slice[Row]:
+    """Return at most `limit` of `rows` by their growing number `by`, always the smallest number first.
+
+    With `before` alone they are the nearest before it, and the next page goes further back; else they are the nearest
+    after `after`. A cursor is the number at which to go on: plain forwards, `before:` backwards. Raises
+    `InvalidRequest` for anything else.
+    """
+    if cursor is not None:
+        mark = _MARK.fullmatch(cursor)
+        if mark is None or int(mark[2]) >= 2**63:
+            raise InvalidRequest.field("cursor", "is not a cursor of this list")
+        after, before = (after, int(mark[2])) if mark[1] else (int(mark[2]), before)
+    is_backwards = before is not None and after is None
+    if after is not None:
+        rows = rows.filter(**{f"{by}__gt": after})
+    if before is not None:
+        rows = rows.filter(**{f"{by}__lt": before})
+    if limit == 0:
+        return Slice([], None)
+    found = list(rows.order_by(f"-{by}" if is_backwards else by)[: limit + 1])
+    items = found[:limit]
+    last = getattr(items[-1], by) if len(found) > limit else None
+    if is_backwards:
+        return Slice(items[::-1], None if last is None else f"before:{last}")
+    return Slice(items, None if last is None else str(last))

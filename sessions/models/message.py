@@ -70,6 +70,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Return rows whose content is neither null nor empty; white space passes (Koda's rule)."""
         return self.exclude(content=None).exclude(content="")
 
+    def last_content(self, role: str) -> str | None:
+        """Return the newest content of `role` that is not null, archived or not; an empty one counts (Koda's rule)."""
+        rows = self.filter(role=role, content__isnull=False).order_by("-id")
+        content: str | None = rows.values_list("content", flat=True).first()
+        return content
+
     def model_calls(self) -> "MessageQuerySet":
         """Return rows that stand for a model call: prompt or completion tokens are not null (contracts/koda.md 1.6)."""
         return self.filter(models.Q(prompt_tokens__isnull=False) | models.Q(completion_tokens__isnull=False))

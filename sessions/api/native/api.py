@@ -7,7 +7,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from sessions.api.auth import KeyOrBrowser
 from sessions.api.json_format import JsonParser, JsonRenderer
-from sessions.api.native.routers import sessions
+from sessions.api.native.routers import messages, sessions, turns
 from sessions.api.problems import CONTENT_TYPE, install
 
 DESCRIPTION = """
@@ -46,4 +46,5 @@ api = NativeAPI(
     renderer=JsonRenderer(),
 )
 install(api)
-api.add_router("", sessions.router)
+for _noun in (sessions, messages, turns):
+    api.add_router("", _noun.router)
