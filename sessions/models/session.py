@@ -340,9 +340,19 @@ class Session(WatchedSession, CountedSession):
         return True
 
     def destroy(self) -> None:
-        """Remove this session for good, with all that is below it; whoever watches it is told by the bell."""
+        """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell."""
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
-            session.last_seq += 1
-            session.ring()
+            for going in session.with_descendants():
+                going.last_seq += 1
+                going.ring()
             session.delete()
+
+    def with_descendants(self) -> list["Session"]:
+        """Return this session and all that its sub-agents made below it, one query a generation."""
+        found: list[Session] = []
+        generation = [self]
+        while generation:
+            found += generation
+            generation = list(Session.objects.filter(parent__in=generation))
+        return found
