@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from sessions.exceptions import NotFound
-from sessions.models import EventDraft, Liveness, Needs, Session, State
+from sessions.models import EventDraft, Lease, Liveness, Needs, Session, State
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +168,12 @@ POSTPONED_BY = timedelta(minutes=1)
 """How long a session rests whose check failed."""
 
 
+WATCHDOG = "watchdog"
+"""The lease under which the watchdog runs, and whose last run health and the wall show."""
+DEAF_AFTER = timedelta(seconds=20)
+"""A watchdog that has not run for this long was down or asleep, and so was the server that should have heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
     """What one pass did: sessions that were due, those whose liveness changed, those whose check failed."""
@@ -197,6 +203,18 @@ def watch(*, now: datetime | None = None) -> Watched:
             logger.exception("The check of session %s failed; it is put off", pk)
             Session.objects.postpone(pk, until=now + POSTPONED_BY)
     return Watched(len(due), changed, failed)
+
+
+def keep_watch(*, now: datetime | None = None) -> Watched:
+    """Do one pass of the watchdog; after a time in which none ran, excuse that silence first.
+
+    So neither a restart of the server nor the sleep of its machine raises an alarm.
+    """
+    now = now or timezone.now()
+    ran_at = Lease.objects.last_run(WATCHDOG)
+    if ran_at is not None and now - ran_at > DEAF_AFTER:
+        excuse_downtime(silent_since=ran_at, now=now)
+    return watch(now=now)
 
 
 def _watch_one(pk: int, now: datetime) -> bool:

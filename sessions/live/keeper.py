@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from sessions import liveness
 from sessions.live import wal
 from sessions.models import Lease
 
@@ -64,9 +65,10 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return what the keeper does on this database."""
-    if connection.vendor != "sqlite":
-        return []
-    return [Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True)]
+    work = [Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True)]
+    if connection.vendor == "sqlite":
+        work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))
+    return work
 
 
 class Keeper:

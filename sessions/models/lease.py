@@ -22,6 +22,10 @@ class LeaseManager(models.Manager["Lease"]):
         """End the lease if `owner` holds it, so that another need not wait for it to run out."""
         self.filter(name=name, owner=owner).update(until=now or timezone.now())
 
+    def last_run(self, name: str) -> datetime | None:
+        """Return when the job `name` last ran anywhere, or None when it never did."""
+        return self.filter(name=name).values_list("ran_at", flat=True).first()
+
     def touch(self, name: str, *, now: datetime | None = None) -> None:
         """Note that the job ran; health and the board show the age of this."""
         self.filter(name=name).update(ran_at=now or timezone.now())
