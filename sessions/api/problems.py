@@ -146,7 +146,7 @@ def of_status(status: int) -> KodaError:
 
 def _invalid(faults: Sequence[dict[str, Any]]) -> KodaError:
     """Return the error for what a schema found wrong. An id in the path that cannot be one names nothing: 404."""
-    if any(fault["loc"][0] == "path" for fault in faults):
+    if any(fault["loc"][0] == "path" and str(fault["loc"][-1]).endswith("_id") for fault in faults):
         return NotFound("No such record.")
     errors = [FieldError(_field_of(fault["loc"]), _message_of(fault)) for fault in faults]
     return InvalidRequest(f"{errors[0].field}: {errors[0].message}", errors=errors)

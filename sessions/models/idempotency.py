@@ -1,10 +1,55 @@
 """Answers kept so that a repeated POST gives the stored one instead of acting twice."""
 
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from sessions.models.fields import WrittenTextField
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from sessions.models.api_key import ApiKey
+
+KEPT_FOR = timedelta(days=1)
+"""A repeat that comes later than this is a new request."""
+
+
+class StoredAnswerManager(models.Manager["StoredAnswer"]):
+    """Claims and look-ups."""
+
+    def claim(
+        self,
+        key: str,
+        *,
+        user: "User",
+        api_key: "ApiKey | None",
+        path: str,
+        body_digest: str,
+        now: datetime | None = None,
+    ) -> "StoredAnswer":
+        """Return the answer kept under `key`, or a new one that has none yet (`is_open`).
+
+        Call it in a transaction that ends with the answer. Who comes second waits here until the first has
+        committed, and sees its answer, or has rolled back, and takes its place.
+        """
+        now = now or timezone.now()
+        mine = {"user": user, "api_key": api_key, "idempotency_key": key}
+        self.filter(**mine, created_at__lt=now - KEPT_FOR).delete()
+        try:
+            with transaction.atomic():
+                return self.create(**mine, path=path, body_digest=body_digest, status=0, body="", created_at=now)
+        except IntegrityError:
+            return self.get(**mine)
+
+    def drop_old(self, *, now: datetime | None = None) -> int:
+        """Delete the answers that nobody can ask for any more; return how many."""
+        old = self.filter(created_at__lt=(now or timezone.now()) - KEPT_FOR)
+        return old.delete()[0]
 
 
 class StoredAnswer(models.Model):
@@ -15,10 +60,12 @@ class StoredAnswer(models.Model):
     idempotency_key = models.TextField()
     path = models.TextField()
     body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, in hex.")
-    status = models.PositiveSmallIntegerField()
+    status = models.PositiveSmallIntegerField()  # 0 while its request runs; no other transaction sees that
     body = WrittenTextField()
     content_type = models.CharField(max_length=100, default="application/json")
     created_at = models.DateTimeField()
+
+    objects = StoredAnswerManager()
 
     class Meta:
         """Looked up by caller and key; dropped by age."""
@@ -36,3 +83,15 @@ class StoredAnswer(models.Model):
     def __str__(self) -> str:
         """Return path and status."""
         return f"{self.path} {self.status}"
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether its request has not been answered: it is the one that runs in this transaction."""
+        return self.status == 0
+
+    def fill(self, *, status: int, body: str, content_type: str) -> None:
+        """Keep the answer."""
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.save(update_fields=["status", "body", "content_type"])

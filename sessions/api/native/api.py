@@ -5,10 +5,11 @@ from typing import Any
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
+from sessions.api import idempotency, problems
 from sessions.api.auth import KeyOrBrowser
 from sessions.api.json_format import JsonParser, JsonRenderer
-from sessions.api.native.routers import messages, sessions, turns
-from sessions.api.problems import CONTENT_TYPE, install
+from sessions.api.native.routers import commands, compaction, messages, records, sessions, turns
+from sessions.api.problems import CONTENT_TYPE
 
 DESCRIPTION = """
 Keeps the sessions of coding agents and shows them live.
@@ -45,6 +46,7 @@ api = NativeAPI(
     parser=JsonParser(),
     renderer=JsonRenderer(),
 )
-install(api)
-for _noun in (sessions, messages, turns):
+problems.install(api)
+idempotency.install(api)
+for _noun in (sessions, messages, turns, commands, records, compaction):
     api.add_router("", _noun.router)

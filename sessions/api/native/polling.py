@@ -1,0 +1,88 @@
+"""The long poll: wait for commands without a thread and without a database connection."""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.dispatch import receiver
+
+from sessions import commands
+from sessions.models import Command
+from sessions.signals import event_recorded
+
+Result = TypeVar("Result")
+
+LONGEST_SECONDS = 60
+"""A poll waits this long at most: proxies cut connections that are silent for longer."""
+LOOK_AGAIN_SECONDS = 5.0
+"""Another process may have stored a command without ringing our bell."""
+
+
+class _Waiters:
+    """Who waits for which session. Bells ring on threads, waiters live on event loops."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bells: dict[int, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = defaultdict(set)
+
+    @contextmanager
+    def bell_of(self, session_id: int) -> Iterator[asyncio.Event]:
+        """Give an event of the running loop that is set whenever the session records something."""
+        bell = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            self._bells[session_id].add(bell)
+        try:
+            yield bell[1]
+        finally:
+            with self._lock:
+                self._bells[session_id].discard(bell)
+                if not self._bells[session_id]:
+                    del self._bells[session_id]
+
+    def ring(self, session_id: int) -> None:
+        """Wake who waits for the session."""
+        with self._lock:
+            bells = list(self._bells.get(session_id, ()))
+        for loop, bell in bells:
+            with suppress(RuntimeError):  # the loop is closed: its server has gone
+                loop.call_soon_threadsafe(bell.set)
+
+
+_waiters = _Waiters()
+
+
+@receiver(event_recorded, dispatch_uid="native-long-poll")
+def _ring(session_id: int, **_kwargs: Any) -> None:
+    _waiters.ring(session_id)
+
+
+async def wait_for_commands(session_id: int, *, seconds: float) -> list[Command]:
+    """Return the commands to hand over, as soon as there are any; none after `seconds`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    with _waiters.bell_of(session_id) as bell:
+        while True:
+            bell.clear()
+            taken = await in_thread(commands.take, session_id)
+            left = end - loop.time()
+            if taken or left <= 0:
+                return taken
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), min(left, LOOK_AGAIN_SECONDS))
+
+
+async def in_thread(read: Callable[..., Result], *args: Any) -> Result:
+    """Return `read(*args)`, which may use the database, and give its connection back: the next use may be far."""
+
+    def work() -> Result:
+        try:
+            return read(*args)
+        finally:
+            close_old_connections()
+
+    return await sync_to_async(work)()
