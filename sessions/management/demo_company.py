@@ -2,16 +2,25 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 import httpx
 
-from sessions.management.demo_agent import Agent, Json, Stage, Stopped
+from sessions.management.demo_agent import FIRST_PAUSE_SECONDS, Agent, Json, Stage, Stopped
 from sessions.management.demo_replay import Recording, facts_of, replay
 from sessions.management.demo_scene import Play, Scene
 
 REPLAYED_AT_ONCE = 12
 ENTRANCE_SECONDS = 0.8
+
+
+@dataclass(slots=True)
+class Birth:
+    """The session that a recording gets on the server, once it has come."""
+
+    session_id: str | None = None
+    has_come: threading.Event = field(default_factory=threading.Event)
 
 
 class Company:
@@ -41,11 +50,12 @@ class Company:
     def replay(self, recordings: Iterable[Recording]) -> None:
         """Play recordings, some at a time, parents before their children."""
         queue: SimpleQueue[Recording] = SimpleQueue()
+        births: dict[str, Birth] = {}
         for recording in recordings:
             queue.put(recording)
-        ids: dict[str, str] = {}
+            births[recording.session.key] = Birth()
         for _ in range(min(REPLAYED_AT_ONCE, queue.qsize())):
-            self._start(lambda: self._replay(queue, ids))
+            self._start(lambda: self._replay(queue, births))
 
     def leave(self, *, seconds: float = 5) -> None:
         """End the demo and wait for everybody."""
@@ -85,15 +95,22 @@ class Company:
             if self._is_short or not play.repeats:
                 return
 
-    def _replay(self, queue: "SimpleQueue[Recording]", ids: dict[str, str]) -> None:
+    def _replay(self, queue: "SimpleQueue[Recording]", births: dict[str, Birth]) -> None:
         """Play recordings until none is left."""
         while True:
-            with self._lock:
-                try:
-                    recording = queue.get_nowait()
-                except Empty:
-                    return
-            agent = self._open(facts_of(recording, ids=ids))
-            ids[recording.session.key] = agent.id
+            try:
+                recording = queue.get_nowait()
+            except Empty:
+                return
+            # A parent stands before its children in the queue, so somebody is already creating it.
+            parent = births.get(recording.session.parent_key or "")
+            while parent is not None and not parent.has_come.is_set():
+                self._stage.wait(FIRST_PAUSE_SECONDS)
+            birth = births[recording.session.key]
+            try:
+                agent = self._open(facts_of(recording, parent_id=parent.session_id if parent else None))
+                birth.session_id = agent.id
+            finally:
+                birth.has_come.set()  # even when it was refused: its children come without it
             replay(recording, agent=agent, stage=self._stage)
             agent.close()

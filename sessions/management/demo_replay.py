@@ -77,15 +77,15 @@ def _linked(session: ImportedSession, link: ImportedLink | None) -> ImportedSess
     )
 
 
-def facts_of(recording: Recording, *, ids: dict[str, str]) -> Json:
-    """Return the body that creates the session; `ids` are those of the sessions created before, by key."""
+def facts_of(recording: Recording, *, parent_id: str | None) -> Json:
+    """Return the body that creates the session."""
     session = recording.session
     facts = {
         "agent_name": session.agent_name,
         "project_root": session.project_root,
         "title": session.title,
         "model": session.model,
-        "parent_id": ids.get(session.parent_key or ""),
+        "parent_id": parent_id,
         "parent_tool_call_id": session.parent_tool_call_id,
     }
     return {name: value for name, value in facts.items() if value is not None}

@@ -181,8 +181,8 @@ def test_refuses_with_a_sentence(arguments, words, db):
 def test_recordings_come_with_parents_first_and_their_links(recorded: Path):
     parent, child = load(recorded)
     assert (parent.session.key, child.session.key) == (SESSION, f"{SESSION}/agent-a1")
-    assert facts_of(parent, ids={})["title"] == "Send a scout"
-    facts = facts_of(child, ids={SESSION: "id-of-parent"})
+    assert facts_of(parent, parent_id=None)["title"] == "Send a scout"
+    facts = facts_of(child, parent_id="id-of-parent")
     assert (facts["parent_id"], facts["parent_tool_call_id"], facts["agent_name"]) == ("id-of-parent", "c1", "scout")
 
 
