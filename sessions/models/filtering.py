@@ -7,7 +7,7 @@ from django.db import models
 from sessions.models.watched import Liveness, Needs, State
 
 if TYPE_CHECKING:
-    from sessions.models.session import Session
+    from sessions.models.session import Session  # noqa: F401  (named in a base class, as text)
 
 _ADRIFT = models.Q(liveness__in=[Liveness.STUCK, Liveness.LOST])
 _RUNNING = models.Q(state=State.RUNNING)
@@ -41,9 +41,7 @@ _STATES: dict[str, models.Q] = {
 class FilterableQuerySet(models.QuerySet["Session"]):
     """Rows of sessions that take the filter bar's words."""
 
-    def filtered(
-        self, *, q: str = "", agent: str = "", project: str = "", source: str = "", state: str = ""
-    ) -> Self:
+    def filtered(self, *, q: str = "", agent: str = "", project: str = "", source: str = "", state: str = "") -> Self:
         """Narrow by each word that is not empty; a `state` that is none of `StateFilter` finds nothing.
 
         `q` is part of the title, the key, the agent's name or the project's path; the others are whole values

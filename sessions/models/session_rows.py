@@ -162,13 +162,14 @@ class SessionQuerySet(FilterableQuerySet):
         (why the newest turn ended, where it said so); the last two may be None.
         """
         # Both models stand on this one, so that they can only be asked for by name.
-        messages, turns = (apps.get_model("koda_sessions", name)._default_manager for name in ("Message", "Turn"))
+        messages, turns = (apps.get_model("koda_sessions", name).objects for name in ("Message", "Turn"))
         answers = messages.filter(session=models.OuterRef("pk"), role="assistant").with_words().order_by("-id")
         ended = turns.filter(session=models.OuterRef("pk")).order_by("-id")
-        return self.annotate(
+        rows: SessionQuerySet = self.annotate(
             last_words=models.Subquery(answers.values(words=Substr("content", 1, ROW_WORDS))[:1]),
             last_reason=models.Subquery(ended.values("reason_message")[:1]),
         ).prefetch_related(models.Prefetch("requests", Request.objects.open(), to_attr="open_requests"))
+        return rows
 
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""

@@ -4,7 +4,6 @@ A `<time data-tick>` is moved on by koda.js; what the server writes is true at `
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -15,7 +14,9 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 NARROW = "\u202f"
-UNKNOWN = SafeString('<span class="dim" title="not reported">–</span>')
+DASH = "\N{EN DASH}"
+"""What stands where a figure is unknown."""
+UNKNOWN = SafeString(f'<span class="dim" title="not reported">{DASH}</span>')
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _THOUSAND, _MILLION, _BILLION = 10**3, 10**6, 10**9
 _SHORT_SECONDS = 10
@@ -24,9 +25,9 @@ _ROUNDED_FROM = 10_000
 
 @register.filter
 def span(value: timedelta | float | None) -> str:
-    """Return a duration: `0.2 s`, `42 s`, `6 m 10 s`, `1 h 02 m`, `3 d`; unknown is `–`."""
+    """Return a duration: `0.2 s`, `42 s`, `6 m 10 s`, `1 h 02 m`, `3 d`; unknown is a dash."""
     if value is None:
-        return "–"
+        return DASH
     seconds = max(0.0, value.total_seconds() if isinstance(value, timedelta) else float(value))
     if seconds < _SHORT_SECONDS and seconds != int(seconds):
         return f"{seconds:.1f}{NARROW}s"
@@ -41,6 +42,13 @@ def whole_span(seconds: int) -> str:
     if seconds >= _HOUR:
         return f"{minutes // _MINUTE}{NARROW}h{NARROW}{minutes % _MINUTE:02}{NARROW}m"
     return f"{minutes}{NARROW}m{NARROW}{rest:02}{NARROW}s" if minutes else f"{seconds}{NARROW}s"
+
+
+def past(seconds: int) -> str:
+    """Return how long ago it was, in one unit up to an hour: `42 s ago`, `11 m ago`, `1 h 02 m ago`, `3 d ago`."""
+    if _MINUTE <= seconds < _HOUR:
+        return f"{seconds // _MINUTE}{NARROW}m ago"
+    return f"{whole_span(seconds)} ago"
 
 
 @register.simple_tag
@@ -83,9 +91,9 @@ def day(at: datetime, now: datetime) -> str:
 
 @register.filter
 def figure(value: int | None) -> str:
-    """Return an amount: whole with commas up to four digits, then `142 k`, `1.2 M`; unknown is `–`."""
+    """Return an amount: whole with commas up to four digits, then `142 k`, `1.2 M`; unknown is a dash."""
     if value is None:
-        return "–"
+        return DASH
     if value < _ROUNDED_FROM:
         return f"{value:,}"
     for size, unit in ((_BILLION, "G"), (_MILLION, "M")):
@@ -96,8 +104,8 @@ def figure(value: int | None) -> str:
 
 @register.filter
 def commas(value: int | None) -> str:
-    """Return a sum to check, with all its digits; unknown is `–`."""
-    return "–" if value is None else f"{value:,}"
+    """Return a sum to check, with all its digits; unknown is a dash."""
+    return DASH if value is None else f"{value:,}"
 
 
 @register.filter
@@ -114,8 +122,8 @@ def size(value: int) -> str:
 def _ticking(at: datetime | None, now: datetime, *, tick: str) -> SafeString:
     if at is None:
         return UNKNOWN
-    text = whole_span(max(0, int((now - at).total_seconds())))
-    words: Any = f"{text} ago" if tick == "ago" else text
+    seconds = max(0, int((now - at).total_seconds()))
+    words = past(seconds) if tick == "ago" else whole_span(seconds)
     return format_html(
         '<time datetime="{}" data-tick="{}" title="{}">{}</time>', at.isoformat(), tick, exact(at), words
     )

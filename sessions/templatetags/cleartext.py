@@ -8,6 +8,7 @@ _ESCAPES = re.compile(
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # a colour, a cursor
     r"|\x1b[ -/]*[0-~]?"
 )
+_TAG_BLOCK, _PICTURES, _SPACE, _DELETE = 0xE0000, 0x2400, 0x20, 0x7F
 _TAGS = re.compile("[\U000e0001-\U000e007f]+")
 _ODD = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls, without tab and line ends
@@ -33,12 +34,13 @@ def on_one_line(text: str, *, longest: int = 200) -> str:
 
 
 def _spell_out(found: re.Match[str]) -> str:
-    letters = "".join(chr(ord(tag) - 0xE0000) for tag in found.group() if 0x20 <= ord(tag) - 0xE0000 < 0x7F)
+    letters = "".join(chr(ord(tag) - _TAG_BLOCK) for tag in found.group())
+    letters = "".join(letter for letter in letters if letter.isprintable())
     return f"⟦hidden: {letters}⟧"
 
 
 def _picture(found: re.Match[str]) -> str:
     code = ord(found.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"⟦U+{code:04X}⟧"
+    if code < _SPACE:
+        return chr(_PICTURES + code)
+    return "␡" if code == _DELETE else f"⟦U+{code:04X}⟧"

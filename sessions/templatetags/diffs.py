@@ -1,6 +1,7 @@
 """A diff made of what an edit was asked to do. Pure: from a tool's arguments or a request's preview to lines."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -11,12 +12,14 @@ from django import template
 
 register = template.Library()
 
+MINUS = "\N{MINUS SIGN}"
 LONGEST_LINES = 400
 """Lines of each side that are compared; longer edits show their beginning."""
 LONGEST_LINE = 500
 """Characters of a line that are shown."""
 _MARKED_LINE = 240
 _MARK_FROM_RATIO = 0.5
+_WORD = re.compile(r"\w+|\s+|.")
 _CONTEXT = 3
 _PAIRS = (
     ("old_string", "new_string"),
@@ -59,7 +62,7 @@ class Line:
     @property
     def sign(self) -> str:
         """Return what stands before the line."""
-        return {"add": "+", "del": "−"}.get(self.kind, " ")
+        return {"add": "+", "del": MINUS}.get(self.kind, " ")
 
 
 def edits_of(args: Any) -> list[Edit]:
@@ -97,7 +100,7 @@ def lines_of(edits: Sequence[Edit]) -> list[Line]:
     lines: list[Line] = []
     for place, edit in enumerate(edits):
         if edit.is_placed or len(edits) > 1:
-            words = f"line {edit.first_line}" if edit.is_placed else f"edit {place + 1} of {len(edits)}"
+            words = f"from line {edit.first_line}" if edit.is_placed else f"edit {place + 1} of {len(edits)}"
             if edit.old:
                 lines.append(Line("hunk", None, None, [Part(words)]))
         lines.extend(_edit_lines(edit))
@@ -124,7 +127,7 @@ def _pair(args: dict[str, Any]) -> Edit | None:
         if _is_text(args.get(old)) and _is_text(args.get(new)):
             first = args.get("start_line")
             is_placed = isinstance(first, int) and not isinstance(first, bool)
-            return Edit(_lines(args[old]), _lines(args[new]), first if is_placed else 1, is_placed)
+            return Edit(_lines(args[old]), _lines(args[new]), int(first or 1) if is_placed else 1, is_placed)
     return None
 
 
@@ -136,7 +139,7 @@ def _lines(value: Any) -> list[str]:
     return list(value) if isinstance(value, list) else str(value).splitlines()
 
 
-def _opcodes(edit: Edit) -> list[tuple[str, int, int, int, int]]:
+def _opcodes(edit: Edit) -> Sequence[tuple[str, int, int, int, int]]:
     old, new = edit.old, edit.new
     if max(len(old), len(new)) > LONGEST_LINES:
         return [("replace", 0, len(old), 0, len(new))]
@@ -190,13 +193,14 @@ def _marked(old: str, new: str) -> tuple[list[Part], list[Part]] | None:
     """Return both lines in parts with what differs marked, or None when they are not alike enough."""
     if max(len(old), len(new)) > _MARKED_LINE:
         return None
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    old_words, new_words = _WORD.findall(old), _WORD.findall(new)
+    matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
     if matcher.ratio() < _MARK_FROM_RATIO:
         return None
     before: list[Part] = []
     after: list[Part] = []
     for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
         is_marked = tag != "equal"
-        before.append(Part(old[old_from:old_to], is_marked))
-        after.append(Part(new[new_from:new_to], is_marked))
+        before.append(Part("".join(old_words[old_from:old_to]), is_marked))
+        after.append(Part("".join(new_words[new_from:new_to]), is_marked))
     return [part for part in before if part.text], [part for part in after if part.text]

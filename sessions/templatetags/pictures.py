@@ -34,9 +34,7 @@ def icon(state: str, label: str | None = None, css_class: str = "icon") -> SafeS
     symbol = _SYMBOLS.get(state, state)
     if not label:
         return format_html('<svg class="{}" aria-hidden="true"><use href="#i-{}"/></svg>', css_class, symbol)
-    return format_html(
-        '<svg class="{}" role="img" aria-label="{}"><use href="#i-{}"/></svg>', css_class, label, symbol
-    )
+    return format_html('<svg class="{}" role="img" aria-label="{}"><use href="#i-{}"/></svg>', css_class, label, symbol)
 
 
 @register.simple_tag

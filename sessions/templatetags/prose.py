@@ -3,6 +3,7 @@
 What comes out holds only the tags and attributes named here, whatever went in.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -34,16 +35,19 @@ _LOWEST_HEADING = 6
 _HEADING_SHIFT = 3
 """A message's own headings stand below those of the page."""
 
-LANGUAGES = frozenset(
-    "bash c cpp csharp css diff docker dockerfile elixir go graphql haskell hcl html http ini java javascript js json "
-    "jsx kotlin lua make makefile nginx perl php powershell protobuf ps1 py python r rb rs ruby rust scala scss sh "
-    "shell sql swift terraform toml ts tsx typescript vim xml yaml yml zig zsh console".split()
-)
+LANGUAGES = frozenset({
+    "bash", "c", "cpp", "csharp", "css", "diff", "docker", "dockerfile", "elixir", "go", "graphql", "haskell", "hcl",
+    "html", "http", "ini", "java", "javascript", "js", "json", "jsx", "kotlin", "lua", "make", "makefile", "nginx",
+    "perl", "php", "powershell", "protobuf", "ps1", "py", "python", "r", "rb", "rs", "ruby", "rust", "scala", "scss",
+    "sh", "shell", "sql", "swift", "terraform", "toml", "ts", "tsx", "typescript", "vim", "xml", "yaml", "yml", "zig",
+    "zsh", "console",
+})  # fmt: skip
 """Languages that are highlighted. A fixed list: some lexers are slow on text made for it."""
 
-TAGS = frozenset(
-    "p br hr h4 h5 h6 strong em s code pre blockquote ul ol li a table thead tbody tr th td span div".split()
-)
+TAGS = frozenset({
+    "p", "br", "hr", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a",
+    "table", "thead", "tbody", "tr", "th", "td", "span", "div",
+})  # fmt: skip
 _CLASSES = {
     "span": {name for name in STANDARD_TYPES.values() if name},
     "pre": {"code"},
@@ -54,12 +58,10 @@ _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 
 def _highlight(code: str, language: str, _attributes: str) -> str:
     """Return a code block, with classes for weight where the language is known and the code is short."""
-    body = escape(code)
+    body: str = escape(code)
     if language.lower() in LANGUAGES and len(code) <= LONGEST_CODE:
-        try:
+        with suppress(ClassNotFound):
             body = highlight(code, get_lexer_by_name(language.lower()), HtmlFormatter(nowrap=True))
-        except ClassNotFound:
-            pass
     return f'<pre class="code">{body}</pre>'
 
 

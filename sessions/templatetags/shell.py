@@ -1,5 +1,6 @@
 """What the frame of every page needs to know: how its reader wants it to look."""
 
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -46,3 +47,9 @@ def choices_of(context: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def koda_version() -> str:
     """Return the version that serves this page."""
     return str(settings.KODA_VERSION)
+
+
+@register.filter
+def microseconds(at: datetime) -> int:
+    """Return a time as microseconds since 1970, by which the page knows the server's clock."""
+    return int(at.timestamp() * 1_000_000)

@@ -41,12 +41,12 @@ class Argument:
 
 @register.simple_tag
 def outcome_words(call: ToolCall) -> SafeString:
-    """Return how a call ended, in words: `+3 −1`, `exit 1`, `212 lines`; an open one says nothing."""
+    """Return how a call ended, in words: lines added and taken, `exit 1`, `212 lines`; an open one says nothing."""
     if call.is_open:
         return SafeString("")
     output = call.result_message.content if call.result_message else None
     if call.outcome != Outcome.SUCCESS:
-        return format_html("{}", _exit_words(output) or _ENDED[Outcome(call.outcome)])
+        return format_html("{}", _exit_words(output) or _ENDED[Outcome(str(call.outcome))])
     if change := change_words(call.args):
         return change
     if output is None:
@@ -60,13 +60,13 @@ def tool_icon(call: ToolCall) -> str:
     """Return the icon of a call: a tick when all went well."""
     if call.is_open:
         return "live"
-    return {Outcome.SUCCESS: "done", Outcome.FAILED: "failed"}.get(Outcome(call.outcome), "aborted")
+    return {Outcome.SUCCESS: "done", Outcome.FAILED: "failed"}.get(Outcome(str(call.outcome)), "aborted")
 
 
 @register.filter
 def tool_state(call: ToolCall) -> str:
     """Return the state of a call for those who cannot see its icon."""
-    return "running" if call.is_open else {Outcome.SUCCESS: "done"}.get(Outcome(call.outcome), str(call.outcome))
+    return "running" if call.is_open else {Outcome.SUCCESS: "done"}.get(Outcome(str(call.outcome)), str(call.outcome))
 
 
 @register.simple_tag(takes_context=True)

@@ -1,5 +1,6 @@
 """What a session does, asks or did, in words: the rows of the wall and the verdict of the session page say the same."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +11,12 @@ from django.utils.safestring import SafeString
 from sessions.models import Liveness, Needs, Request, Session
 from sessions.templatetags.ages import age
 from sessions.templatetags.cleartext import on_one_line, reveal
-from sessions.templatetags.diffs import counts_of, edits_of
+from sessions.templatetags.diffs import MINUS, counts_of, edits_of
 
 register = template.Library()
 
+_MARKS = re.compile(r"(?m)\*\*|__|`+|^\s*(?:#{1,6}|>|[-*])\s+")
+"""Marks of markdown that say nothing on one line."""
 _ASKS = {
     "bash": "May I run",
     "shell": "May I run",
@@ -102,20 +105,18 @@ def asked_words(request: Request) -> SafeString:
 
 @register.simple_tag
 def change_words(args: Any) -> SafeString:
-    """Return `+3 −1` for arguments or a preview that edit a file, else nothing."""
+    """Return lines added and taken for arguments or a preview that edit a file, else nothing."""
     edits = edits_of(args)
     if not edits:
         return SafeString("")
     added, taken = counts_of(edits)
-    return format_html(' <span class="plus">+{}</span> <span class="minus">−{}</span>', added, taken)
+    return format_html(' <span class="plus">+{}</span> <span class="minus">{}{}</span>', added, MINUS, taken)
 
 
 def _activity(session: Session) -> SafeString:
     if not session.doing_detail:
         return format_html("{}", on_one_line(session.doing, longest=60))
-    return format_html(
-        "{} <code>{}</code>", on_one_line(session.doing, longest=60), on_one_line(session.doing_detail)
-    )
+    return format_html("{} <code>{}</code>", on_one_line(session.doing, longest=60), on_one_line(session.doing_detail))
 
 
 def _adrift_words(session: Session) -> SafeString:
@@ -124,6 +125,8 @@ def _adrift_words(session: Session) -> SafeString:
         return format_html("{}", "No sign of life any more" if is_lost else "No progress, and nothing is open")
     if is_lost:
         return format_html("Signs of life ended during {}", _activity(session))
+    if not session.doing_detail:
+        return format_html("No progress while {}", on_one_line(session.doing, longest=60).lower())
     return format_html("{} is open, no progress", _activity(session))
 
 
@@ -138,7 +141,7 @@ def _last_words(session: Session) -> SafeString:
     if session.look == "failed":
         reason = on_one_line(getattr(session, "last_reason", None) or "")
         return format_html("{}", reason or "The last turn ended with an error")
-    words = on_one_line(getattr(session, "last_words", None) or "")
+    words = on_one_line(_MARKS.sub("", getattr(session, "last_words", None) or ""))
     if words:
         return format_html("“{}”", words)
     return format_html("{}", "No answer yet" if session.message_count else "No message yet")

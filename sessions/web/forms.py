@@ -1,6 +1,6 @@
 """What people type into pages."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 
@@ -34,8 +34,7 @@ class EditForm(forms.Form):
     title = forms.CharField(required=False, max_length=LONGEST_TITLE)
     visibility = forms.ChoiceField(required=False, choices=Visibility.choices)
 
-
-    def changes(self) -> dict[str, str]:
+    def changes(self) -> dict[str, Any]:
         """Return the fields that the browser sent, by name."""
         return {name: self.cleaned_data[name] for name in self.fields if name in self.data}
 

@@ -24,9 +24,7 @@ class SignIn(LoginView):
 
 
 class SignOut(LogoutView):
-    """By POST only, then back to the sign-in page."""
-
-    http_method_names = ["post", "options"]
+    """By POST only (Django's own rule), then back to the sign-in page."""
 
 
 @require_POST

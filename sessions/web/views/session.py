@@ -49,7 +49,7 @@ def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
     """Change title or visibility, then show the session again."""
     form = EditForm(request.POST)
     if not form.is_valid():
-        toasts.error(request, " ".join(error for errors in form.errors.values() for error in errors))
+        toasts.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("web:session", uuid=session.uuid)
     try:
         session.edit(by=f"user:{request.user.pk}", **form.changes())

@@ -88,7 +88,9 @@ def _facets(sessions: SessionQuerySet, words: dict[str, str]) -> list[dict[str, 
     newest = sessions.order_by("-last_activity_at", "-pk").values_list("agent_name", "project_root", "source")
     columns = list(zip(*newest[:FACETS_FROM], strict=True)) or [(), (), ()]
     facets: list[dict[str, object]] = []
-    for name, label, column in zip(("agent", "project", "source"), ("Agent", "Project", "Source"), columns, strict=True):
+    for name, label, column in zip(
+        ("agent", "project", "source"), ("Agent", "Project", "Source"), columns, strict=True
+    ):
         values = {value for value in (*column, words.get(name)) if value}
         options = sorted(((_label(name, value), value) for value in values), key=lambda option: option[0].lower())
         facets.append({"name": name, "label": label, "options": options, "chosen": words.get(name, "")})

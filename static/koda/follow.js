@@ -1,0 +1,152 @@
+// A long list that grows at its end: follow it while the reader is there, keep their place when they are not.
+const NEAR = 40;                  // pixels from the end that count as the end
+const list = document.querySelector("[data-follow]");
+const pill = document.getElementById("pill");
+const { koda, htmx } = window;
+const root = document.documentElement;
+let missed = 0;
+let wasAtEnd = true;
+
+const ITEM = ":scope > :is(.message, .event)";
+const items = () => list.querySelectorAll(ITEM);
+const atEnd = () => root.scrollHeight - (scrollY + innerHeight) <= NEAR;
+const toEnd = () => scrollTo(0, root.scrollHeight);
+const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
+
+if (list) begin();
+
+function begin() {
+  const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
+  history.scrollRestoration = "manual";
+  if (!asksForPlace || location.hash === "#end") toEnd();
+  times();
+  document.addEventListener("htmx:wsBeforeMessage", () => { wasAtEnd = atEnd() && !document.getElementById("newer"); });
+  document.addEventListener("htmx:wsAfterMessage", afterMessage);
+  document.addEventListener("htmx:beforeSwap", keepPlace);
+  document.addEventListener("scroll", () => { if (atEnd() && !document.getElementById("newer")) tellMissed(0); }, { passive: true });
+  pill.addEventListener("click", (event) => {
+    if (document.getElementById("newer")) return;           // the newest end is not in the page: load it
+    event.preventDefault();
+    toEnd();
+    tellMissed(0);
+  });
+  watchVerdict();
+}
+
+function tellMissed(count) {
+  missed = count;
+  pill.hidden = !count;
+  const words = `${count} new ↓`;
+  if (pill.textContent !== words) pill.textContent = words;
+}
+
+// Called before a batch is swapped in. While its neighbours are not in the page, what is new stays out of it, too.
+koda.mayAppend = (target, children) => {
+  if (target !== list) return true;
+  if (!wasAtEnd) tellMissed(missed + children.length);
+  if (document.getElementById("newer")) return false;
+  if (wasAtEnd || items().length < Number(list.dataset.limit)) return true;
+  const last = [...items()].at(-1);
+  list.append(sentinel("newer", `after=${idOf(last)}`));
+  return false;
+};
+
+function afterMessage() {
+  times();
+  if (!wasAtEnd) return;
+  trim("top");
+  toEnd();
+}
+
+// --- Loading both ways --------------------------------------------------------------------------------------
+
+function keepPlace(event) {
+  const target = event.detail.target;
+  if (target?.id !== "older" && target?.id !== "newer") return;
+  const anchor = [...items()].find((item) => item.getBoundingClientRect().bottom > 100);
+  const top = anchor?.getBoundingClientRect().top;
+  root.style.overflowAnchor = "none";
+  target.addEventListener("htmx:afterSwap", () => {}, { once: true });
+  requestAnimationFrame(() => {
+    trim(target.id === "older" ? "bottom" : "top");
+    times();
+    if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
+    requestAnimationFrame(() => { root.style.overflowAnchor = ""; });
+  });
+}
+
+function trim(end) {
+  const all = [...items()];
+  const extra = all.length - Number(list.dataset.limit);
+  if (extra <= 0) return;
+  const gone = end === "top" ? all.slice(0, extra) : all.slice(-extra);
+  const [kept, id] = end === "top" ? [all[extra], "older"] : [all.at(-extra - 1), "newer"];
+  document.getElementById(id)?.remove();
+  gone.forEach((item) => item.remove());
+  for (const alone of list.querySelectorAll(":scope > :is(.day, .seam)")) {
+    if (!alone.nextElementSibling || alone.nextElementSibling.matches(".day, .more")) alone.remove();
+  }
+  if (end === "top") list.prepend(sentinel(id, `before=${idOf(kept)}`));
+  else list.append(sentinel(id, `after=${idOf(kept)}`));
+}
+
+function sentinel(id, query) {
+  const place = document.createElement(list.matches("ol") ? "li" : "p");
+  const link = document.createElement("a");
+  const full = new URLSearchParams(location.search);
+  for (const name of ["before", "after", "at"]) full.delete(name);
+  const asked = [query, full.toString()].filter(Boolean).join("&");
+  place.id = id;
+  place.className = "more";
+  link.href = `?${asked}`;
+  link.textContent = id === "older" ? "Older" : "Newer";
+  const attributes = { get: `${list.dataset.more}?${asked}`, trigger: "intersect once, click", target: `#${id}`, swap: "outerHTML" };
+  for (const [name, value] of Object.entries(attributes)) link.setAttribute(`hx-${name}`, value);
+  place.append(link);
+  htmx.process(place);
+  return place;
+}
+
+// --- Times: since the prompt, and a line where a new day begins -------------------------------------------------
+
+function times() {
+  let prompt = null;
+  let before = null;
+  for (const item of list.querySelectorAll(":scope > .message")) {
+    const time = item.querySelector(":scope > .when > time");
+    const at = time ? Date.parse(time.dateTime) : NaN;
+    if (item.dataset.role === "user") prompt = at;
+    else if (prompt !== null && at >= prompt && at - prompt < 86_400_000) {
+      const words = `+${koda.span(Math.round((at - prompt) / 1000))}`;
+      if (time.textContent !== words) time.textContent = words;
+    }
+    if (before && before.dataset.day !== item.dataset.day && before.nextElementSibling === item) item.before(dayLine(item, at));
+    before = item;
+  }
+}
+
+function dayLine(item, at) {
+  const line = document.createElement("h2");
+  line.className = "day";
+  line.textContent = new Date(at).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" });
+  return line;
+}
+
+// --- The verdict stays in sight when its header has scrolled away ---------------------------------------------
+
+function watchVerdict() {
+  const mini = document.getElementById("mini");
+  const header = document.querySelector(".summary > div");
+  if (!mini || !header) return;
+  const copy = () => {
+    const verdict = document.getElementById("verdict");
+    if (mini.hidden || !verdict) return;
+    mini.dataset.state = verdict.dataset.state;
+    mini.replaceChildren(...[...verdict.children].slice(0, 3).map((part) => part.cloneNode(true)));
+  };
+  new IntersectionObserver(([seen]) => {
+    mini.hidden = seen.isIntersecting;
+    copy();
+  }, { rootMargin: "-50px 0px 0px" }).observe(header);
+  document.addEventListener("htmx:wsAfterMessage", copy);
+}

@@ -1,0 +1,139 @@
+// What every page does: ages tick, keys work, closed things open, failures are told.
+const NARROW = "\u202f";
+window.koda = { skew: 0, now: () => Date.now() + window.koda.skew };
+
+const rendered = document.querySelector("meta[name=koda-now]");
+if (rendered) window.koda.skew = Math.max(-86_400_000, Math.min(86_400_000, rendered.content / 1000 - Date.now()));
+
+// --- Ages: one timer for the page; it writes only what differs ----------------------------------------------
+
+function spanWords(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  if (seconds >= 86_400) return `${Math.floor(seconds / 86_400)}${NARROW}d`;
+  if (seconds >= 3600) return `${Math.floor(minutes / 60)}${NARROW}h${NARROW}${two(minutes % 60)}${NARROW}m`;
+  return minutes ? `${minutes}${NARROW}m${NARROW}${two(seconds % 60)}${NARROW}s` : `${seconds}${NARROW}s`;
+}
+
+function pastWords(seconds) {
+  return seconds >= 60 && seconds < 3600 ? `${Math.floor(seconds / 60)}${NARROW}m ago` : `${spanWords(seconds)} ago`;
+}
+
+function tick() {
+  if (document.hidden) return;
+  const now = window.koda.now();
+  for (const time of document.querySelectorAll("time[data-tick]")) {
+    const seconds = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
+    const words = time.dataset.tick === "ago" ? pastWords(seconds) : spanWords(seconds);
+    if (time.textContent !== words) time.textContent = words;
+  }
+  document.dispatchEvent(new Event("koda:tick"));
+}
+window.koda.span = spanWords;
+setInterval(tick, 1000);
+document.addEventListener("visibilitychange", tick);
+
+// --- Things that open ---------------------------------------------------------------------------------------
+
+function fill(details) {
+  const inside = details.querySelector(":scope > .inside");
+  if (!inside || inside.dataset.filled) return;
+  inside.dataset.filled = "yes";
+  window.htmx.trigger(inside, "fill");
+}
+window.koda.fill = fill;
+
+document.addEventListener("toggle", (event) => {
+  const details = event.target;
+  if (!details.open) return;
+  fill(details);
+  const input = details.matches?.(".rename") && details.querySelector("input[name=title]");
+  if (input) input.select();
+}, true);
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll(".me[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("change", (event) => {
+  const form = event.target.closest(".me form");
+  if (form) form.requestSubmit();
+});
+
+// --- Words to the reader ------------------------------------------------------------------------------------
+
+function tell(words) {
+  const toast = document.createElement("span");
+  toast.className = "toast";
+  toast.textContent = words;
+  document.getElementById("status").append(toast);
+  fade(toast);
+}
+const fade = (toast) => setTimeout(() => toast.remove(), 8000);
+document.querySelectorAll(".toast").forEach(fade);
+document.addEventListener("htmx:responseError", (event) => {
+  const { status } = event.detail.xhr;
+  tell(status === 403 || status === 404 ? "That is not to be had any more. Load the page again." : `The server answered ${status}.`);
+});
+document.addEventListener("htmx:sendError", () => tell("The server cannot be reached."));
+
+// --- Keys ---------------------------------------------------------------------------------------------------
+
+const ITEMS = ".session, .message[id], .event";
+const marked = () => document.querySelector(":is(.session, .message, .event)[aria-current]");
+
+function mark(item) {
+  marked()?.removeAttribute("aria-current");
+  item?.setAttribute("aria-current", "true");
+  item?.scrollIntoView({ block: "nearest" });
+  document.dispatchEvent(new Event("koda:marked"));
+}
+
+function nextItem(step) {
+  const items = [...document.querySelectorAll(ITEMS)].filter((item) => item.offsetParent);
+  const at = items.indexOf(marked());
+  if (at >= 0) return items[Math.max(0, Math.min(items.length - 1, at + step))];
+  const inSight = items.filter((item) => item.getBoundingClientRect().bottom > 100 && item.getBoundingClientRect().top < innerHeight - 40);
+  return step > 0 ? inSight[0] : inSight.at(-1);
+}
+
+function openMarked() {
+  const item = marked();
+  const link = item?.querySelector(".title");
+  if (link) link.click();
+  else toggleInside();
+}
+
+function toggleInside() {
+  const closed = marked()?.querySelectorAll("details.tool, details.thought, :scope > details") ?? [];
+  const open = [...closed].some((details) => !details.open);
+  for (const details of closed) details.open = open;
+}
+
+const KEYS = {
+  j: () => mark(nextItem(1)),
+  k: () => mark(nextItem(-1)),
+  Enter: openMarked,
+  o: toggleInside,
+  g: () => scrollTo(0, 0),
+  G: () => document.getElementById("pill")?.click() ?? scrollTo(0, document.body.scrollHeight),
+  u: () => { location.href = "/"; },
+  "?": () => document.getElementById("keys")?.showModal(),
+  "/": () => document.getElementById("q")?.select(),
+};
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, select, textarea, dialog");
+  if (event.key === "Escape") {
+    if (typing?.matches("input, select")) typing.blur();
+    else mark(null);
+    for (const details of document.querySelectorAll(".me[open], .rename[open]")) details.open = false;
+    return;
+  }
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Enter" && (!marked() || event.target.closest("a, button, summary"))) return;
+  if (event.key === "/" && !document.getElementById("q")) return;
+  const act = KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});

@@ -1,0 +1,86 @@
+// The rows of the wall: each stands where its band and its rank put it, but none moves under a hand.
+const RECENT_KEPT = 60;
+const later = new Set();          // rows that wait until the reader lets go
+let before = new Map();
+
+const bandOf = (row) => row.closest(".band")?.dataset.band;
+const isHeld = (row) => row.matches(":hover, [aria-current]") || row.contains(document.activeElement);
+const words = (row) => row.querySelector(".now")?.textContent.replace(/, [\d\s\u202fhmsd]+$/, "");
+
+document.addEventListener("htmx:wsBeforeMessage", () => {
+  before = new Map([...document.querySelectorAll(".session")].map((row) => [row.id, { band: bandOf(row), words: words(row), rank: row.dataset.rank, html: row }]));
+});
+
+document.addEventListener("htmx:wsAfterMessage", (event) => {
+  const touched = new Set([...event.detail.message.matchAll(/id="(session-\d+)"/g)].map((found) => found[1]));
+  if (!touched.size && !event.detail.message.includes('id="counters"')) return;
+  for (const id of touched) {
+    const row = document.getElementById(id);
+    if (row) settle(row);
+  }
+  showChanges(touched);
+  count();
+});
+
+function settle(row) {
+  const list = document.querySelector(`#${row.dataset.band} > ol`);
+  if (!list) return;
+  const follower = [...list.children].find((other) => other !== row && Number(other.dataset.rank) > Number(row.dataset.rank)) ?? null;
+  const isThere = row.parentElement === list && row.nextElementSibling === follower;
+  if (isThere) return void later.delete(row);
+  if (isHeld(row) && before.has(row.id)) return void later.add(row);
+  later.delete(row);
+  if (list.moveBefore) list.moveBefore(row, follower);
+  else list.insertBefore(row, follower);
+}
+
+function letGo() {
+  if (!later.size) return;
+  for (const row of [...later]) {
+    if (!row.isConnected) later.delete(row);
+    else if (!isHeld(row)) settle(row);
+  }
+  count();
+}
+for (const name of ["pointerout", "focusout", "koda:marked"]) document.addEventListener(name, () => setTimeout(letGo));
+
+function showChanges(touched) {
+  for (const id of touched) {
+    const row = document.getElementById(id);
+    if (!row) continue;
+    const was = before.get(id);
+    const isNew = !was || was.band !== row.dataset.band;
+    if (isNew) flash(row, "changed");
+    else if (was.words !== words(row)) flash(row.querySelector(".now"), "changed");
+    flash(row.querySelector("svg.icon"), "beat");
+    if (isNew && row.dataset.band === "needs") announce(`${row.querySelector(".title")?.textContent} waits for you`);
+  }
+}
+
+function flash(part, name) {
+  if (!part) return;
+  part.classList.remove(name);
+  requestAnimationFrame(() => part.classList.add(name));
+  part.addEventListener("animationend", () => part.classList.remove(name), { once: true });
+}
+
+function announce(sentence) {
+  const place = document.getElementById("announce");
+  if (place) place.textContent = sentence;
+}
+
+function count() {
+  for (const band of document.querySelectorAll(".band")) {
+    const figure = band.querySelector("[data-count]");
+    const rows = band.querySelectorAll(":scope > ol > .session");
+    if (band.id === "recent" && rows.length > RECENT_KEPT) {
+      const tooMany = [...rows].slice(RECENT_KEPT).filter((row) => !isHeld(row));
+      figure.dataset.count = Number(figure.dataset.count) + tooMany.length;
+      tooMany.forEach((row) => row.remove());
+    }
+    const sum = (band.querySelectorAll(":scope > ol > .session").length + Number(figure.dataset.count)).toLocaleString("en");
+    if (figure.textContent !== sum) figure.textContent = sum;
+  }
+  const needs = Number(document.getElementById("counters")?.dataset.needs ?? 0);
+  document.title = needs ? `${needs} need${needs === 1 ? "s" : ""} you · Koda Web` : "Koda Web";
+}
