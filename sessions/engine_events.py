@@ -13,6 +13,9 @@ from sessions.models.fields import require_name
 JOINED_TYPES = frozenset({"text_delta", "thinking_delta"})
 """Runs of these in one batch are stored as one event (API.md section 2, "Turns, events, commands")."""
 
+TYPE_BYTES = 100
+"""Bytes that a type has at most."""
+
 REQUIRED_TEXT: dict[str, tuple[str, ...]] = {
     "turn_start": ("turn_id",),
     "turn_end": ("turn_id",),
@@ -44,7 +47,8 @@ def _require_valid_one(draft: EventDraft) -> None:
         raise InvalidRequest.field("type", "must not be empty")
     if draft.type.startswith(SERVER_PREFIX):
         raise InvalidRequest.field("type", f"must not begin with {SERVER_PREFIX!r}: those are the server's own")
-    for name, given in {"type": draft.type, "event_id": draft.event_id, "turn_id": draft.turn_id}.items():
+    require_name("type", draft.type, longest_bytes=TYPE_BYTES)
+    for name, given in {"event_id": draft.event_id, "turn_id": draft.turn_id}.items():
         require_name(name, given or "")
     for name in REQUIRED_TEXT.get(draft.type, ()):
         value = draft.turn_id if name == "turn_id" else draft.payload.get(name)
@@ -60,10 +64,10 @@ def end_of(draft: EventDraft) -> tuple[str, str | None]:
     """Return kind and message of a turn_end's reason. Raises `InvalidRequest` when it has none of the three."""
     reason = draft.payload.get("reason")
     kind = reason.get("kind") if isinstance(reason, dict) else None
-    if kind not in {TurnEnd.COMPLETE, TurnEnd.CANCELLED, TurnEnd.ERROR}:
+    if not isinstance(kind, str) or kind not in {TurnEnd.COMPLETE, TurnEnd.CANCELLED, TurnEnd.ERROR}:
         raise InvalidRequest.field("reason.kind", "must be complete, cancelled or error")
     message = reason.get("message") if isinstance(reason, dict) else None
-    return str(kind), message if isinstance(message, str) else None
+    return kind, message if isinstance(message, str) else None
 
 
 def join_deltas(drafts: Sequence[EventDraft]) -> list[EventDraft]:

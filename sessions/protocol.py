@@ -28,12 +28,14 @@ from sessions.models import (
     ToolCall,
     Turn,
     TurnEnd,
-    telling_argument,
 )
 from sessions.models.fields import require_name
+from sessions.models.watched import ACTIVITY_LENGTH
 
 LONGEST_BUDGET = timedelta(days=1)
 """A declared budget is cut to this."""
+LONGEST_INTERVAL_SECONDS = int(timedelta(days=1).total_seconds())
+"""So is the interval that an agent declares for its heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,12 @@ def heartbeat(
         session = Session.objects.locked(session_id)
         session.take_heartbeat(
             now,
-            interval_seconds=interval_seconds,
+            interval_seconds=None if interval_seconds is None else min(interval_seconds, LONGEST_INTERVAL_SECONDS),
             progress=progress,
             expected_by=_budget_end(now, expect_within_seconds),
         )
         drafts: list[EventDraft] = []
-        if activity is not None and activity != session.doing:
+        if activity is not None and activity[:ACTIVITY_LENGTH] != session.doing:
             session.do(activity, now=now, expected_by=session.expected_by)
             drafts.append(EventDraft(type="server.activity_changed", payload={"activity": session.doing}))
         session.record([*drafts, *liveness.settle(session, now)], now=now)
@@ -167,6 +169,8 @@ def _turn_start(stage: Stage, draft: EventDraft) -> None:
         _close_what_is_open(stage, turn.turn_id)
     turn = Turn.objects.begin(stage.session, turn_id=turn_id, now=stage.now)
     stage.turns[turn_id] = turn
+    if stage.session.turn_id != turn_id:
+        stage.session.stop_doing()
     if turn.is_open:
         stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
 
@@ -204,21 +208,20 @@ def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
     session, call_id = stage.session, str(draft.payload["id"])
     turn_id = draft.turn_id or session.turn_id
     args = draft.payload.get("args")
+    expected_by = _budget_end(stage.now, draft.payload.get("expect_within"))
     is_sub_agent = draft.payload.get("is_sub_agent") is True
     call = ToolCall.objects.newest(session, call_id, is_open=True)
     if call is not None and call.start_seq is None:
-        call.begin(start_seq=stage.seq, turn_id=turn_id, is_sub_agent=is_sub_agent, now=stage.now)
+        call.begin(
+            start_seq=stage.seq, turn_id=turn_id, is_sub_agent=is_sub_agent, expected_by=expected_by, now=stage.now
+        )
     else:
-        call = ToolCall.objects.open_one(
+        ToolCall.objects.open_one(
             session, call_id=call_id, name=str(draft.payload["name"]), args=args, turn_id=turn_id,
-            is_sub_agent=is_sub_agent, start_seq=stage.seq, is_timed=True, now=stage.now,
+            is_sub_agent=is_sub_agent, start_seq=stage.seq, expected_by=expected_by, is_timed=True,
+            now=stage.now,
         )  # fmt: skip
-    session.do(
-        call.name,
-        detail=telling_argument(args),
-        now=stage.now,
-        expected_by=_budget_end(stage.now, draft.payload.get("expect_within")),
-    )
+    ToolCall.objects.let_do(session)
 
 
 def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
@@ -227,7 +230,7 @@ def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
     if call is not None:
         _close_call(stage, call, outcome_of(draft.payload), result_seq=stage.seq)
         _settle_requests(stage, draft, tool_name=call.name)
-    stage.session.stop_doing()
+    ToolCall.objects.let_do(stage.session)
 
 
 def outcome_of(result: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +21,12 @@ from sessions.models import (
     ToolCall,
     Usage,
 )
-from sessions.models.fields import NAME_BYTES, require_content, require_name
+from sessions.models.fields import NAME_BYTES, clean_text, require_content, require_name
+
+ROLE_BYTES = 32
+"""Bytes that a role has at most, where any is welcome."""
+EARLY_RESULTS = 200
+"""Tool messages, newest first, among which a result is looked for that came before its call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +85,14 @@ def append(
         _pair_tools(session, fresh, messages)
         activity_at = session.activity_after([draft.created_at for draft in fresh], now=now)
         _count(session, messages)
-        session.entitle(next((m.content for m in messages if m.role == Role.USER and m.content), ""))
+        session.entitle(next((m.content for m in messages if m.role == Role.USER and (m.content or "").strip()), ""))
         session.hear(now, is_progress=True)
         ids = [message.pk for message in messages]
         added = EventDraft(type="server.messages_added", payload={"message_ids": ids}, turn_id=session.turn_id)
         session.record([added, *liveness.settle(session, now)], now=now, activity_at=activity_at)
-    stored = iter(ids)
-    is_new = {id(draft) for draft in fresh}
+    nameless = iter(row.pk for row in messages if row.client_id is None)
     return Appended(
-        [next(stored) if id(draft) in is_new else known[str(draft.client_id)] for draft in drafts],
+        [known[draft.client_id] if draft.client_id else next(nameless) for draft in drafts],
         len(drafts) - len(fresh),
     )
 
@@ -104,7 +108,7 @@ def _require_valid(drafts: Sequence[MessageDraft], *, any_role: bool) -> None:
         names = {"role": draft.role, "client_id": draft.client_id, "tool_call_id": draft.tool_call_id}
         for field, value in names.items():
             try:
-                require_name(field, value or "-")
+                require_name(field, value or "-", longest_bytes=ROLE_BYTES if field == "role" else NAME_BYTES)
             except InvalidRequest as invalid:
                 errors.append(FieldError(f"messages.{index}.{field}", invalid.errors[0].message))
     if errors:
@@ -144,7 +148,7 @@ def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: dat
         tool_call_id=draft.tool_call_id,
         agent_name=draft.agent_name,
         model=draft.model,
-        client_id=draft.client_id,
+        client_id=draft.client_id or None,
         turn_id=session.turn_id,
         created_at=draft.created_at or now,
         compacted_at=compacted_at,
@@ -153,20 +157,27 @@ def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: dat
 
 
 def _pair_tools(session: Session, drafts: Sequence[MessageDraft], messages: Sequence[Message]) -> None:
-    """Open a call for each that a message asks for, and close those whose results came."""
+    """Open a call for each that a message asks for, and close those whose results came, in whichever order."""
+    early = _early_results(session, messages)
     for draft, message in zip(drafts, messages, strict=True):
         if message.role == Role.ASSISTANT:
             for call in message.calls():
-                _announce(session, message, call)
-        elif message.role == Role.TOOL and message.tool_call_id:
-            _take_result(session, message, draft.outcome)
+                call_id = call.get("id")
+                if isinstance(call_id, str) and 0 < len(call_id.encode(errors="replace")) <= NAME_BYTES:
+                    _announce(session, message, call, call_id=clean_text(call_id), early=early)
+        elif message.role == Role.TOOL and message.tool_call_id and not _take_result(session, message, draft.outcome):
+            early[message.tool_call_id] = (message.pk, draft.outcome)
 
 
-def _announce(session: Session, message: Message, call: dict[str, Any]) -> None:
-    """Tie a call of an assistant message to the row that an event made, or open one. A call without an id has none."""
-    call_id = call.get("id")
-    if not isinstance(call_id, str) or not 0 < len(call_id.encode(errors="replace")) <= NAME_BYTES:
-        return
+def _announce(
+    session: Session,
+    message: Message,
+    call: dict[str, Any],
+    *,
+    call_id: str,
+    early: dict[str, tuple[int, str | None]],
+) -> None:
+    """Tie a call of an assistant message to the row that an event made, or open one, which an early result closes."""
     told = ToolCall.objects.newest(session, call_id)
     if told is not None and told.message_id is None:
         told.attach(message_id=message.pk)
@@ -179,19 +190,41 @@ def _announce(session: Session, message: Message, call: dict[str, Any]) -> None:
         session, call_id=call_id, message_id=message.pk, name=str(name or "?"), args=args,
         turn_id=message.turn_id, now=message.created_at,
     )  # fmt: skip
+    result_pk, outcome = early.pop(call_id, (None, None))
+    if result_pk is not None and not ToolCall.objects.filter(result_message=result_pk).exists():
+        _take_result(session, Message.objects.get(pk=result_pk), outcome)
 
 
-def _take_result(session: Session, message: Message, outcome: str | None) -> None:
-    """Close the call that a tool message answers, or only tie it when an event has closed it already."""
+def _early_results(session: Session, messages: Sequence[Message]) -> dict[str, tuple[int, str | None]]:
+    """Return the newest stored result for each call id: reordered batches bring a result before its call.
+
+    Most of them have long been taken by a call; whoever finds one here must ask.
+    """
+    if not any(message.calls() for message in messages if message.role == Role.ASSISTANT):
+        return {}
+    results = session.messages.filter(role=Role.TOOL, pk__lt=messages[0].pk).order_by("-id")
+    newest = list(results.values_list("tool_call_id", "pk")[:EARLY_RESULTS])
+    return {str(call_id): (pk, None) for call_id, pk in reversed(newest)}
+
+
+def _take_result(session: Session, message: Message, outcome: str | None) -> bool:
+    """Close the call that a tool message answers, or only tie it when an event has closed it already.
+
+    Say whether there was such a call.
+    """
     call = ToolCall.objects.newest(session, str(message.tool_call_id), is_open=True)
     if call is None:
         told = ToolCall.objects.newest(session, str(message.tool_call_id))
-        if told is not None and told.result_message_id is None:
-            told.attach(result_message_id=message.pk)
-        return
+        if told is None or told.result_message_id is not None:
+            return False
+        told.attach(result_message_id=message.pk)
+        return True
     outcome = outcome or ToolCall.outcome_of_text(message.content)
     call.close(outcome, now=message.created_at, result_message_id=message.pk)
     session.count_tool_calls(outcomes={outcome: 1})
+    if call.start_seq is not None:
+        ToolCall.objects.let_do(session)
+    return True
 
 
 def _count(session: Session, messages: Sequence[Message]) -> None:
@@ -201,7 +234,7 @@ def _count(session: Session, messages: Sequence[Message]) -> None:
     for message in messages:
         if not message.is_model_call or message.usage is None:
             continue
-        place = (message.agent_name or MAIN_AGENT, message.created_at.date())
+        place = (message.agent_name or MAIN_AGENT, message.created_at.astimezone(UTC).date())
         counts, api_calls = entries.get(place, (TokenCounts(), 0))
         entries[place] = (counts + message.usage, api_calls + 1)
     for counts, api_calls in entries.values():

@@ -280,6 +280,7 @@ class Migration(migrations.Migration):
                 ('result_seq', models.BigIntegerField(blank=True, null=True)),
                 ('started_at', models.DateTimeField()),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('expected_by', models.DateTimeField(blank=True, help_text='When the budget that it declared runs out.', null=True)),
                 ('is_timed', models.BooleanField(default=False, help_text='Start and end were told as they happened.')),
                 ('message', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tool_call_rows', to='koda_sessions.message')),
                 ('result_message', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tool_result_rows', to='koda_sessions.message')),

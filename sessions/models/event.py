@@ -59,7 +59,7 @@ class EventManager(_EventManager["Event"]):
                 seq=first_seq + offset,
                 type=draft.type,
                 payload=draft.payload,
-                event_id=draft.event_id,
+                event_id=draft.event_id or None,
                 at=draft.at,
                 turn_id=draft.turn_id,
                 part_lengths=draft.part_lengths,

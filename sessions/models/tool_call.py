@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.turn import Turn
@@ -71,7 +71,7 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
     ) -> "ToolCall":
         """Open a call that began at `now` and count it in its session and its turn.
 
-        `facts` are columns: call_id, message_id, is_sub_agent, start_seq, is_timed.
+        `facts` are columns: call_id, message_id, is_sub_agent, start_seq, expected_by, is_timed.
         """
         session.count_tool_calls(1)
         if turn_id is not None:
@@ -87,6 +87,23 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         if is_open is not None:
             rows = rows.filter(outcome__isnull=is_open)
         return rows.order_by("-id").first()
+
+    def let_do(self, session: "Session") -> None:
+        """Let a locked session do what the last begun of its open calls does, or nothing.
+
+        Calls run side by side: the budget is the longest of those that are still open. What was left open before
+        the running turn is not its doing.
+        """
+        begun = self.filter(session=session, start_seq__isnull=False).open()
+        if session.turn_started_at is not None:
+            begun = begun.filter(Q(turn_id=session.turn_id) | Q(started_at__gte=session.turn_started_at))
+        calls = list(begun.order_by("-start_seq"))
+        if not calls:
+            session.stop_doing()
+            return
+        budgets = [call.expected_by for call in calls if call.expected_by is not None]
+        last = calls[0]
+        session.do(last.name, detail=last.detail, now=last.started_at, expected_by=max(budgets, default=None))
 
 
 class ToolCall(models.Model):
@@ -110,6 +127,7 @@ class ToolCall(models.Model):
     result_seq = models.BigIntegerField(null=True, blank=True)
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+    expected_by = models.DateTimeField(null=True, blank=True, help_text="When the budget that it declared runs out.")
     is_timed = models.BooleanField(default=False, help_text="Start and end were told as they happened.")
 
     objects = ToolCallManager()
@@ -164,14 +182,23 @@ class ToolCall(models.Model):
             return Outcome.REJECTED.value
         return Outcome.ABORTED.value if text.startswith(ABORTED_TEXTS) else Outcome.SUCCESS.value
 
-    def begin(self, *, start_seq: int, turn_id: str | None, is_sub_agent: bool, now: datetime) -> None:
+    def begin(
+        self,
+        *,
+        start_seq: int,
+        turn_id: str | None,
+        is_sub_agent: bool,
+        expected_by: datetime | None,
+        now: datetime,
+    ) -> None:
         """Note that a call which its message announced has now really begun."""
         self.start_seq = start_seq
         self.turn_id = turn_id or self.turn_id
         self.is_sub_agent = is_sub_agent
         self.started_at = now
+        self.expected_by = expected_by
         self.is_timed = True
-        self.save(update_fields=["start_seq", "turn_id", "is_sub_agent", "started_at", "is_timed"])
+        self.save(update_fields=["start_seq", "turn_id", "is_sub_agent", "started_at", "expected_by", "is_timed"])
 
     def close(
         self,

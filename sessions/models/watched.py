@@ -36,6 +36,8 @@ class Needs(models.TextChoices):
     INPUT = "input"
 
 
+ACTIVITY_LENGTH = 200
+"""Characters kept of the name of an activity."""
 BEAT_SECONDS = 30
 """Width of one bar of the sparkline, in seconds."""
 BEATS_KEPT = 24
@@ -129,7 +131,7 @@ class WatchedSession(models.Model):
 
     def do(self, activity: str, *, detail: str = "", now: datetime, expected_by: datetime | None = None) -> None:
         """Begin an activity that people see in words; `expected_by` is its own budget."""
-        self.doing = activity[:200]
+        self.doing = activity[:ACTIVITY_LENGTH]
         self.doing_detail = detail
         self.doing_since = now
         self.expected_by = expected_by
