@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import connection
 from django.dispatch import receiver
 
 from sessions import commands
@@ -83,6 +83,7 @@ async def in_thread(read: Callable[..., Result], *args: Any) -> Result:
         try:
             return read(*args)
         finally:
-            close_old_connections()
+            if not connection.in_atomic_block:  # a transaction around a whole request is a test's
+                connection.close_if_unusable_or_obsolete()
 
     return await sync_to_async(work)()
