@@ -12,7 +12,7 @@ import httpx
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 TIMEOUT_SECONDS = 40.0
-POLL_SECONDS = 25
+POLL_SECONDS = 5
 
 Json = dict[str, Any]
 
@@ -91,6 +91,10 @@ class Agent:
     def begin_turn(self, prompt: str) -> None:
         """Store the prompt and start a turn."""
         self.say("user", prompt)
+        self.start_turn()
+
+    def start_turn(self) -> None:
+        """Start a turn."""
         self.turn_id = str(uuid.uuid4())
         self.tell({"type": "turn_start"})
 

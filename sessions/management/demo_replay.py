@@ -126,6 +126,8 @@ def _send(message: ImportedMessage, *, agent: Agent, names: dict[str, str]) -> N
 
 def _send_answer(message: ImportedMessage, *, agent: Agent, names: dict[str, str]) -> None:
     """Send the text as deltas, the message, then the start of its calls: the order in which Koda works."""
+    if agent.turn_id is None:
+        agent.start_turn()  # the recording begins in the middle of one
     if message.thinking:
         agent.tell({"type": "thinking_start"}, {"type": "thinking_delta", "text": message.thinking})
         agent.tell({"type": "thinking_done"})
