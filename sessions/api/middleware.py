@@ -7,6 +7,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from sessions.api.metrics import count_answer
 from sessions.api.problems import CONTENT_TYPE, of_status, problem
 
 Response = HttpResponseBase | Awaitable[HttpResponseBase]
@@ -56,4 +57,5 @@ def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
             answer["Allow"] = allow
         response = answer
     response.setdefault("Cache-Control", "no-store")
+    count_answer(request.method, response.status_code)
     return response

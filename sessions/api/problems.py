@@ -50,6 +50,8 @@ _STATUSES: dict[type[KodaError], int] = {
     RateLimited: 429,
     Unavailable: 503,
 }
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Names of RFC 9110 that older Pythons do not know yet."""
 _INTERNAL = KodaError("Internal error of the server; its log has the reason.")
 
 
@@ -87,7 +89,7 @@ def problem(error: KodaError) -> HttpResponse:
     status = status_of(error)
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "detail": error.detail,
         "code": error.code,

@@ -69,8 +69,8 @@ class Agent:
     def patch(self, path: str, body: Any = None, **more: Any) -> Answer:
         return self.call("PATCH", path, body, **more)
 
-    def delete(self, path: str, **more: Any) -> Answer:
-        return self.call("DELETE", path, **more)
+    def delete(self, path: str, body: Any = None, **more: Any) -> Answer:
+        return self.call("DELETE", path, body, **more)
 
 
 def agent_of(user: User | None = None, *scopes: str, **facts: Any) -> Agent:

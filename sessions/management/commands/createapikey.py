@@ -1,5 +1,6 @@
 """Make a key with which an agent speaks to this server."""
 
+import re
 from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
@@ -42,8 +43,10 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user called {options['user']!r}.")
         if not user.is_active:
             raise CommandError(f"The user {options['user']!r} is not active: no key of theirs would be let in.")
-        if not options["prefix"].replace("_", "").isalnum() or not options["prefix"].isascii():
-            raise CommandError("--prefix takes letters, digits and underscores.")
+        if not options["name"].strip():
+            raise CommandError("The name of the key must not be empty.")
+        if not re.fullmatch(r"[A-Za-z0-9_]{1,20}", options["prefix"]):
+            raise CommandError("--prefix takes 1 to 20 letters, digits and underscores.")
         days = options["expires"]
         if days is not None and not 1 <= days <= LONGEST_DAYS:
             raise CommandError(f"--expires takes 1 to {LONGEST_DAYS:,} days.")

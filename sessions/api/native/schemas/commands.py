@@ -68,5 +68,7 @@ class HandedOverOut(BaseModel):
 class AckIn(BaseModel):
     """What became of a command."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"obeyed": True, "detail": "stopped after the tests"}]})
+
     obeyed: Annotated[bool, Field(strict=True)]
     detail: Written = Field(default="", description="In words for people.")

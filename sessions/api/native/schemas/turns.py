@@ -172,6 +172,12 @@ LONGEST_INTERVAL = 24 * 60 * 60
 class HeartbeatIn(BaseModel):
     """A sign of life (docs/api.md, heartbeat). It is progress only when `progress` has grown."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"interval": 15, "progress": 42, "activity": "Compiling", "expect_within": 600}]
+        }
+    )
+
     interval: Annotated[int, Field(strict=True, ge=1, le=LONGEST_INTERVAL)] | None = Field(
         default=None, description="Seconds until the next one."
     )
