@@ -51,11 +51,17 @@ def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
     """Return what may leave: from an API path never an error page, and nothing that a cache keeps."""
     if not is_api_path(request.path):
         return response
-    if response.status_code >= HTTPStatus.BAD_REQUEST and response.get("Content-Type") != CONTENT_TYPE:
-        answer = problem(of_status(response.status_code))
-        if allow := response.get("Allow"):
-            answer["Allow"] = allow
-        response = answer
+    is_error = response.status_code >= HTTPStatus.BAD_REQUEST
+    if is_error and response.get("Content-Type") != CONTENT_TYPE and isinstance(response, HttpResponse):
+        _rewrite(response)
     response.setdefault("Cache-Control", "no-store")
     count_answer(request.method, response.status_code)
     return response
+
+
+def _rewrite(response: HttpResponse) -> None:
+    """Put problem details in the place of an error page; headers that others set, such as Allow, stay."""
+    answer = problem(of_status(response.status_code))
+    response.content = answer.content
+    for name, value in (*answer.items(), ("Content-Length", str(len(answer.content)))):
+        response[name] = value

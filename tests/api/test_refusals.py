@@ -1,11 +1,15 @@
 """What is refused before anybody looks at what it says: the same on every path, and always problem details."""
 
+import io
 import json
+import logging
+import sys
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
 
+from koda_web import logs
 from sessions.models import Message, Session
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_key, make_session, make_user
@@ -121,6 +125,31 @@ def test_what_nobody_foresaw_is_logged_and_tells_nothing(agent, monkeypatch, cap
     assert (answer.status, answer["code"]) == (500, "internal")
     assert "secret" not in str(answer.body)
     assert "POST /api/v1/sessions failed" in caplog.text
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_log_line_of_a_failure_holds_no_values(is_json):
+    def fail(plain: str) -> None:
+        raise RuntimeError("out of luck")
+
+    output = io.StringIO()
+    formatter = logs.configure(json=is_json, level="info")["formatters"]["koda"]
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(formatter.pop("()")(**formatter))
+    try:
+        fail("koda_a-key-of-somebody")
+    except RuntimeError:
+        handler.handle(logging.LogRecord("x", logging.ERROR, "", 0, "it failed", None, sys.exc_info()))
+
+    assert "out of luck" in output.getvalue()
+    assert "koda_a-key-of-somebody" not in output.getvalue().replace('fail("koda_a-key-of-somebody")', "")
+
+
+def test_an_error_that_django_answers_has_the_headers_of_every_answer(agent):
+    headers = agent.call("DELETE", "sessions").headers
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert int(headers["Content-Length"]) > 50
 
 
 @pytest.mark.parametrize(
