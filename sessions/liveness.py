@@ -45,6 +45,7 @@ class Facts:
     has_events: bool
     is_imported: bool
     doing: str = ""
+    doing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ def facts_of(session: Session) -> Facts:
         has_events=session.has_events,
         is_imported=session.is_imported,
         doing=" ".join(filter(None, [session.doing, session.doing_detail])),
+        doing_since=session.doing_since,
     )
 
 
@@ -98,19 +100,38 @@ def judge(facts: Facts, now: datetime) -> Verdict:
 
 def _deadlines(facts: Facts) -> list[tuple[datetime, str]]:
     """Return when the session becomes quiet, stuck and lost, the gravest last."""
-    progressed = max(filter(None, [facts.turn_started_at, facts.progressed_at]), default=None)
-    heard = max(filter(None, [facts.turn_started_at, facts.heard_at]), default=None)
+    progressed, heard = (
+        _latest(facts.turn_started_at, facts.progressed_at),
+        _latest(facts.turn_started_at, facts.heard_at),
+    )
     deadlines: list[tuple[datetime, str]] = []
     if progressed is None or heard is None:
         return deadlines
     if facts.has_events or facts.heartbeat_interval:
         quiet_after = QUIET_AFTER_INTERVALS * (facts.heartbeat_interval or DEFAULT_INTERVAL)
         deadlines.append((progressed + quiet_after, Liveness.QUIET))
-    deadlines.append((facts.expected_by or progressed + facts.stuck_after, Liveness.STUCK))
+    deadlines.append((_stuck_at(facts, progressed), Liveness.STUCK))
     if facts.heartbeat_interval:
         lost_after = max(LOST_AFTER_INTERVALS * facts.heartbeat_interval, LOST_AFTER_AT_LEAST)
         deadlines.append((heard + lost_after, Liveness.LOST))
     return [(at + facts.excused, liveness) for at, liveness in deadlines]
+
+
+def _latest(*times: datetime | None) -> datetime | None:
+    """Return the latest of the times that are known."""
+    return max(filter(None, times), default=None)
+
+
+def _stuck_at(facts: Facts, progressed: datetime) -> datetime:
+    """Return when a lack of progress has lasted too long: an activity's own budget goes before the threshold.
+
+    One that moves within its budget and beyond is not stuck while it moves.
+    """
+    usual = progressed + facts.stuck_after
+    if facts.expected_by is None:
+        return usual
+    has_moved = facts.doing_since is not None and progressed > facts.doing_since
+    return max(facts.expected_by, usual) if has_moved else facts.expected_by
 
 
 def _when_all_is_well(facts: Facts) -> str:
@@ -124,8 +145,8 @@ def _reason(facts: Facts, liveness: str, now: datetime) -> str:
         return ""
     if liveness == Liveness.UNKNOWN:
         return "running; its source reports no events"
-    since = facts.heard_at if liveness == Liveness.LOST else facts.progressed_at
-    age = _span(now - (since or facts.turn_started_at or now))
+    since = _latest(facts.turn_started_at, facts.heard_at if liveness == Liveness.LOST else facts.progressed_at)
+    age = _span(now - (since or now))
     while_open = f" while {facts.doing} is open" if facts.doing else ""
     silent = "nothing heard" if liveness == Liveness.LOST else "no progress"
     return f"{silent} for {age}{while_open}"

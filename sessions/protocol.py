@@ -165,6 +165,7 @@ def _turn_start(stage: Stage, draft: EventDraft) -> None:
     turn_id = str(draft.turn_id)
     left_open = Turn.objects.filter(session=stage.session).open().exclude(turn_id=turn_id)
     for turn in left_open:
+        stage.turns[turn.turn_id] = turn
         turn.end(TurnEnd.ABANDONED, message="The next turn began before this one ended.", now=stage.now)
         _close_what_is_open(stage, turn.turn_id)
     turn = Turn.objects.begin(stage.session, turn_id=turn_id, now=stage.now)
@@ -179,6 +180,7 @@ def _turn_end(stage: Stage, draft: EventDraft) -> None:
     """End its own turn only; the state moves only when the turn is the session's (API.md section 5)."""
     kind, message = end_of(draft)
     turn = stage.turn(draft.turn_id) or Turn.objects.begin_unseen(stage.session, turn_id=str(draft.turn_id))
+    stage.turns[turn.turn_id] = turn
     if not turn.is_open:
         return
     turn.end(kind, message=message, now=stage.now)
@@ -210,7 +212,7 @@ def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
     args = draft.payload.get("args")
     expected_by = _budget_end(stage.now, draft.payload.get("expect_within"))
     is_sub_agent = draft.payload.get("is_sub_agent") is True
-    call = ToolCall.objects.newest(session, call_id, is_open=True)
+    call = ToolCall.objects.newest(session, call_id)
     if call is not None and call.start_seq is None:
         call.begin(
             start_seq=stage.seq, turn_id=turn_id, is_sub_agent=is_sub_agent, expected_by=expected_by, now=stage.now
@@ -225,10 +227,19 @@ def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
 
 
 def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
-    """Close the newest open call with this id. A result without a call is kept in the log and found there."""
-    call = ToolCall.objects.newest(stage.session, str(draft.payload["id"]), is_open=True)
+    """Close the newest open call with this id, or tie the event to the one that a message has closed.
+
+    A result without a call is kept in the log and found there.
+    """
+    call_id = str(draft.payload["id"])
+    call = ToolCall.objects.newest(stage.session, call_id, is_open=True)
     if call is not None:
         _close_call(stage, call, outcome_of(draft.payload), result_seq=stage.seq)
+    else:
+        call = ToolCall.objects.newest(stage.session, call_id)
+        if call is not None and call.result_seq is None:
+            call.attach(result_seq=stage.seq)
+    if call is not None:
         _settle_requests(stage, draft, tool_name=call.name)
     ToolCall.objects.let_do(stage.session)
 

@@ -553,3 +553,15 @@ def test_empty_ids_are_no_ids():
     for _ in range(2):
         assert make_events(session, {"type": "info", "event_id": ""}, {"type": "info", "event_id": ""}).stored == 2
     assert session.events.filter(type="info", event_id=None).count() == 4
+
+
+def test_two_ends_of_a_turn_whose_start_never_came_are_one_end():
+    session = make_session()
+    make_events(session, end(), end("error"))
+    assert turns_of(session) == [("t", "complete")]
+
+
+def test_a_turn_abandoned_in_this_very_batch_does_not_end_again():
+    session = make_session()
+    make_events(session, START, {**START, "turn_id": "u"}, end())
+    assert turns_of(session) == [("t", "abandoned"), ("u", None)]

@@ -191,13 +191,14 @@ class ToolCall(models.Model):
         expected_by: datetime | None,
         now: datetime,
     ) -> None:
-        """Note that a call which its message announced has now really begun."""
+        """Note that a call which its message announced has begun; one that is closed already was not timed."""
         self.start_seq = start_seq
         self.turn_id = turn_id or self.turn_id
         self.is_sub_agent = is_sub_agent
-        self.started_at = now
-        self.expected_by = expected_by
-        self.is_timed = True
+        if self.is_open:
+            self.started_at = now
+            self.expected_by = expected_by
+            self.is_timed = True
         self.save(update_fields=["start_seq", "turn_id", "is_sub_agent", "started_at", "expected_by", "is_timed"])
 
     def close(
@@ -215,8 +216,15 @@ class ToolCall(models.Model):
         self.result_seq = result_seq or self.result_seq
         self.save(update_fields=["outcome", "ended_at", "result_message", "result_seq"])
 
-    def attach(self, *, message_id: int | None = None, result_message_id: int | None = None) -> None:
-        """Tie the call to the message that asked for it, or to the one that holds its result."""
+    def attach(
+        self,
+        *,
+        message_id: int | None = None,
+        result_message_id: int | None = None,
+        result_seq: int | None = None,
+    ) -> None:
+        """Tie the call to the message that asked for it, or to the message or event that holds its result."""
         self.message_id = message_id or self.message_id
         self.result_message_id = result_message_id or self.result_message_id
-        self.save(update_fields=["message", "result_message"])
+        self.result_seq = result_seq or self.result_seq
+        self.save(update_fields=["message", "result_message", "result_seq"])
