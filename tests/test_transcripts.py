@@ -1,6 +1,6 @@
 """transcripts.append: messages arrive in order, once, with all that follows from them."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
@@ -9,39 +9,10 @@ from sessions.exceptions import InvalidRequest, NotFound
 from sessions.models import Message, Session, TokenCounts, Usage
 from sessions.transcripts import MessageDraft
 from tests.factories import make_events, make_message, make_session
+from tests.message_drafts import NOW, answering, append, user
 from tests.models.bells import listening
 
 pytestmark = pytest.mark.django_db
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def user(content: str | None = "hello", **facts) -> MessageDraft:
-    return MessageDraft(role="user", content=content, **facts)
-
-
-def asking(*ids: str, **facts) -> MessageDraft:
-    calls = [{"id": one, "function_name": "Bash", "arguments": '{"command": "ls"}'} for one in ids]
-    return MessageDraft(role="assistant", tool_calls=calls, **facts)
-
-
-def answering(call_id: str, content: str = "fine", **facts) -> MessageDraft:
-    return MessageDraft(role="tool", tool_call_id=call_id, content=content, **facts)
-
-
-def append(session: Session, *drafts: MessageDraft, **facts) -> transcripts.Appended:
-    done = transcripts.append(session.pk, drafts, **{"now": NOW, **facts})
-    session.refresh_from_db()
-    return done
-
-
-def calls_of(session: Session) -> list[tuple]:
-    rows = session.tool_calls.order_by("id")
-    return list(rows.values_list("call_id", "outcome", "message_id", "result_message_id"))
-
-
-def tool_counts(session: Session) -> tuple[int, ...]:
-    names = ("", "_success", "_failed", "_rejected", "_aborted")
-    return tuple(getattr(session, f"tool{name}_count" if name else "tool_call_count") for name in names)
 
 
 def test_ids_come_in_order_and_grow_over_all_sessions():
@@ -296,152 +267,6 @@ def test_repeats_count_nothing():
     for _ in range(2):
         append(session, draft)
     assert (session.total_tokens, session.api_call_count, Usage.objects.get().prompt_tokens) == (5, 1, 5)
-
-
-# --- Tools ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("call", "name", "args", "detail"),
-    [
-        ({"function_name": "Bash", "arguments": '{"command": "ls"}'}, "Bash", '{"command": "ls"}', "ls"),
-        ({"name": "Read", "input": {"path": "/a"}}, "Read", {"path": "/a"}, "/a"),
-        ({"function": {"name": "Grep", "arguments": '{"pattern": "x"}'}}, "Grep", '{"pattern": "x"}', "x"),
-        ({}, "?", None, ""),
-        ({"function": "odd", "name": None}, "?", None, ""),
-        ({"name": ["odd"]}, "['odd']", None, ""),
-    ],
-)
-def test_a_call_is_read_in_each_of_the_shapes_that_agents_use(call, name, args, detail):
-    session = make_session()
-    append(session, MessageDraft(role="assistant", tool_calls=[{"id": "c", **call}]))
-    row = session.tool_calls.get()
-    assert (row.name, row.args, row.detail, row.started_at, row.is_timed) == (name, args, detail, NOW, False)
-
-
-@pytest.mark.parametrize(
-    "calls",
-    ["text", {"id": "c"}, [], [None, 3, "c"], [{}], [{"id": None}], [{"id": ""}], [{"id": 3}], [{"id": "x" * 2001}]],
-)
-def test_what_is_no_call_opens_none_and_is_kept_as_it_was(calls):
-    session = make_session()
-    append(session, MessageDraft(role="assistant", tool_calls=calls))
-    assert (calls_of(session), session.tool_call_count, session.messages.get().tool_calls) == ([], 0, calls)
-
-
-@pytest.mark.parametrize("role", ["user", "system", "tool"])
-def test_only_assistants_call_tools(role):
-    session = make_session()
-    append(session, MessageDraft(role=role, tool_calls=[{"id": "c"}]))
-    assert calls_of(session) == []
-
-
-ASK, ANSWER = asking("c"), answering("c")
-
-
-@pytest.mark.parametrize("batches", [[(ASK, ANSWER)], [(ASK,), (ANSWER,)], [(ANSWER, ASK)], [(ANSWER,), (ASK,)]])
-def test_a_call_and_its_result_find_each_other_in_whichever_order_they_come(batches):
-    session = make_session()
-    ids = {}
-    for batch in batches:
-        ids |= dict(zip([draft.role for draft in batch], append(session, *batch).ids, strict=True))
-    assert calls_of(session) == [("c", "success", ids["assistant"], ids["tool"])]
-    assert tool_counts(session) == (1, 1, 0, 0, 0)
-
-
-def test_several_calls_of_one_message_close_one_by_one_in_any_order():
-    session = make_session()
-    append(session, asking("a", "b", "c"))
-    append(session, answering("c"), answering("a", "[cancelled]"))
-    assert [row[:2] for row in calls_of(session)] == [("a", "aborted"), ("b", None), ("c", "success")]
-    assert tool_counts(session) == (3, 1, 0, 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("content", "outcome", "expected"),
-    [
-        ("fine", None, "success"),
-        (None, None, "success"),
-        ("User rejected this action.", None, "rejected"),
-        ("[rejected: outside]", None, "rejected"),
-        ("[cancelled]", None, "aborted"),
-        ("[cancelled]", "failed", "failed"),
-    ],
-)
-def test_the_outcome_is_what_the_sender_knows_or_the_text_tells(content, outcome, expected):
-    session = make_session()
-    append(session, asking("c"), answering("c", content, outcome=outcome))
-    assert calls_of(session)[0][1] == expected
-
-
-def test_the_outcome_of_an_early_result_is_not_forgotten():
-    session = make_session()
-    append(session, answering("c", "text", outcome="failed"), asking("c"))
-    assert calls_of(session)[0][1] == "failed"
-
-
-def test_a_result_without_a_call_is_a_message_and_nothing_more():
-    session = make_session()
-    append(session, answering("nobody"))
-    assert (calls_of(session), tool_counts(session), session.message_count) == ([], (0, 0, 0, 0, 0), 1)
-
-
-def test_an_id_used_again_is_another_call_with_another_result():
-    session = make_session()
-    first = append(session, asking("c"), answering("c", "one")).ids
-    second = append(session, asking("c"), answering("c", "two")).ids
-    assert calls_of(session) == [("c", "success", *first), ("c", "success", *second)]
-    third = append(session, asking("c")).ids[0]
-    assert calls_of(session)[2] == ("c", None, third, None)
-    assert tool_counts(session) == (3, 2, 0, 0, 0)
-
-
-def test_a_second_result_for_a_call_changes_nothing():
-    session = make_session()
-    first = append(session, asking("c"), answering("c")).ids
-    append(session, answering("c", "[cancelled]"))
-    assert calls_of(session) == [("c", "success", *first)]
-    assert tool_counts(session) == (1, 1, 0, 0, 0)
-
-
-START = {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {"command": "ls"}}
-RESULT = {"type": "tool_call_result", "id": "c", "name": "Bash", "output": "fine"}
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        "message start result answer", "start message result answer", "start result message answer",
-        "message start answer result", "start message answer result", "message answer start result",
-    ],
-)  # fmt: skip
-def test_events_and_messages_about_one_call_are_one_call(order):
-    session = make_session()
-    make_events(session, {"type": "turn_start", "turn_id": "t"}, now=NOW)
-    ids = {}
-    for step in order.split():
-        if step in {"start", "result"}:
-            make_events(session, START if step == "start" else RESULT, now=NOW)
-        else:
-            ids[step] = append(session, asking("c") if step == "message" else answering("c")).ids[0]
-    session.refresh_from_db()
-    assert calls_of(session) == [("c", "success", ids["message"], ids["answer"])]
-    assert tool_counts(session) == (1, 1, 0, 0, 0)
-    assert session.turns.get().tool_call_count == 1
-    assert session.doing == ""
-    call = session.tool_calls.get()
-    assert [session.events.get(seq=seq).type for seq in (call.start_seq, call.result_seq)] == [
-        START["type"],
-        RESULT["type"],
-    ]
-
-
-def test_a_message_that_answers_ends_what_the_event_began():
-    session = make_session()
-    make_events(session, {"type": "turn_start", "turn_id": "t"}, {**START, "expect_within": 600}, now=NOW)
-    append(session, asking("c"), answering("c", "User rejected this action."))
-    assert (session.doing, session.expected_by) == ("", None)
-    assert tool_counts(session) == (1, 0, 0, 1, 0)
 
 
 # --- Activity ------------------------------------------------------------------------------------------------
