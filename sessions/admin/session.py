@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -92,6 +93,10 @@ class SessionAdmin(RecordAdmin[Session]):
         if session_id is not None:
             return rows.filter(uuid=session_id)
         return rows.filter(Q(title__icontains=term) | Q(key__startswith=term))
+
+    def view_on_site(self, obj: Session) -> str:
+        """Return the path of the session's own page."""
+        return reverse("web:session", args=[obj.uuid])
 
     @admin.display(description="title")
     def titled(self, session: Session) -> str:
