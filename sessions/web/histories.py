@@ -16,8 +16,10 @@ def ribbon_of(session: Session, *, now: datetime) -> Ribbon:
     end = now if is_open else max(session.last_activity_at, session.liveness_since)
     changes = list(Event.objects.filter(session=session).liveness_changes().order_by("-seq")[:NEWEST_CHANGES])[::-1]
     requests = Request.objects.filter(session=session, opened_at__gte=end - LONGEST).order_by("opened_at")
-    start = session.created_at if len(changes) < NEWEST_CHANGES else changes[0].received_at
-    stays = [*_stays(changes, start=start, end=end), *_waits(requests[:NEWEST_CHANGES], end=end)]
+    waits = _waits(requests[:NEWEST_CHANGES], end=end)
+    known = [*(change.received_at for change in changes[:1]), *(wait.since for wait in waits[:1])]
+    start = min([session.created_at, *known]) if len(changes) < NEWEST_CHANGES else changes[0].received_at
+    stays = [*_stays(changes, start=start, end=end), *waits]
     return draw(stays, start=start, end=end)
 
 

