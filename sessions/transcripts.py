@@ -86,7 +86,8 @@ def append(
         activity_at = session.activity_after([draft.created_at for draft in fresh], now=now)
         _count(session, messages)
         session.entitle(next((m.content for m in messages if m.role == Role.USER and (m.content or "").strip()), ""))
-        session.hear(now, is_progress=True)
+        # What another store kept did not happen in these minutes.
+        session.hear(now, is_progress=True, event_count=0 if session.is_imported else 1)
         ids = [message.pk for message in messages]
         added = EventDraft(type="server.messages_added", payload={"message_ids": ids}, turn_id=session.turn_id)
         session.record([added, *liveness.settle(session, now)], now=now, activity_at=activity_at)
