@@ -8,6 +8,7 @@ from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
 from sessions.models.file import File
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.lease import Lease
+from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
 from sessions.models.message import Message, Role
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.request import Request, RequestStatus
@@ -19,6 +20,7 @@ from sessions.models.usage import MAIN_AGENT, Usage
 from sessions.models.watched import Liveness, Needs, State
 
 __all__ = [
+    "LOOPS_FROM",
     "MAIN_AGENT",
     "SERVER_PREFIX",
     "TODO_KEY",
@@ -35,6 +37,8 @@ __all__ = [
     "File",
     "Lease",
     "Liveness",
+    "Loop",
+    "LoopKind",
     "Message",
     "Metadata",
     "Mode",

@@ -17,6 +17,7 @@ from sessions.exceptions import Conflict
 from sessions.models.counted import CountedSession
 from sessions.models.event import Event, EventDraft
 from sessions.models.fields import NAME_BYTES, WrittenTextField, require_name
+from sessions.models.looping import LoopingSession
 from sessions.models.session_rows import (
     KEY_BYTES,
     Band,
@@ -100,7 +101,7 @@ class SessionManager(_SessionManager["Session"]):
         return taken
 
 
-class Session(WatchedSession, CountedSession):
+class Session(WatchedSession, CountedSession, LoopingSession):
     """One conversation. `pk` orders by insertion; `uuid` is the id that the world knows."""
 
     uuid = models.UUIDField(unique=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -173,6 +174,12 @@ class Session(WatchedSession, CountedSession):
             models.Index(fields=["project_root", "-created_at", "-id"], name="session_by_project"),
             # Running and stuck lists.
             models.Index(fields=["turn_started_at", "id"], condition=models.Q(state="running"), name="session_running"),
+            # Incidents: how many of one installation's running sessions are silent.
+            models.Index(
+                fields=["owner", "source", "liveness"],
+                condition=models.Q(state="running"),
+                name="session_running_by_source",
+            ),
             # The watchdog: what is due.
             models.Index(
                 fields=["next_deadline_at", "id"],

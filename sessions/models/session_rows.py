@@ -121,6 +121,7 @@ class SessionQuerySet(FilterableQuerySet):
         shift = models.ExpressionWrapper(interval + int(silence.total_seconds()), models.PositiveIntegerField())
         return self.filter(next_deadline_at__isnull=False).update(
             excused_seconds=models.F("excused_seconds") + shift,
+            excused_silence_seconds=models.F("excused_silence_seconds") + shift,
             # A look that comes an interval early concludes nothing and sets the exact time.
             next_deadline_at=models.F("next_deadline_at") + silence,
             revision=models.F("revision") + 1,

@@ -63,6 +63,9 @@ class WatchedSession(models.Model):
     next_deadline_at = models.DateTimeField(null=True, blank=True, help_text="When the watchdog looks again.")
     heard_at = models.DateTimeField(null=True, blank=True, help_text="Last sign of any kind.")
     progressed_at = models.DateTimeField(null=True, blank=True, help_text="Last sign of progress.")
+    progress_seq = models.BigIntegerField(
+        null=True, blank=True, help_text="Newest event of progress: what proves a silence."
+    )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     heartbeat_interval_seconds = models.PositiveIntegerField(null=True, blank=True)
     progress = models.BigIntegerField(null=True, blank=True, help_text="The sender's own growing number.")
@@ -70,7 +73,12 @@ class WatchedSession(models.Model):
     stuck_after_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Overrides KODA_STUCK_AFTER.")
     has_events = models.BooleanField(default=False, help_text="Its source speaks the turn protocol.")
     is_imported = models.BooleanField(default=False, help_text="Read from a foreign store; never alarms.")
-    excused_seconds = models.PositiveIntegerField(default=0, help_text="Silence that was the server's own fault.")
+    excused_seconds = models.PositiveIntegerField(
+        default=0, help_text="Of the time without progress, what was the server's own fault."
+    )
+    excused_silence_seconds = models.PositiveIntegerField(
+        default=0, help_text="Of the time without any sign, what was the server's own fault."
+    )
     doing = WrittenTextField(blank=True, default="", help_text="The open activity, such as a tool.")
     doing_detail = WrittenTextField(blank=True, default="", help_text="The argument that matters.")
     doing_since = models.DateTimeField(null=True, blank=True)
@@ -100,9 +108,10 @@ class WatchedSession(models.Model):
     def hear(self, now: datetime, *, is_progress: bool, event_count: int = 1) -> None:
         """Note a sign of life at `now`; `event_count` new events beat in the sparkline."""
         self.heard_at = now
-        self.excused_seconds = 0
+        self.excused_silence_seconds = 0
         if is_progress:
             self.progressed_at = now
+            self.excused_seconds = 0
         self.beat(now, event_count)
 
     def beat(self, now: datetime, event_count: int) -> None:
