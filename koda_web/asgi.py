@@ -1,7 +1,6 @@
 """The application as an ASGI server sees it: HTTP to Django, sockets to the live door."""
 
 import os
-from importlib.util import find_spec
 
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
@@ -10,11 +9,8 @@ from koda_web.request_ids import RequestIds
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koda_web.settings")
 
-_doors = {"http": get_asgi_application()}  # loads the models, so it comes before anything that uses them
+_http = get_asgi_application()  # loads the models, so it comes before everything that uses them
 
-if find_spec("sessions.live.routing"):
-    from sessions.live.routing import websocket
+from sessions.live.routing import websocket  # noqa: E402 - see above
 
-    _doors["websocket"] = websocket
-
-application = RequestIds(ProtocolTypeRouter(_doors))
+application = RequestIds(ProtocolTypeRouter({"http": _http, "websocket": websocket}))
