@@ -14,3 +14,4 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         """Join what Django must be told about once the models are there."""
         from sessions import checks  # noqa: F401 - registers itself
+        from sessions.live import broadcast  # noqa: F401 - hears the bell, in commands too

@@ -1,0 +1,271 @@
+"""The board: which sessions have changed, read and rendered once, and told to those who may see them.
+
+Changes are gathered and read at most every `FLUSH_SECONDS`; so a session that changes all the time is told of four
+times a second, and its last change always.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from django.db.models import Q
+from django.utils import timezone
+
+from sessions.live import frames
+from sessions.live.callers import Caller
+from sessions.live.threads import reading
+from sessions.models import Event, Session, Visibility
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.25
+COUNTS_SECONDS = 1.0
+"""The counters of one user are read at most this often."""
+
+_ROWS_A_READ = 100
+_ROWS_KEPT = 2_000
+_RETRY_SECONDS = 1
+_OVERLAP = timedelta(seconds=10)
+"""A page is told again what happened so shortly before it was rendered: a transaction commits after its `now`."""
+_EVENTS_LOOKED_AT = 50
+
+Words = frozenset[tuple[str, str]]
+"""The words of the filter bar (`SessionQuerySet.filtered`), in a form that can be a key."""
+
+
+class BoardWatcher(Protocol):
+    """A socket on the board, as the board sees it."""
+
+    @property
+    def caller(self) -> Caller:
+        """Return who watches."""
+
+    @property
+    def words(self) -> Words:
+        """Return by what the watcher narrows the board."""
+
+    @property
+    def wants_html(self) -> bool:
+        """Say whether the watcher is a page."""
+
+    def notice(self, pk: int) -> None:
+        """Take note that a session in sight has changed."""
+
+    def notice_gone(self, pk: int, session: Session | None) -> None:
+        """Take note that a session is out of sight; None when it has been destroyed and nothing is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What rendering depends on: who looks, and through which filter."""
+
+    caller: Caller
+    words: Words
+    wants_html: bool
+
+
+@dataclass(slots=True)
+class Row:
+    """A session as the board last read it."""
+
+    session: Session
+    pulse: str
+    html: dict[bool, str] = field(default_factory=dict)
+    """The row, by whether the viewer may change the session."""
+    matches: dict[Words, bool] = field(default_factory=dict)
+    was_public: bool = False
+    """Whether everybody could see it until lately."""
+
+    def is_in(self, view: View) -> bool:
+        """Say whether the viewer's board shows it."""
+        return view.caller.sees(self.session) and self.matches.get(view.words, not view.words)
+
+    def may_be_in(self, view: View) -> bool:
+        """Say whether the viewer's page may show it, as far as is known."""
+        return view.caller.sees(self.session) and self.matches.get(view.words, True)
+
+    def may_have_been_in(self, view: View) -> bool:
+        """Say whether the viewer's page may show it from an earlier time, when its board does not."""
+        if self.was_public:
+            return view.caller.user.is_authenticated
+        return view.caller.may_read(self.session)
+
+    def html_for(self, watcher: BoardWatcher) -> str:
+        """Return what puts the row into a page, or takes it out, or nothing when it was never there."""
+        view = view_of(watcher)
+        if self.is_in(view):
+            return self.html[view.caller.may_change(self.session)]
+        return frames.removed_row(self.session.pk) if self.may_have_been_in(view) else ""
+
+    def follow(self, earlier: "Row") -> None:
+        """Remember how the session went out of sight since `earlier`."""
+        was_public = earlier.session.visibility == Visibility.PUBLIC
+        if was_public and self.session.visibility == Visibility.PRIVATE:
+            self.was_public = True
+        elif self.session.visibility == Visibility.PRIVATE:
+            self.was_public = earlier.was_public
+
+
+class Board:
+    """What has changed and who is to know. Lives on one event loop; only `_load` runs elsewhere."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.watchers: set[BoardWatcher] = set()
+        self.reads = 0
+        self._clock = clock
+        self._changed: dict[int, None] = {}
+        self._asked: dict[int, set[BoardWatcher]] = {}
+        self._has_work = asyncio.Event()
+        self._rows: OrderedDict[int, Row] = OrderedDict()
+        self._counts: dict[str, tuple[float, asyncio.Task[str]]] = {}
+
+    def mark(self, pks: Iterable[int]) -> None:
+        """Note that these sessions have changed."""
+        if self.watchers:
+            self._changed.update(dict.fromkeys(pks))
+            self._has_work.set()
+
+    def row(self, pk: int, watcher: BoardWatcher) -> Row | None:
+        """Return a session's row if it is at hand as the watcher needs it; else they will be noticed when it is."""
+        view = view_of(watcher)
+        row = self._rows.get(pk)
+        if row is not None and (not view.words or view.words in row.matches):
+            is_needed = view.wants_html and row.is_in(view)
+            if not is_needed or view.caller.may_change(row.session) in row.html:
+                return row
+        self._asked.setdefault(pk, set()).add(watcher)
+        self._has_work.set()
+        return None
+
+    async def run(self) -> None:
+        """Tell of changes, for ever."""
+        while True:
+            await self._has_work.wait()
+            self._has_work.clear()
+            began = self._clock()
+            try:
+                await self.flush()
+            except Exception:
+                logger.exception("Changes of the board could not be read; they are tried again")
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._has_work.set()
+            await asyncio.sleep(max(0.0, began + FLUSH_SECONDS - self._clock()))
+
+    async def flush(self) -> None:
+        """Read what has changed, or was asked for, and tell each watcher of what is, or was, in their sight."""
+        waiting = list({**self._changed, **dict.fromkeys(self._asked)})
+        for start in range(0, len(waiting), _ROWS_A_READ):
+            await self._flush(waiting[start : start + _ROWS_A_READ])
+
+    async def _flush(self, pks: list[int]) -> None:
+        changed = {pk for pk in pks if pk in self._changed}
+        for pk in pks:
+            self._changed.pop(pk, None)
+        views = {view_of(watcher) for watcher in self.watchers}
+        unknown = {pk for pk in pks if pk not in self._rows}
+        self.reads += 1
+        try:
+            rows = await reading(partial(_load, pks, views, unknown))
+        except BaseException:
+            self._changed.update(dict.fromkeys(changed))
+            raise
+        for pk in pks:
+            asking = self._asked.pop(pk, set())
+            was, row = self._keep(pk, rows.get(pk))
+            self._tell(pk, was, row, self.watchers if pk in changed else asking & self.watchers)
+
+    def _keep(self, pk: int, row: Row | None) -> tuple[Row | None, Row | None]:
+        was = self._rows.pop(pk, None)
+        if row is not None:
+            self._rows[pk] = row
+            if was is not None:
+                row.follow(was)
+        while len(self._rows) > _ROWS_KEPT:
+            self._rows.popitem(last=False)
+        return was, row
+
+    def _tell(self, pk: int, was: Row | None, row: Row | None, watchers: Collection[BoardWatcher]) -> None:
+        for watcher in list(watchers):
+            view = view_of(watcher)
+            if row is not None and row.is_in(view):
+                watcher.notice(pk)
+            elif was is None and row is None:
+                watcher.notice_gone(pk, None)
+            elif was is not None and was.may_be_in(view):
+                watcher.notice_gone(pk, was.session)
+            elif was is None and row is not None and row.may_have_been_in(view):
+                watcher.notice_gone(pk, row.session)
+
+    async def counters(self, caller: Caller) -> str:
+        """Return the fragment with a person's counters, at most `COUNTS_SECONDS` old."""
+        at, task = self._counts.get(caller.name, (float("-inf"), None))
+        if task is None or self._clock() - at >= COUNTS_SECONDS or (task.done() and task.exception()):
+            task = asyncio.get_running_loop().create_task(reading(partial(_render_counters, caller)))
+            self._counts[caller.name] = (self._clock(), task)
+        return await asyncio.shield(task)
+
+    def forget(self) -> None:
+        """Drop what is at hand: with nobody watching, it is no longer kept true."""
+        self._rows.clear()
+        self._changed.clear()
+        self._asked.clear()
+        self._counts.clear()
+
+
+def view_of(watcher: BoardWatcher) -> View:
+    """Return how a watcher looks at the board."""
+    return View(watcher.caller, watcher.words, watcher.wants_html)
+
+
+def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int]) -> dict[int, Row]:
+    """Read sessions and render for each viewer who may see them what no other has had rendered."""
+    now = timezone.now()
+    rows = {
+        session.pk: Row(session, frames.encode(frames.pulse(session)))
+        for session in Session.objects.for_rows().filter(pk__in=pks)
+    }
+    for words in {view.words for view in views if view.words}:
+        matching = set(Session.objects.filter(pk__in=pks).filtered(**dict(words)).values_list("pk", flat=True))
+        for pk, row in rows.items():
+            row.matches[words] = pk in matching
+    for row in rows.values():
+        for view in views:
+            if view.wants_html and row.is_in(view):
+                _render(row, can_change=view.caller.may_change(row.session), now=now)
+    for pk in _made_private_lately([rows[pk].session for pk in unknown if pk in rows]):
+        rows[pk].was_public = True
+    return rows
+
+
+def _render(row: Row, *, can_change: bool, now: datetime) -> None:
+    if can_change not in row.html:
+        row.html[can_change] = frames.fragment("row", oob="morph", now=now, can_change=can_change, session=row.session)
+
+
+def _made_private_lately(sessions: Collection[Session]) -> set[int]:
+    """Return which of these sessions, not known before, one of their last events has made private."""
+    lately = Q()
+    for session in sessions:
+        if session.visibility == Visibility.PRIVATE:
+            lately |= Q(session=session, seq__gt=session.last_seq - _EVENTS_LOOKED_AT)
+    if not lately:
+        return set()
+    edits = Event.objects.filter(lately, type="server.session_edited").values_list("session_id", "payload")
+    return {pk for pk, payload in edits if payload.get("changes", {}).get("visibility") == Visibility.PRIVATE}
+
+
+def _render_counters(caller: Caller) -> str:
+    now = timezone.now()
+    counts = Session.objects.visible_to(caller.user).active().band_counts(now)
+    return frames.fragment("counters", oob="morph", now=now, counts=counts)
+
+
+def changed_since(since: datetime) -> list[int]:
+    """Return the sessions that have recorded something since shortly before a page was rendered at `since`."""
+    events = Event.objects.filter(received_at__gte=since - _OVERLAP)
+    return list(events.order_by().values_list("session_id", flat=True).distinct())

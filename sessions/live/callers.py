@@ -1,0 +1,82 @@
+"""Callers: who stands at a socket, what they may see, and whether that still holds."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http import HttpRequest
+from django.utils import timezone
+
+from sessions.live.asgi_types import Scope
+from sessions.models import ApiKey, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person with a browser (`session_key`), a program with a key, or anybody (neither)."""
+
+    user: AbstractBaseUser | AnonymousUser
+    key: ApiKey | None = None
+    session_key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return by what name their sockets are counted."""
+        return f"user:{self.user.pk}" if self.user.is_authenticated else "anonymous"
+
+    def may_read(self, session: Session) -> bool:
+        """Say whether they may read this session, now that they have named it."""
+        return (self.key is None or self.key.can_read) and session.may_be_read_by(self.user)
+
+    def may_change(self, session: Session) -> bool:
+        """Say whether they may write to this session; a key needs the scope for it."""
+        return (self.key is None or self.key.can_write) and session.may_be_changed_by(self.user)
+
+    def sees(self, session: Session) -> bool:
+        """Say whether the board shows them this session: `SessionQuerySet.visible_to` without a query."""
+        return self.user.is_authenticated and not session.is_deleted and self.may_read(session)
+
+
+def of_browser(scope: Scope) -> Caller:
+    """Return the caller whom Channels' middlewares found in the cookies."""
+    return Caller(user=scope["user"], session_key=scope["session"].session_key)
+
+
+def of_key(plain: str) -> Caller | None:
+    """Return the caller with this key, its use noted, or None when no valid key reads so."""
+    now = timezone.now()
+    key = ApiKey.objects.find(plain, now=now)
+    if key is None:
+        return None
+    key.note_use(now)
+    return Caller(user=key.user, key=key)
+
+
+def look_again(callers: Collection[Caller]) -> dict[Caller, Caller | None]:
+    """Return each caller as the database now knows them; None when they signed out or their key ended."""
+    now = timezone.now()
+    wanted = {caller.key.pk for caller in callers if caller.key is not None}
+    keys = {key.pk: key for key in ApiKey.objects.select_related("user").filter(pk__in=wanted) if key.is_valid(now)}
+    return {caller: _still(caller, keys) for caller in callers}
+
+
+def _still(caller: Caller, keys: dict[int, ApiKey]) -> Caller | None:
+    if caller.key is not None:
+        key = keys.get(caller.key.pk)
+        return Caller(user=key.user, key=key) if key else None
+    if not caller.user.is_authenticated:
+        return caller
+    user = _user_of(caller.session_key)
+    return Caller(user=user, session_key=caller.session_key) if user.pk == caller.user.pk else None
+
+
+def _user_of(session_key: str | None) -> AbstractBaseUser | AnonymousUser:
+    """Return who is signed in there; expired sessions, changed passwords and inactive users are nobody."""
+    engine: Any = import_module(settings.SESSION_ENGINE)
+    request = HttpRequest()
+    request.session = engine.SessionStore(session_key)
+    return get_user(request)

@@ -1,0 +1,177 @@
+"""Sockets of pages: HTML for htmx, from the cookies' session, each batch acknowledged before the next."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sessions.live import callers, frames
+from sessions.live.asgi_types import Message
+from sessions.live.board import COUNTS_SECONDS, Words, changed_since
+from sessions.live.consumers.socket import SessionSocket, Socket
+from sessions.live.feeds import Feed, LogFeed, TranscriptFeed
+from sessions.live.hub import BAD_FRAME, GONE, SIGN_IN, Refused
+from sessions.live.threads import reading
+from sessions.models import Session
+
+LONGEST_FRAME = 1_000
+"""Characters of an acknowledgement."""
+SOCKETS_A_PERSON = 50
+FILTER_WORDS = ("q", "agent", "project", "source", "state")
+"""Words of the query that narrow the board, as they narrow the page."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PageSocket(Socket):
+    """A socket of a page. All it may say is which batch it has taken in."""
+
+    kind = "page"
+    limit = SOCKETS_A_PERSON
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_flight = 0
+
+    async def take(self, message: Message) -> None:
+        """Take an acknowledgement."""
+        text = message.get("text") or ""
+        try:
+            number = json.loads(text)["ack"] if len(text) <= LONGEST_FRAME else None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            number = None
+        if not isinstance(number, int):
+            raise Refused(BAD_FRAME)
+        if self.is_in_flight and number >= self._in_flight:
+            self.arrive()
+
+    async def send_batch(self, html: str, *, number: int) -> None:
+        """Send a batch; the page acknowledges its number."""
+        self._in_flight = number
+        self.set_off()
+        await self.send_text(html)
+
+
+class SessionPage(PageSocket, SessionSocket):
+    """The page of one session; `?after=` is where its rendering stands, `events=1` asks for the log's rows."""
+
+    async def enter(self) -> None:
+        """Let in whoever may read the session; of a public one, anybody with its link."""
+        self.caller = callers.of_browser(self.scope)
+        session = await reading(Session.objects.filter(uuid=self.session_uuid).first)
+        if session is None or not self.caller.may_read(session):
+            raise Refused(GONE if self.caller.user.is_authenticated else SIGN_IN)
+        await self.follow(session)
+        hello = frames.hello()
+        hello["seq"] = self.place.seq
+        await self.send_frame(hello)
+        self.begin()
+
+    @property
+    def feed(self) -> Feed:
+        """Return the form that the page's tab needs."""
+        can_change = self.caller.may_change(self.session)
+        return LogFeed(can_change) if self.query.get("events") == "1" else TranscriptFeed(can_change)
+
+    async def deliver(self) -> None:
+        """Send the next batch when the last has been taken in."""
+        if self.is_in_flight:
+            return
+        batch = await self.next_batch()
+        if batch is not None:
+            await self.send_batch(batch.texts[0], number=batch.place.seq)
+
+
+class BoardPage(PageSocket):
+    """The wall; `?since=` is when it was rendered, in microseconds, the other words are its filter."""
+
+    wants_html = True
+    words: Words
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed: dict[int, None] = {}
+        self._gone: dict[int, None] = {}
+        self._batches = 0
+        self._are_counts_due = False
+        self._counts_at = float("-inf")
+        self._counters = ""
+
+    async def enter(self) -> None:
+        """Let in whoever has signed in, and look up what has happened since the page was rendered."""
+        self.caller = callers.of_browser(self.scope)
+        if not self.caller.user.is_authenticated:
+            raise Refused(SIGN_IN)
+        query = self.query
+        self.words = frozenset((name, query[name]) for name in FILTER_WORDS if query.get(name))
+        since = self.number("since", default=0)
+        await self.hub.join_board(self, kind=self.kind, limit=self.limit)
+        if since:
+            self._changed.update(dict.fromkeys(await reading(partial(changed_since, _time(since)))))
+        self._are_counts_due = True
+        hello = frames.hello()
+        hello["seq"] = 0
+        await self.send_frame(hello)
+        self.begin()
+
+    def notice(self, pk: int) -> None:
+        """Note a row to send."""
+        self._gone.pop(pk, None)
+        self._changed[pk] = None
+        self._are_counts_due = True
+        self.poke()
+
+    def notice_gone(self, pk: int, session: Session | None) -> None:  # noqa: ARG002 - a page knows rows by number
+        """Note a row to take away."""
+        self._changed.pop(pk, None)
+        self._gone[pk] = None
+        self._are_counts_due = True
+        self.poke()
+
+    async def deliver(self) -> None:
+        """Send rows as they are now, what has gone, and the counters when it is time."""
+        if self.is_in_flight:
+            return
+        parts = [*self._rows(), await self._counters_if_due()]
+        parts += [frames.removed_row(pk) for pk in self._gone]
+        self._gone.clear()
+        html = "\n".join(filter(None, parts))
+        if html:
+            self._batches += 1
+            await self.send_batch(f"{html}\n{frames.cursor(self._batches)}", number=self._batches)
+
+    def _rows(self) -> list[str]:
+        rows: list[str] = []
+        room = frames.LIMIT_BYTES
+        for pk in list(self._changed):
+            row = self.hub.board.row(pk, self)
+            if row is None:
+                del self._changed[pk]  # it will be noticed when it is at hand
+                continue
+            html = row.html_for(self)
+            room -= len(html.encode())
+            if room < 0 and rows:
+                break
+            del self._changed[pk]
+            rows.append(html)
+        return rows
+
+    async def _counters_if_due(self) -> str:
+        if not self._are_counts_due:
+            return ""
+        wait = self._counts_at + COUNTS_SECONDS - self.hub.clock()
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self.poke)
+            return ""
+        self._are_counts_due = False
+        self._counts_at = self.hub.clock()
+        counters = await self.hub.board.counters(self.caller)
+        was, self._counters = self._counters, counters
+        return "" if counters == was else counters
+
+
+def _time(microseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise Refused(BAD_FRAME) from None

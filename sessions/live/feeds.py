@@ -1,0 +1,191 @@
+"""Feeds: the log of one session after a place, read and put into frames. Run on a reader's thread.
+
+Whoever stands at the same place and gets the same frames shares one reading, so a feed says in its fields all that
+the frames depend on.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Protocol
+
+from django.db.models import Q
+from django.utils import timezone
+
+from sessions import transcripts
+from sessions.live import frames
+from sessions.models import Event, Message, Outcome, Session, ToolCall
+
+EVENTS = 200
+"""Events that one batch covers at most."""
+_MESSAGES_A_READ = 10
+_CALLS = 100
+"""Calls in older messages that one batch renders again at most, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a session's log: after the event `seq`, and after `taken` messages that the next event brought."""
+
+    seq: int
+    taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was found after a place: the frames, where one stands after them, and the session as it was then.
+
+    `session` is None when it has been destroyed. It is read after the rest, so whoever may read it now may have
+    the frames. Nothing new gives no frames and the place itself.
+    """
+
+    session: Session | None
+    texts: tuple[str, ...]
+    place: Place
+
+
+class Feed(Protocol):
+    """A way to put a log into frames."""
+
+    def read(self, session_id: int, place: Place) -> Batch:
+        """Return the batch after `place`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFeed:
+    """JSON: every event as it came."""
+
+    def read(self, session_id: int, place: Place) -> Batch:
+        """Return the events after `place`, each in one frame or more."""
+        texts: list[str] = []
+        size, seq = 0, place.seq
+        log = Event.objects.filter(session=session_id).after(place.seq)
+        for event in islice(log.iterator(chunk_size=20), EVENTS):
+            of_event = list(frames.event_texts(event))
+            texts += of_event
+            size += sum(map(len, of_event))
+            seq = event.seq
+            if size > frames.LIMIT_BYTES:
+                break
+        return Batch(_session(session_id), tuple(texts), Place(seq))
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFeed:
+    """HTML: the fragments of the transcript that the events have changed."""
+
+    can_change: bool
+
+    def read(self, session_id: int, place: Place) -> Batch:
+        """Return one batch of fragments, of at most `LIMIT_BYTES` unless a single one is larger."""
+        session = _session(session_id)
+        events = _events(session_id, place)
+        if session is None or not events:
+            return Batch(session, (), place)
+        draft = _Draft(session, self.can_change, place)
+        is_whole = draft.add_messages(events[:EVENTS])
+        draft.add_calls([event for event in events if event.seq <= draft.place.seq])
+        if is_whole and len(events) <= EVENTS:
+            draft.add_present()
+        return draft.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class LogFeed:
+    """HTML: the rows of the events tab."""
+
+    can_change: bool
+
+    def read(self, session_id: int, place: Place) -> Batch:
+        """Return one row an event, and the verdict."""
+        session = _session(session_id)
+        events = _events(session_id, place)[:EVENTS]
+        if session is None or not events:
+            return Batch(session, (), place)
+        draft = _Draft(session, self.can_change, Place(events[-1].seq))
+        rows = [draft.render("event", event=event) for event in events]
+        draft.parts = [frames.appended("ol", "#events", rows), draft.render("verdict", oob="morph")]
+        return draft.finish()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A batch of fragments in the making."""
+
+    session: Session
+    can_change: bool
+    place: Place
+    now: datetime = field(default_factory=timezone.now)
+    parts: list[str] = field(default_factory=list)
+    message_ids: list[int] = field(default_factory=list)
+
+    def render(self, name: str, *, oob: str = "", **objects: object) -> str:
+        """Return a fragment of this session."""
+        return frames.fragment(name, oob=oob, now=self.now, can_change=self.can_change, session=self.session, **objects)
+
+    def add_messages(self, events: list[Event]) -> bool:
+        """Append the messages that `events` brought while there is room; say whether all had it."""
+        wanted = [(event.seq, index, pk) for event in events for index, pk in enumerate(brought_by(event))]
+        wanted = wanted[self.place.taken :]
+        shown: list[str] = []
+        room = frames.LIMIT_BYTES
+        for start in range(0, len(wanted), _MESSAGES_A_READ):
+            chunk = wanted[start : start + _MESSAGES_A_READ]
+            rows = Message.objects.for_transcript().in_bulk([pk for _, _, pk in chunk])
+            for seq, index, pk in chunk:
+                html = self.render("message", message=rows[pk]) if pk in rows else ""
+                room -= len(html.encode())
+                if room < 0 and shown:
+                    return self._stop(shown, Place(seq - 1, index))
+                self.message_ids.append(pk)
+                shown += [html] if html else []
+        self._stop(shown, Place(events[-1].seq))
+        return True
+
+    def _stop(self, shown: list[str], place: Place) -> bool:
+        self.parts.append(frames.appended("div", "#transcript", shown))
+        self.place = place
+        return False
+
+    def add_calls(self, events: list[Event]) -> None:
+        """Render the calls again that `events` changed and that stand in a message which the page has already."""
+        named = {str(e.payload.get("id")) for e in events if e.type in {"tool_call_start", "tool_call_result"}}
+        turns = [event.received_at for event in events if event.type in {"turn_start", "turn_end"}]
+        is_changed = Q(call_id__in=named) | Q(result_message__in=self.message_ids)
+        if turns:
+            is_changed |= Q(outcome=Outcome.ABORTED, ended_at__gte=min(turns))
+        if not named and not turns and not self.message_ids:
+            return
+        calls = ToolCall.objects.filter(is_changed, session=self.session, message__isnull=False)
+        calls = calls.exclude(message__in=self.message_ids).select_related("result_message").order_by("-id")
+        self.parts += [self.render("tool", oob="morph", call=call) for call in calls[:_CALLS]]
+
+    def add_present(self) -> None:
+        """Render what is so now, at the end of the log."""
+        self.parts.append(self.render("now", oob="morph", present=transcripts.present(self.session)))
+        self.parts.append(self.render("verdict", oob="morph"))
+
+    def finish(self) -> Batch:
+        """Return the batch, with the session as it is after all was read."""
+        html = "\n".join([*filter(None, self.parts), frames.cursor(self.place.seq)])
+        return Batch(_session(self.session.pk), (html,), self.place)
+
+
+def brought_by(event: Event) -> list[int]:
+    """Return the ids of the messages that an event tells of, in order."""
+    if event.type == "server.messages_added":
+        return [int(pk) for pk in event.payload["message_ids"]]
+    if event.type == "server.compacted":
+        rows = (event.payload.get("summary_message_id"), event.payload.get("hint_message_id"))
+        return [int(pk) for pk in rows if pk is not None]
+    return []
+
+
+def _events(session_id: int, place: Place) -> list[Event]:
+    """Return the events after `place`, one more than a batch covers if there are as many."""
+    log = Event.objects.filter(session=session_id).after(place.seq)
+    return list(islice(log.iterator(chunk_size=20), EVENTS + 1))
+
+
+def _session(session_id: int) -> Session | None:
+    return Session.objects.filter(pk=session_id).first()
