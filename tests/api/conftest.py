@@ -4,14 +4,13 @@ import uuid
 
 import pytest
 from django.contrib.auth.models import User
-from pytest_django.fixtures import SettingsWrapper
 
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_user
 
 
 @pytest.fixture(autouse=True)
-def _no_request_counted_before(settings: SettingsWrapper) -> None:
+def _no_request_counted_before(settings) -> None:
     """Count in a corner of the cache that nobody else uses: other processes may share the cache itself."""
     settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": f"test-{uuid.uuid4()}"}}
 
