@@ -103,7 +103,7 @@ def prose(text: str | None) -> SafeString:
     if not text:
         return SafeString("")
     if len(text) > LONGEST_PROSE:
-        return mark_safe(f'<pre class="code">{escape(reveal(text[:HEAD]))}</pre>')  # noqa: S308  (escaped here)
+        return mark_safe(f'<pre class="code" tabindex="0">{escape(reveal(text[:HEAD]))}</pre>')  # noqa: S308  (escaped here)
     return mark_safe(_rendered(text))  # noqa: S308  (what nh3 let through)
 
 
@@ -129,5 +129,5 @@ def _rendered(text: str) -> str:
         url_schemes={"http", "https", "mailto"},
         url_relative="deny",
         link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}},
+        set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"tabindex": "0"}},
     )

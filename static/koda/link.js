@@ -24,6 +24,8 @@ htmx.createWebSocket = (url) => {
   const cursor = document.getElementById("cursor")?.dataset.seq;
   if (!place.searchParams.has("since")) place.searchParams.set("after", cursor ?? "0");
   else if (serverTime) place.searchParams.set("since", serverTime);
+  clearTimeout(timer);            // whoever asks for this one makes the waiting needless
+  comesBackAt = 0;
   socket = new WebSocket(place);
   const opening = socket;
   const patience = setTimeout(() => opening.readyState === WebSocket.CONNECTING && opening.close(), HANDSHAKE_WITHIN);
@@ -79,7 +81,6 @@ function comeBackLater() {
 function comeBack() {
   clearTimeout(timer);
   if (isOver || !wrapper || !comesBackAt) return;
-  comesBackAt = 0;
   heardAt = 0;
   wrapper.reconnect();
   showFreshness();

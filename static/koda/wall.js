@@ -91,3 +91,6 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { parameters } = event.detail;
   for (const [name, value] of Object.entries(parameters)) if (value === "") delete parameters[name];
 });
+document.addEventListener("change", (event) => {
+  if (event.target.matches("#filters select")) event.target.toggleAttribute("data-set", Boolean(event.target.value));
+});

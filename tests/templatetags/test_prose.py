@@ -21,7 +21,7 @@ def test_headings_stand_below_those_of_the_page(marks, tag):
 
 def test_code_is_set_by_class_never_by_style():
     block = parse(prose("```python\ndef f():\n    return 1  # why\n```")).one("pre")
-    assert block.attrs == {"class": "code"}
+    assert block.attrs == {"class": "code", "tabindex": "0"}
     assert [
         (part.attrs["class"], part.text) for part in block.all("span") if part.text in {"def", "return", "# why"}
     ] == [

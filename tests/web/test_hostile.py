@@ -121,7 +121,7 @@ def test_no_text_becomes_a_tag_or_an_attribute_of_its_own(text):
     root = parse(prose(text))
     for element in root.all():
         assert element.tag in TAGS
-        assert set(element.attrs) <= {"href", "title", "rel", "target", "class", "start"}
+        assert set(element.attrs) <= {"href", "title", "rel", "target", "class", "start", "tabindex"}
         assert not element.attrs.get("href") or element.attrs["href"].startswith(("http://", "https://", "mailto:"))
 
 
