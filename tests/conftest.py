@@ -88,10 +88,10 @@ def start_server(data_dir: Path, *, port: int | None = None, **settings: str) ->
     """Set up data_dir, where that is still to do, and serve it; the caller stops the server."""
     environment = make_environment(data_dir, **settings)
     manage(environment, "setup")
-    create = (
-        "from django.contrib.auth import get_user_model as model\n"
+    create = (  # a user who has signed in before, and has chosen a password
+        "from django.contrib.auth import get_user_model as model; from django.utils.timezone import now\n"
         f"user = model().objects.get(username={OWNER!r})\n"
-        f"user.set_password({PASSWORD!r}); user.save()"
+        f"user.set_password({PASSWORD!r}); user.last_login = now(); user.save()"
     )
     manage(environment, "shell", "--no-imports", "--command", create)
     port = port or find_free_port()

@@ -33,6 +33,19 @@ def test_where_there_is_a_user_none_is_made():
     assert User.objects.count() == 1
 
 
+@pytest.mark.django_db
+def test_the_one_time_password_is_to_be_replaced_at_the_first_sign_in(client):
+    given = {"username": "owner", "password": setup.create_owner(), "next": "/"}
+    first = client.post("/sign-in/", given)
+    assert first["Location"] == "/admin/password_change/"
+    own = "quite another sentence"
+    change = {"old_password": given["password"], "new_password1": own, "new_password2": own}
+    assert client.post(first["Location"], change).status_code == 302
+    client.post("/sign-out/")
+    assert client.post("/sign-in/", given).status_code == 200  # the form again
+    assert client.post("/sign-in/", {**given, "password": own})["Location"] == "/"
+
+
 def test_a_changed_source_changes_the_fingerprint(settings, tmp_path: Path):
     settings.STATICFILES_DIRS = [tmp_path]
     settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]

@@ -41,7 +41,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"\n  The first user is {self.style.SUCCESS(OWNER)}, with the one-time password "
                 f"{self.style.SUCCESS(password)}\n"
-                "  It is shown this once and kept nowhere: sign in and set your own.\n\n"
+                "  It is shown this once and kept nowhere; the first sign-in asks for one of your own.\n\n"
             )
         if options["verbosity"] > 1:
             self.stdout.write(f"Ready in {folder}.")

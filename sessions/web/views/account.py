@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -21,6 +22,13 @@ class SignIn(LoginView):
 
     template_name = "sessions/sign_in.html"
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Sign in; who never did, with a password that somebody else or `setup` chose, is asked for an own one."""
+        user = form.get_user()
+        is_first = user.last_login is None and user.is_staff
+        response = super().form_valid(form)
+        return redirect("admin:password_change") if is_first else response
 
 
 class SignOut(LogoutView):
