@@ -22,7 +22,7 @@ WORKERS ?= auto
 run: setup  ## set up what is missing and serve
 	@exec $(BIN)/python manage.py serve
 
-demo: setup  ## the same, with agents that work before your eyes
+demo: $(VENV)/.run  ## the same, with agents that work before your eyes
 	@exec $(BIN)/python manage.py demo
 
 setup: $(VENV)/.run
