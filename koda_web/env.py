@@ -39,6 +39,16 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _read_pairs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and sign for name, sign, _ in pairs):
+        msg = "must look like koda=300, reviewer=900"
+        raise ValueError(msg)
+    return {name.strip(): number.strip() for name, _, number in pairs}
+
+
 def _off_is_none(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
@@ -118,6 +128,7 @@ class Environment(BaseSettings):
     max_content: Annotated[ByteSize, Field(ge=1024)] = ByteSize(16 * _MIB)
     rate_limit: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_off_is_none)] = 6000
     stuck_after: Annotated[int, Field(ge=1)] = 300
+    stuck_after_by_agent: Annotated[dict[str, Annotated[int, Field(ge=1)]], NoDecode, BeforeValidator(_read_pairs)] = {}
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] = "info"
     metrics_token: SecretStr | None = None

@@ -41,6 +41,9 @@ KODA_MAX_BODY = int(_environment.max_body)
 KODA_MAX_CONTENT = int(_environment.max_content)
 KODA_RATE_LIMIT = _environment.rate_limit
 KODA_STUCK_AFTER = timedelta(seconds=_environment.stuck_after)
+KODA_STUCK_AFTER_BY_AGENT = {
+    agent: timedelta(seconds=seconds) for agent, seconds in _environment.stuck_after_by_agent.items()
+}
 KODA_ADMITTED_REQUESTS = _environment.admitted_requests
 KODA_QUEUED_REQUESTS = _environment.queued_requests
 KODA_DRAIN_SECONDS = _environment.drain_seconds

@@ -46,7 +46,7 @@ def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: dateti
         request = _request_for(session, body) if kind in ANSWERS else None
         if request is not None:
             request.take_answer(body, by=by, now=now)
-            Request.objects.let_need(session)
+            Request.objects.let_need(session, now=now)
         command = Command.objects.create(
             session=session,
             request=request,

@@ -8,10 +8,10 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from sessions.exceptions import NotFound
+from sessions.exceptions import InvalidRequest, NotFound
 from sessions.models import EventDraft, Lease, Liveness, Needs, Session, State
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,11 @@ DEFAULT_INTERVAL = timedelta(seconds=30)
 QUIET_AFTER_INTERVALS = 2
 LOST_AFTER_INTERVALS = 3
 LOST_AFTER_AT_LEAST = timedelta(seconds=90)
+LONGEST_PATIENCE_SECONDS = int(timedelta(days=7).total_seconds())
+"""The longest threshold that one session may have."""
+
+SILENT = frozenset({Liveness.QUIET, Liveness.STUCK, Liveness.LOST})
+"""What is concluded from something that did not come."""
 
 _WAITS_FOR = {
     Needs.APPROVAL: "waits for an approval",
@@ -42,10 +47,13 @@ class Facts:
     expected_by: datetime | None
     stuck_after: timedelta
     excused: timedelta
+    """Of the time without progress, what was not the agent's fault: no server listened, or a person was waited for."""
     has_events: bool
     is_imported: bool
     doing: str = ""
     doing_since: datetime | None = None
+    excused_silence: timedelta = timedelta()
+    """The same of the time without any sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,7 @@ def facts_of(session: Session) -> Facts:
         expected_by=session.expected_by,
         stuck_after=session.stuck_after,
         excused=timedelta(seconds=session.excused_seconds),
+        excused_silence=timedelta(seconds=session.excused_silence_seconds),
         has_events=session.has_events,
         is_imported=session.is_imported,
         doing=" ".join(filter(None, [session.doing, session.doing_detail])),
@@ -109,12 +118,12 @@ def _deadlines(facts: Facts) -> list[tuple[datetime, str]]:
         return deadlines
     if facts.has_events or facts.heartbeat_interval:
         quiet_after = QUIET_AFTER_INTERVALS * (facts.heartbeat_interval or DEFAULT_INTERVAL)
-        deadlines.append((progressed + quiet_after, Liveness.QUIET))
-    deadlines.append((_stuck_at(facts, progressed), Liveness.STUCK))
+        deadlines.append((progressed + quiet_after + facts.excused, Liveness.QUIET))
+    deadlines.append((_stuck_at(facts, progressed) + facts.excused, Liveness.STUCK))
     if facts.heartbeat_interval:
         lost_after = max(LOST_AFTER_INTERVALS * facts.heartbeat_interval, LOST_AFTER_AT_LEAST)
-        deadlines.append((heard + lost_after, Liveness.LOST))
-    return [(at + facts.excused, liveness) for at, liveness in deadlines]
+        deadlines.append((heard + lost_after + facts.excused_silence, Liveness.LOST))
+    return deadlines
 
 
 def _latest(*times: datetime | None) -> datetime | None:
@@ -152,6 +161,16 @@ def _reason(facts: Facts, liveness: str, now: datetime) -> str:
     return f"{silent} for {age}{while_open}"
 
 
+def explain(session: Session, now: datetime) -> str:
+    """Return the reason for the session's liveness in words that are true at `now`.
+
+    The column `liveness_reason` says what was true when it was concluded; its ages stand still.
+    """
+    if session.liveness not in SILENT or session.needs or not session.is_running:
+        return str(session.liveness_reason)
+    return _reason(facts_of(session), session.liveness, now)
+
+
 def _span(span: timedelta) -> str:
     """Return a span as people say it: `42 s`, `6 m 10 s`, `1 h 02 m`."""
     seconds = max(0, int(span.total_seconds()))
@@ -168,31 +187,56 @@ def settle(session: Session, now: datetime) -> list[EventDraft]:
     The caller appends what comes back to its own events and hands all to `session.record`, so that the
     change, its proof and the next deadline are one transaction.
     """
-    before = session.liveness
+    before, newest = session.liveness, session.last_seq + 1
     verdict = judge(facts_of(session), now)
     is_changed = session.conclude(
         verdict.liveness,
         reason=verdict.reason,
         next_deadline_at=verdict.next_deadline_at,
-        seq=session.last_seq + 1,
+        # What proves a silence is the last event before it; all else is proved by what has just come.
+        seq=session.progress_seq or newest if verdict.liveness in SILENT else newest,
         now=now,
     )
     if not is_changed:
         return []
-    change = {"from": before, "to": verdict.liveness, "reason": verdict.reason}
+    change = {"from": before, "to": verdict.liveness, "reason": verdict.reason, "proof_seq": session.liveness_seq}
     return [EventDraft(type="server.liveness_changed", payload=change, turn_id=session.turn_id)]
 
 
+def set_patience(session_id: int, seconds: int | None, *, by: str, now: datetime | None = None) -> Session:
+    """Set how long one session may go without progress, in seconds; None: as its agent, or KODA_STUCK_AFTER, says.
+
+    The change is judged at once. Raises `NotFound`, or `InvalidRequest` for less than a second.
+    """
+    if seconds is not None and not 0 < seconds <= LONGEST_PATIENCE_SECONDS:
+        raise InvalidRequest.field("stuck_after_secs", f"must be from 1 to {LONGEST_PATIENCE_SECONDS:,} seconds")
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        if not session.be_patient(seconds):
+            return session
+        payload = {"changes": {"stuck_after_secs": seconds}, "by": by}
+        edited = EventDraft(type="server.session_edited", payload=payload)
+        session.record([edited, *settle(session, now)], now=now)
+    return session
+
+
+# --- The watchdog --------------------------------------------------------------------------------------------
+
 WATCHED_AT_ONCE = 200
-"""Sessions that one pass of the watchdog looks at, so that a pass stays short."""
+"""Sessions that one batch of the watchdog looks at."""
+BATCHES_AT_ONCE = 10
+"""Full batches that one pass does before it lets others have their turn."""
 POSTPONED_BY = timedelta(minutes=1)
 """How long a session rests whose check failed."""
 
-
 WATCHDOG = "watchdog"
 """The lease under which the watchdog runs, and whose last run health and the wall show."""
+LISTENING = "listening"
+"""The lease in which every server notes that it can hear agents; nobody holds it."""
+LISTENING_EVERY = timedelta(seconds=5)
 DEAF_AFTER = timedelta(seconds=20)
-"""A watchdog that has not run for this long was down or asleep, and so was the server that should have heard."""
+"""When no server has noted for this long that it listens, none could hear the agents either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +247,17 @@ class Watched:
     changed: int
     failed: int
 
+    def __add__(self, other: "Watched") -> "Watched":
+        """Return the sums."""
+        return Watched(self.due + other.due, self.changed + other.changed, self.failed + other.failed)
+
 
 def watch(*, now: datetime | None = None) -> Watched:
-    """Look at the sessions whose deadline has passed and record what changed.
+    """Look at one batch of the sessions whose deadline has passed and record what changed.
 
     Any number of watchdogs may run: each session is judged again under its lock, so exactly one of them finds the
     change and writes its one event. With nothing due this is one look at a small index. A session whose check
-    fails is put off alone and counted.
+    fails is put off alone and counted; a database that does not answer ends the pass and blames no session.
     """
     now = now or timezone.now()
     due = list(Session.objects.due(now).values_list("pk", flat=True)[:WATCHED_AT_ONCE])
@@ -219,23 +267,13 @@ def watch(*, now: datetime | None = None) -> Watched:
             changed += _watch_one(pk, now)
         except NotFound:
             continue
+        except OperationalError:
+            raise
         except Exception:
             failed += 1
             logger.exception("The check of session %s failed; it is put off", pk)
             Session.objects.postpone(pk, until=now + POSTPONED_BY)
     return Watched(len(due), changed, failed)
-
-
-def keep_watch(*, now: datetime | None = None) -> Watched:
-    """Do one pass of the watchdog; after a time in which none ran, excuse that silence first.
-
-    So neither a restart of the server nor the sleep of its machine raises an alarm.
-    """
-    now = now or timezone.now()
-    ran_at = Lease.objects.last_run(WATCHDOG)
-    if ran_at is not None and now - ran_at > DEAF_AFTER:
-        excuse_downtime(silent_since=ran_at, now=now)
-    return watch(now=now)
 
 
 def _watch_one(pk: int, now: datetime) -> bool:
@@ -249,11 +287,35 @@ def _watch_one(pk: int, now: datetime) -> bool:
     return bool(events)
 
 
-def excuse_downtime(*, silent_since: datetime, now: datetime | None = None) -> int:
-    """Shift every deadline by the time in which no server listened, and one interval; return how many.
+def keep_watch(*, now: datetime | None = None) -> Watched:
+    """Do one pass of the watchdog, in batches; while no server listens, silence proves nothing and it does nothing."""
+    now = now or timezone.now()
+    listened_at = Lease.objects.last_run(LISTENING)
+    if listened_at is None or now - listened_at > DEAF_AFTER:
+        return Watched(0, 0, 0)
+    done = Watched(0, 0, 0)
+    for _ in range(BATCHES_AT_ONCE):
+        batch = watch(now=now)
+        done += batch
+        if batch.due < WATCHED_AT_ONCE:
+            break
+    return done
 
-    Called once when a server starts that was the only one, so that a restart raises no alarm.
+
+def listen(*, now: datetime | None = None) -> None:
+    """Note that a server listens to agents; after a time in which none did, excuse that silence first.
+
+    So neither a restart of the server nor the sleep of its machine raises an alarm. Every server calls this.
     """
+    now = now or timezone.now()
+    with transaction.atomic():
+        listened_at = Lease.objects.note_run(LISTENING, now=now)
+        if listened_at is not None and now - listened_at > DEAF_AFTER:
+            excuse_downtime(silent_since=listened_at, now=now)
+
+
+def excuse_downtime(*, silent_since: datetime, now: datetime | None = None) -> int:
+    """Shift every deadline by the time in which no server listened, and one interval; return how many."""
     now = now or timezone.now()
     with transaction.atomic():
         return Session.objects.excuse(max(now - silent_since, timedelta()), default_interval=DEFAULT_INTERVAL)

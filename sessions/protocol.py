@@ -1,41 +1,25 @@
-"""The turn protocol: what each engine event does to a session, its turn, its tool calls and its open requests.
+"""The turn protocol: events, states and signs of life from an agent, and the end of a turn whose agent went away.
 
-The table is `EFFECTS`; the source of each rule is contracts/koda.md section 4. An event whose type is
-not in the table is kept in the log and moves nothing, so that newer agents lose nothing here.
+What each event does stands in `effects`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from sessions import liveness
-from sessions.engine_events import end_of, join_deltas, require_valid
-from sessions.exceptions import InvalidRequest
-from sessions.models import (
-    Command,
-    Event,
-    EventDraft,
-    Mode,
-    Needs,
-    Outcome,
-    Request,
-    Session,
-    State,
-    ToolCall,
-    Turn,
-    TurnEnd,
-)
+from sessions.effects import EFFECTS, Stage, budget_end, close_what_is_open
+from sessions.engine_events import join_deltas, require_valid
+from sessions.exceptions import Conflict, InvalidRequest
+from sessions.models import Event, EventDraft, Session, State, ToolCall, Turn, TurnEnd
 from sessions.models.fields import require_name
 from sessions.models.watched import ACTIVITY_LENGTH
 
-LONGEST_BUDGET = timedelta(days=1)
-"""A declared budget is cut to this."""
 LONGEST_INTERVAL_SECONDS = int(timedelta(days=1).total_seconds())
-"""So is the interval that an agent declares for its heartbeats."""
+"""An interval that an agent declares for its heartbeats is cut to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +29,6 @@ class Ingested:
     stored: int
     duplicates: int
     last_seq: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """What the effects of one batch work on: the locked session, the time, and the seq of the event at hand."""
-
-    session: Session
-    now: datetime
-    seq: int = 0
-    turns: dict[str, Turn | None] = field(default_factory=dict)
-
-    def turn(self, turn_id: str | None) -> Turn | None:
-        """Return the turn with this id, or None when no start of it was seen."""
-        if turn_id is None:
-            return None
-        if turn_id not in self.turns:
-            self.turns[turn_id] = Turn.objects.filter(session=self.session, turn_id=turn_id).first()
-        return self.turns[turn_id]
 
 
 def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | None = None) -> Ingested:
@@ -86,7 +52,8 @@ def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | Non
             stage.seq += 1
             if effect := EFFECTS.get(draft.type):
                 effect(stage, draft)
-        session.record([*joined, *liveness.settle(session, now)], now=now, activity_at=now)
+        session.note_progress_at(stage.seq)
+        session.record([*joined, *stage.noticed, *liveness.settle(session, now)], now=now, activity_at=now)
     return Ingested(len(fresh), len(drafts) - len(fresh), session.last_seq)
 
 
@@ -102,8 +69,11 @@ def set_state(session_id: int, state: str, *, turn_id: str | None, by: str, now:
     now = now or timezone.now()
     with transaction.atomic():
         session = Session.objects.locked(session_id)
+        session.stop_doing()
+        session.stop_looping()
         session.move_to(state, turn_id=turn_id, now=now)
         session.hear(now, is_progress=True, event_count=0)
+        session.note_progress_at(session.last_seq + 1)
         change = EventDraft(type="server.state_changed", payload={"state": state, "by": by}, turn_id=turn_id)
         session.record([change, *liveness.settle(session, now)], now=now)
     return session
@@ -133,17 +103,45 @@ def heartbeat(
     now = now or timezone.now()
     with transaction.atomic():
         session = Session.objects.locked(session_id)
+        budget = budget_end(now, expect_within_seconds)
         session.take_heartbeat(
             now,
             interval_seconds=None if interval_seconds is None else min(interval_seconds, LONGEST_INTERVAL_SECONDS),
             progress=progress,
-            expected_by=_budget_end(now, expect_within_seconds),
+            expected_by=budget,
         )
         drafts: list[EventDraft] = []
         if activity is not None and activity[:ACTIVITY_LENGTH] != session.doing:
-            session.do(activity, now=now, expected_by=session.expected_by)
+            # A budget is one activity's own: the next has what it declares, or what the open calls still have.
+            session.do(activity, now=now, expected_by=budget or ToolCall.objects.longest_budget(session))
             drafts.append(EventDraft(type="server.activity_changed", payload={"activity": session.doing}))
         session.record([*drafts, *liveness.settle(session, now)], now=now)
+    return session
+
+
+def abandon(session_id: int, *, by: str, now: datetime | None = None) -> Session:
+    """Close what an agent left open when it went away (LIVENESS.md, "How it is found", 7); nothing does so by time.
+
+    Its open turns end as `abandoned`, open calls are aborted, open requests and commands of those turns expire, and
+    the session rests: `idle`, since `error` is a word of the agent's own. `by` says who asked ("user:3", "shell").
+    Raises `NotFound`, or `Conflict` when nothing is open.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        turns = list(Turn.objects.filter(session=session).open())
+        if not turns and not session.is_running:
+            raise Conflict("This session does not run, and none of its turns is open.")
+        stage = Stage(session=session, now=now, seq=session.last_seq)
+        for turn in turns:
+            turn.end(TurnEnd.ABANDONED, message="Released by hand: its agent had gone away.", now=now)
+        for turn_id in {*(turn.turn_id for turn in turns), session.turn_id, None}:
+            close_what_is_open(stage, turn_id)
+        payload = {"by": by, "turn_ids": [turn.turn_id for turn in turns]}
+        abandoned = EventDraft(type="server.turn_abandoned", payload=payload, turn_id=session.turn_id)
+        session.stop_looping()
+        session.move_to(State.IDLE, turn_id=None, now=now)
+        session.record([abandoned, *liveness.settle(session, now)], now=now)
     return session
 
 
@@ -158,225 +156,3 @@ def _without_known(session: Session, drafts: Sequence[EventDraft]) -> list[Event
             seen.add(draft.event_id)
         fresh.append(draft)
     return fresh
-
-
-def _turn_start(stage: Stage, draft: EventDraft) -> None:
-    """Begin a turn; one that is still open has lost its process and is closed as abandoned."""
-    turn_id = str(draft.turn_id)
-    left_open = Turn.objects.filter(session=stage.session).open().exclude(turn_id=turn_id)
-    for turn in left_open:
-        stage.turns[turn.turn_id] = turn
-        turn.end(TurnEnd.ABANDONED, message="The next turn began before this one ended.", now=stage.now)
-        _close_what_is_open(stage, turn.turn_id)
-    turn = Turn.objects.begin(stage.session, turn_id=turn_id, now=stage.now)
-    stage.turns[turn_id] = turn
-    if stage.session.turn_id != turn_id:
-        stage.session.stop_doing()
-    if turn.is_open:
-        stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
-
-
-def _turn_end(stage: Stage, draft: EventDraft) -> None:
-    """End its own turn only; the state moves only when the turn is the session's (API.md section 5)."""
-    kind, message = end_of(draft)
-    turn = stage.turn(draft.turn_id) or Turn.objects.begin_unseen(stage.session, turn_id=str(draft.turn_id))
-    stage.turns[turn.turn_id] = turn
-    if not turn.is_open:
-        return
-    turn.end(kind, message=message, now=stage.now)
-    _close_what_is_open(stage, turn.turn_id)
-    if stage.session.turn_id == turn.turn_id:
-        state = State.ERROR if kind == TurnEnd.ERROR else State.IDLE
-        stage.session.move_to(state, turn_id=turn.turn_id if state == State.ERROR else None, now=stage.now)
-
-
-def _close_what_is_open(stage: Stage, turn_id: str) -> None:
-    """Abort the calls and expire the requests that a turn leaves open."""
-    for call in ToolCall.objects.filter(session=stage.session, turn_id=turn_id).open():
-        _close_call(stage, call, Outcome.ABORTED)
-    Request.objects.filter(session=stage.session, turn_id=turn_id).expire(stage.now)
-    Command.objects.filter(session=stage.session, turn_id=turn_id).expire()
-    Request.objects.let_need(stage.session)
-
-
-def _close_call(stage: Stage, call: ToolCall, outcome: str, *, result_seq: int | None = None) -> None:
-    """Give a call its outcome and count it."""
-    call.close(outcome, now=stage.now, result_seq=result_seq)
-    stage.session.count_tool_calls(outcomes={outcome: 1})
-
-
-def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
-    """Open a call, or tie the event to the row that its assistant message has already made."""
-    session, call_id = stage.session, str(draft.payload["id"])
-    turn_id = draft.turn_id or session.turn_id
-    args = draft.payload.get("args")
-    expected_by = _budget_end(stage.now, draft.payload.get("expect_within"))
-    is_sub_agent = draft.payload.get("is_sub_agent") is True
-    call = ToolCall.objects.newest(session, call_id)
-    if call is not None and call.start_seq is None:
-        call.begin(
-            start_seq=stage.seq, turn_id=turn_id, is_sub_agent=is_sub_agent, expected_by=expected_by, now=stage.now
-        )
-    else:
-        ToolCall.objects.open_one(
-            session, call_id=call_id, name=str(draft.payload["name"]), args=args, turn_id=turn_id,
-            is_sub_agent=is_sub_agent, start_seq=stage.seq, expected_by=expected_by, is_timed=True,
-            now=stage.now,
-        )  # fmt: skip
-    ToolCall.objects.let_do(session)
-
-
-def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
-    """Close the newest open call with this id, or tie the event to the one that a message has closed.
-
-    A result without a call is kept in the log and found there.
-    """
-    call_id = str(draft.payload["id"])
-    call = ToolCall.objects.newest(stage.session, call_id, is_open=True)
-    if call is not None:
-        _close_call(stage, call, outcome_of(draft.payload), result_seq=stage.seq)
-    else:
-        call = ToolCall.objects.newest(stage.session, call_id)
-        if call is not None and call.result_seq is None:
-            call.attach(result_seq=stage.seq)
-    if call is not None:
-        _settle_requests(stage, draft, tool_name=call.name)
-    ToolCall.objects.let_do(stage.session)
-
-
-def outcome_of(result: dict[str, Any]) -> str:
-    """Return the outcome that a result tells of.
-
-    An agent may say it outright (`outcome`, or `is_error`); else Koda's own texts decide
-    (contracts/koda.md section 2, "Special contents").
-    """
-    if result.get("outcome") in Outcome.values:
-        return str(result["outcome"])
-    output = result.get("output")
-    return Outcome.FAILED.value if result.get("is_error") is True else ToolCall.outcome_of_text(output)
-
-
-def _approval_request(stage: Stage, draft: EventDraft) -> None:
-    """Open an approval that waits for a person."""
-    _open_request(
-        stage,
-        draft,
-        kind=Needs.APPROVAL,
-        request_id=str(draft.payload["id"]),
-        tool_name=str(draft.payload.get("tool_name") or ""),
-        detail=str(draft.payload.get("detail") or ""),
-        preview=draft.payload.get("preview"),
-    )
-
-
-def _loop_cap_reached(stage: Stage, draft: EventDraft) -> None:
-    """Open a loop decision; it has no id of its own."""
-    cap, tools = draft.payload.get("cap"), draft.payload.get("recent_tools")
-    _open_request(stage, draft, kind=Needs.LOOP_DECISION, detail=f"Reached {cap} rounds", options=tools)
-
-
-def _ask_user_request(stage: Stage, draft: EventDraft) -> None:
-    """Open a question."""
-    _open_request(
-        stage,
-        draft,
-        kind=Needs.INPUT,
-        request_id=str(draft.payload["id"]),
-        detail=str(draft.payload.get("question") or ""),
-        options=draft.payload.get("options"),
-    )
-
-
-def _open_request(stage: Stage, draft: EventDraft, **what: Any) -> None:
-    """Write a request and let the session need a person."""
-    turn_id = draft.turn_id or stage.session.turn_id
-    Request.objects.open_one(stage.session, turn_id=turn_id, opened_seq=stage.seq, now=stage.now, **what)
-    Request.objects.let_need(stage.session)
-
-
-def _settle_requests(stage: Stage, draft: EventDraft, **which: str) -> None:
-    """Expire the turn's open requests of `which`: the agent has gone on, so they were settled elsewhere.
-
-    An agent that waits says nothing. When its model speaks again, or the very tool has a result, the question was
-    answered in its own terminal, or never could be (a sub-agent's); nobody here refused it (contracts/koda.md 4.5).
-    """
-    if not stage.session.needs:
-        return
-    turn_id = draft.turn_id or stage.session.turn_id
-    if Request.objects.filter(session=stage.session, turn_id=turn_id, **which).expire(stage.now):
-        Request.objects.let_need(stage.session)
-
-
-def _footer(stage: Stage, draft: EventDraft) -> None:
-    """Keep the turn's figures."""
-    if turn := stage.turn(draft.turn_id or stage.session.turn_id):
-        turn.take_footer({name: value for name, value in draft.payload.items() if _is_count(value)})
-
-
-def _context_usage(stage: Stage, draft: EventDraft) -> None:
-    """Keep how full the model's window is."""
-    used, window = draft.payload.get("used"), draft.payload.get("max")
-    if _is_count(used) and _is_count(window):
-        stage.session.note_context(used=used, window=window)
-
-
-def _status_update(stage: Stage, draft: EventDraft) -> None:
-    """Take over a switch of model, provider or mode."""
-    model, provider = draft.payload.get("model"), draft.payload.get("provider")
-    mode = draft.payload.get("approval_mode")
-    stage.session.note_model(
-        model=model if isinstance(model, str) else None, provider=provider if isinstance(provider, str) else None
-    )
-    if isinstance(mode, str) and (trusted := Mode.named(mode)):
-        stage.session.trust(trusted)
-
-
-def _is_count(value: Any) -> bool:
-    """Say whether `value` is a whole number that a column can hold."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _budget_end(now: datetime, seconds: Any) -> datetime | None:
-    """Return when a declared budget of `seconds` runs out, or None when none was declared."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        return None
-    return now + timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds()))
-
-
-def _speaks(activity: str) -> "Effect":
-    """Return the effect of events that the model itself causes: they say what it does, and that it waits no more."""
-
-    def effect(stage: Stage, draft: EventDraft) -> None:
-        _settle_requests(stage, draft)
-        if stage.session.doing != activity:
-            stage.session.do(activity, now=stage.now)
-
-    return effect
-
-
-def _sub_agent_start(stage: Stage, draft: EventDraft) -> None:
-    """Say that a sub-agent works; its end has no event."""
-    stage.session.do("Sub-agent", detail=str(draft.payload.get("agent_name") or "")[:200], now=stage.now)
-
-
-Effect = Callable[[Stage, EventDraft], None]
-
-EFFECTS: dict[str, Effect] = {
-    "turn_start": _turn_start,
-    "turn_end": _turn_end,
-    "tool_call_start": _tool_call_start,
-    "tool_call_result": _tool_call_result,
-    "approval_request": _approval_request,
-    "loop_cap_reached": _loop_cap_reached,
-    "ask_user_request": _ask_user_request,
-    "footer": _footer,
-    "context_usage": _context_usage,
-    "status_update": _status_update,
-    "thinking_start": _speaks("Thinking"),
-    "thinking_delta": _speaks("Thinking"),
-    "response_start": _speaks("Writing"),
-    "text_delta": _speaks("Writing"),
-    "sub_agent_start": _sub_agent_start,
-}
-"""What each type does. Types that are known and do nothing: text_done, thinking_done, spinner_start,
-spinner_stop, action_blocked, info, warn, error."""

@@ -21,12 +21,11 @@ from sessions.models import (
     ToolCall,
     Usage,
 )
-from sessions.models.fields import NAME_BYTES, clean_text, require_content, require_name
+from sessions.models.fields import NAME_BYTES, require_content, require_name
+from sessions.pairing import pair_tools
 
 ROLE_BYTES = 32
 """Bytes that a role has at most, where any is welcome."""
-EARLY_RESULTS = 200
-"""Tool messages, newest first, among which a result is looked for that came before its call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ def append(
             return Appended([known[str(draft.client_id)] for draft in drafts], len(drafts))
         messages = Message.objects.bulk_create(_row(session, draft, now, compacted_at) for draft in fresh)
         known |= {str(row.client_id): row.pk for row in messages if row.client_id}
-        _pair_tools(session, fresh, messages)
+        noticed = pair_tools(session, messages, outcomes=[draft.outcome for draft in fresh])
         activity_at = session.activity_after([draft.created_at for draft in fresh], now=now)
         _count(session, messages)
         session.entitle(next((m.content for m in messages if m.role == Role.USER and (m.content or "").strip()), ""))
@@ -90,7 +89,8 @@ def append(
         session.hear(now, is_progress=True, event_count=0 if session.is_imported else 1)
         ids = [message.pk for message in messages]
         added = EventDraft(type="server.messages_added", payload={"message_ids": ids}, turn_id=session.turn_id)
-        session.record([added, *liveness.settle(session, now)], now=now, activity_at=activity_at)
+        session.note_progress_at(session.last_seq + 1)
+        session.record([added, *noticed, *liveness.settle(session, now)], now=now, activity_at=activity_at)
     nameless = iter(row.pk for row in messages if row.client_id is None)
     return Appended(
         [known[draft.client_id] if draft.client_id else next(nameless) for draft in drafts],
@@ -155,77 +155,6 @@ def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: dat
         compacted_at=compacted_at,
         **(draft.usage.as_dict() if draft.usage else {}),
     )
-
-
-def _pair_tools(session: Session, drafts: Sequence[MessageDraft], messages: Sequence[Message]) -> None:
-    """Open a call for each that a message asks for, and close those whose results came, in whichever order."""
-    early = _early_results(session, messages)
-    for draft, message in zip(drafts, messages, strict=True):
-        if message.role == Role.ASSISTANT:
-            for call in message.calls():
-                call_id = call.get("id")
-                if isinstance(call_id, str) and 0 < len(call_id.encode(errors="replace")) <= NAME_BYTES:
-                    _announce(session, message, call, call_id=clean_text(call_id), early=early)
-        elif message.role == Role.TOOL and message.tool_call_id and not _take_result(session, message, draft.outcome):
-            early[message.tool_call_id] = (message.pk, draft.outcome)
-
-
-def _announce(
-    session: Session,
-    message: Message,
-    call: dict[str, Any],
-    *,
-    call_id: str,
-    early: dict[str, tuple[int, str | None]],
-) -> None:
-    """Tie a call of an assistant message to the row that an event made, or open one, which an early result closes."""
-    told = ToolCall.objects.newest(session, call_id)
-    if told is not None and told.message_id is None:
-        told.attach(message_id=message.pk)
-        return
-    nested = call.get("function")
-    function: dict[str, Any] = nested if isinstance(nested, dict) else {}
-    name = call.get("function_name") or call.get("name") or function.get("name")
-    args = call.get("arguments", call.get("input", function.get("arguments")))
-    ToolCall.objects.open_one(
-        session, call_id=call_id, message_id=message.pk, name=str(name or "?"), args=args,
-        turn_id=message.turn_id, now=message.created_at,
-    )  # fmt: skip
-    result_pk, outcome = early.pop(call_id, (None, None))
-    if result_pk is not None and not ToolCall.objects.filter(result_message=result_pk).exists():
-        _take_result(session, Message.objects.get(pk=result_pk), outcome)
-
-
-def _early_results(session: Session, messages: Sequence[Message]) -> dict[str, tuple[int, str | None]]:
-    """Return the newest stored result for each call id: reordered batches bring a result before its call.
-
-    Most of them have long been taken by a call; whoever finds one here must ask.
-    """
-    if not any(message.calls() for message in messages if message.role == Role.ASSISTANT):
-        return {}
-    results = session.messages.filter(role=Role.TOOL, pk__lt=messages[0].pk).order_by("-id")
-    newest = list(results.values_list("tool_call_id", "pk")[:EARLY_RESULTS])
-    return {str(call_id): (pk, None) for call_id, pk in reversed(newest)}
-
-
-def _take_result(session: Session, message: Message, outcome: str | None) -> bool:
-    """Close the call that a tool message answers, or only tie it when an event has closed it already.
-
-    Say whether there was such a call.
-    """
-    call = ToolCall.objects.newest(session, str(message.tool_call_id), is_open=True)
-    if call is None:
-        told = ToolCall.objects.newest(session, str(message.tool_call_id))
-        if told is None or told.result_message_id is not None:
-            return False
-        told.attach(result_message_id=message.pk)
-        return True
-    outcome = outcome or ToolCall.outcome_of_text(message.content)
-    call.close(outcome, now=message.created_at, result_message_id=message.pk)
-    session.count_tool_calls(outcomes={outcome: 1})
-    if call.start_seq is not None:
-        ToolCall.objects.let_do(session)
-    return True
 
 
 def _count(session: Session, messages: Sequence[Message]) -> None:

@@ -244,12 +244,41 @@ def test_a_late_message_brings_a_stuck_session_back_and_the_return_is_told():
 
 
 @pytest.mark.django_db
-def test_the_proof_of_a_change_stands_in_the_log():
+def test_the_proof_of_a_silence_is_the_last_event_before_it():
+    session = make_session()
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, now=at(0))
+    make_events(session, {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {}}, now=at(1))
+    liveness.watch(now=at(61))
+    liveness.watch(now=at(301))
+    session.refresh_from_db()
+    assert (session.liveness, session.liveness_reason) == ("stuck", "no progress for 5 m 00 s while Bash is open")
+    assert session.events.get(seq=session.liveness_seq).type == "tool_call_start"
+    assert session.events.last().payload["proof_seq"] == session.liveness_seq
+
+
+@pytest.mark.django_db
+def test_the_proof_of_a_return_is_the_event_that_brought_it():
     session = make_session()
     protocol.set_state(session.pk, "running", turn_id="t", by="test", now=at(0))
+    liveness.watch(now=at(300))
+    make_events(session, {"type": "info"}, now=at(400))
     session.refresh_from_db()
-    assert session.events.get(seq=session.liveness_seq).type == "server.state_changed"
+    assert session.liveness == "live"
+    assert session.events.get(seq=session.liveness_seq).type == "info"
+    liveness.watch(now=at(460))
+    protocol.heartbeat(session.pk, progress=1, now=at(500))
+    session.refresh_from_db()
+    assert session.events.get(seq=session.liveness_seq).type == "server.liveness_changed"
+
+
+@pytest.mark.django_db
+def test_a_reason_can_be_had_that_is_true_now():
+    session = make_session()
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, now=at(0))
     liveness.watch(now=at(300))
     session.refresh_from_db()
-    assert session.liveness == "stuck"
-    assert session.events.get(seq=session.liveness_seq).type == "server.liveness_changed"
+    assert session.liveness_reason == "no progress for 5 m 00 s"
+    assert liveness.explain(session, at(3720)) == "no progress for 1 h 02 m"
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(4000))
+    session.refresh_from_db()
+    assert liveness.explain(session, at(9000)) == "waits for an approval"

@@ -190,7 +190,7 @@ def test_other_types_are_kept_and_move_nothing_but_the_signs_of_life(type_):
     row = Session.objects.values().get(pk=session.pk)
     assert {name for name in row if row[name] != before[name]} == {
         "last_seq", "revision", "updated_at", "last_activity_at", "heard_at", "progressed_at", "beats",
-        "next_deadline_at",
+        "next_deadline_at", "progress_seq",
     }  # fmt: skip
     event = session.events.get(type=type_)
     assert (event.payload, event.turn_id, event.event_id) == (payload, "t", "e")

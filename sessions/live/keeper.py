@@ -65,7 +65,10 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return what the keeper does on this database."""
-    work = [Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True)]
+    work = [
+        Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen),
+        Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True),
+    ]
     if connection.vendor == "sqlite":
         work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))
     return work

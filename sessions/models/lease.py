@@ -26,6 +26,16 @@ class LeaseManager(models.Manager["Lease"]):
         """Return when the job `name` last ran anywhere, or None when it never did."""
         return self.filter(name=name).values_list("ran_at", flat=True).first()
 
+    def note_run(self, name: str, *, now: datetime) -> datetime | None:
+        """Note a job that nobody holds alone as run at `now`; return when it ran before. The caller has a transaction.
+
+        Of several at once each sees what the one before it noted.
+        """
+        self.bulk_create([Lease(name=name, owner="", until=now)], ignore_conflicts=True)
+        before: datetime | None = self.select_for_update().values_list("ran_at", flat=True).get(name=name)
+        self.touch(name, now=now)
+        return before
+
     def touch(self, name: str, *, now: datetime | None = None) -> None:
         """Note that the job ran; health and the board show the age of this."""
         self.filter(name=name).update(ran_at=now or timezone.now())

@@ -49,10 +49,13 @@ class RequestManager(_RequestManager["Request"]):
         """Return the open request of `session` that has waited longest."""
         return self.filter(session=session).open().first()
 
-    def let_need(self, session: "Session") -> None:
-        """Let a locked session need what its longest waiting request asks for, or nothing."""
+    def let_need(self, session: "Session", *, now: datetime) -> None:
+        """Let a locked session need what its longest waiting request asks for, or nothing any more."""
         request = self.most_urgent(session)
-        session.ask_for(request.kind if request else Needs.NOTHING, since=request.opened_at if request else None)
+        if request is None:
+            session.need_nothing(now)
+        else:
+            session.ask_for(request.kind, since=request.opened_at)
 
     def newest(self, session: "Session", *, kind: str, request_id: str) -> "Request | None":
         """Return the newest request of this kind with the agent's id, open or not; a cap's id is empty."""

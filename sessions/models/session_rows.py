@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from datetime import datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from django.apps import apps
@@ -118,7 +119,7 @@ class SessionQuerySet(FilterableQuerySet):
         Return how many sessions had one. No screen shows a deadline, so nothing is recorded.
         """
         interval = Coalesce("heartbeat_interval_seconds", int(default_interval.total_seconds()))
-        shift = models.ExpressionWrapper(interval + int(silence.total_seconds()), models.PositiveIntegerField())
+        shift = models.ExpressionWrapper(interval + ceil(silence.total_seconds()), models.PositiveIntegerField())
         return self.filter(next_deadline_at__isnull=False).update(
             excused_seconds=models.F("excused_seconds") + shift,
             excused_silence_seconds=models.F("excused_silence_seconds") + shift,

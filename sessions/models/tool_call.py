@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.turn import Turn
@@ -94,16 +94,24 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         Calls run side by side: the budget is the longest of those that are still open. What was left open before
         the running turn is not its doing.
         """
-        begun = self.filter(session=session, start_seq__isnull=False).open()
-        if session.turn_started_at is not None:
-            begun = begun.filter(Q(turn_id=session.turn_id) | Q(started_at__gte=session.turn_started_at))
-        calls = list(begun.order_by("-start_seq"))
-        if not calls:
+        last = self._begun(session).order_by("-start_seq").first()
+        if last is None:
             session.stop_doing()
             return
-        budgets = [call.expected_by for call in calls if call.expected_by is not None]
-        last = calls[0]
-        session.do(last.name, detail=last.detail, now=last.started_at, expected_by=max(budgets, default=None))
+        budget = self.longest_budget(session)
+        session.do(last.name, detail=last.detail, now=last.started_at, expected_by=budget)
+
+    def longest_budget(self, session: "Session") -> datetime | None:
+        """Return until when the open calls of the running turn may take, by the longest of their budgets."""
+        budget: datetime | None = self._begun(session).aggregate(end=Max("expected_by"))["end"]
+        return budget
+
+    def _begun(self, session: "Session") -> ToolCallQuerySet:
+        """Return the open calls that have begun in the running turn."""
+        begun = self.filter(session=session, start_seq__isnull=False).open()
+        if session.turn_started_at is None:
+            return begun
+        return begun.filter(Q(turn_id=session.turn_id) | Q(started_at__gte=session.turn_started_at))
 
 
 class ToolCall(models.Model):

@@ -1,6 +1,7 @@
 """What the watch needs to know of a session: when it was heard from, what it is doing, what it needs."""
 
 from datetime import datetime, timedelta
+from math import ceil
 
 from django.conf import settings
 from django.db import models
@@ -42,6 +43,11 @@ BEAT_SECONDS = 30
 """Width of one bar of the sparkline, in seconds."""
 BEATS_KEPT = 24
 """Bars of the sparkline: the last twelve minutes."""
+
+
+def _seconds(span: timedelta) -> int:
+    """Return whole seconds, never fewer than `span` has: an excuse must not end too early."""
+    return max(0, ceil(span.total_seconds()))
 
 
 class WatchedSession(models.Model):
@@ -92,9 +98,18 @@ class WatchedSession(models.Model):
 
     @property
     def stuck_after(self) -> timedelta:
-        """Return how long this session may go without progress."""
+        """Return how long this session may go without progress: its own threshold, its agent's, or the general one."""
+        if self.stuck_after_seconds is not None:
+            return timedelta(seconds=self.stuck_after_seconds)
+        by_agent: dict[str, timedelta] = settings.KODA_STUCK_AFTER_BY_AGENT
         default: timedelta = settings.KODA_STUCK_AFTER
-        return default if self.stuck_after_seconds is None else timedelta(seconds=self.stuck_after_seconds)
+        return by_agent.get(getattr(self, "agent_name", ""), default)
+
+    def be_patient(self, seconds: int | None) -> bool:
+        """Set a threshold of its own, or None for the usual one; say whether that is a change."""
+        is_change = seconds != self.stuck_after_seconds
+        self.stuck_after_seconds = seconds
+        return is_change
 
     @property
     def is_running(self) -> bool:
@@ -113,6 +128,10 @@ class WatchedSession(models.Model):
             self.progressed_at = now
             self.excused_seconds = 0
         self.beat(now, event_count)
+
+    def note_progress_at(self, seq: int) -> None:
+        """Remember the newest event that showed progress; what is silent later is silent since then."""
+        self.progress_seq = seq
 
     def beat(self, now: datetime, event_count: int) -> None:
         """Add `event_count` to the sparkline's bar of `now` and drop the bars that left the window."""
@@ -168,13 +187,22 @@ class WatchedSession(models.Model):
             self.progress = progress
         if expected_by is not None:
             self.expected_by = expected_by
+            self.doing_since = self.doing_since or now  # from here on, what moves goes beyond its budget
         self.hear(now, is_progress=grew, event_count=0)
         return grew
 
-    def ask_for(self, needs: str, *, since: datetime | None) -> None:
-        """Say what a person must do, or nothing; `since` is when the oldest open request came."""
+    def ask_for(self, needs: str, *, since: datetime) -> None:
+        """Say what a person must do; `since` is when the oldest open request came."""
         self.needs = needs
-        self.needs_since = since if needs else None
+        self.needs_since = since
+
+    def need_nothing(self, now: datetime) -> None:
+        """Say that no person is waited for any more. How long they took is not the agent's silence."""
+        if self.needs_since is not None:
+            self.excused_seconds += _seconds(now - max(self.needs_since, self.progressed_at or self.needs_since))
+            self.excused_silence_seconds += _seconds(now - max(self.needs_since, self.heard_at or self.needs_since))
+        self.needs = Needs.NOTHING
+        self.needs_since = None
 
     def conclude(
         self, liveness: str, *, reason: str, next_deadline_at: datetime | None, seq: int, now: datetime

@@ -41,6 +41,14 @@ def test_without_any_variable_it_serves_this_machine_alone(monkeypatch):
     assert found.redis_url is None
 
 
+def test_thresholds_of_agents_are_pairs_of_name_and_seconds(monkeypatch):
+    found = read(monkeypatch, STUCK_AFTER_BY_AGENT="reviewer=900, a=b = 120,")
+    assert found.stuck_after_by_agent == {"reviewer": 900, "a=b": 120}
+    for wrong in ("reviewer", "=900", "reviewer=soon", "reviewer=0"):
+        (fault,) = refuse(monkeypatch, STUCK_AFTER_BY_AGENT=wrong)
+        assert fault.startswith("KODA_STUCK_AFTER_BY_AGENT"), fault
+
+
 def test_every_fault_is_told_at_once_under_its_name(monkeypatch):
     faults = refuse(
         monkeypatch,
