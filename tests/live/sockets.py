@@ -140,7 +140,7 @@ async def settle() -> None:
 async def eventually(is_so: Callable[[], bool]) -> None:
     """Wait until something is so; fail when it is not in time."""
     async with asyncio.timeout(PATIENCE):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
 

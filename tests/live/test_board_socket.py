@@ -1,0 +1,217 @@
+"""The socket of the wall: rows as they change, what has gone, the counters."""
+
+import asyncio
+import re
+
+import pytest
+from django.utils import timezone
+
+from sessions.live.consumers.socket import PATIENCE_SECONDS
+from tests.factories import make_events, make_message, make_session, make_user
+from tests.live.sockets import cursor_of, hub, in_db, page, sign_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def microseconds(at):
+    return int(at.timestamp() * 1_000_000)
+
+
+async def open_wall(user, *, since=None, query=""):
+    when = f"since={microseconds(since)}" if since else ""
+    peer = await page(f"board/?{when}{query}", await sign_in(user)).open()
+    hello = await peer.frame()
+    assert (hello["type"], hello["seq"]) == ("hello", 0)
+    counters = await peer.batch() if since is None else ""
+    assert since or 'id="counters"' in counters
+    return peer
+
+
+def rows_in(html):
+    return [int(pk) for pk in re.findall(r'<li class="session" id="session-(\d+)"', html)]
+
+
+def removed_in(html):
+    return [int(pk) for pk in re.findall(r'<li id="session-(\d+)" hx-swap-oob="delete"></li>', html)]
+
+
+async def test_a_row_arrives_when_its_session_changes():
+    user = await in_db(make_user)()
+    session = await in_db(make_session)(user, title="Fix the <build>")
+    peer = await open_wall(user)
+    await in_db(make_events)(session, {"type": "turn_start", "turn_id": "t1"})
+    html = await peer.batches(until=rows_in)
+    assert rows_in(html) == [session.pk]
+    assert re.search(rf'id="session-{session.pk}"[^>]*data-band="running"[^>]*hx-swap-oob="morph"', html)
+    assert "Fix the &lt;build&gt;" in html
+    await peer.leave()
+
+
+async def test_the_page_is_told_what_happened_since_it_was_rendered():
+    user = await in_db(make_user)()
+    old, new = [await in_db(make_session)(user) for _ in range(2)]
+    stranger = await in_db(make_session)()
+    from datetime import timedelta
+
+    rendered = timezone.now() + timedelta(minutes=5)
+    for session in (new, stranger):
+        await in_db(make_events)(session, {"type": "info"}, now=rendered + timedelta(seconds=1))
+    peer = await open_wall(user, since=rendered)
+    assert rows_in(await peer.batches(until=rows_in)) == [new.pk]
+    assert await peer.is_silent()
+    await peer.leave()
+    assert old.pk != new.pk
+
+
+async def test_a_new_session_appears():
+    user = await in_db(make_user)()
+    peer = await open_wall(user)
+    session = await in_db(make_session)(user)
+    assert rows_in(await peer.batches(until=rows_in)) == [session.pk]
+    await peer.leave()
+
+
+async def test_others_private_sessions_never_show_and_public_ones_do():
+    user = await in_db(make_user)()
+    private, public = [await in_db(make_session)() for _ in range(2)]
+    await in_db(public.edit)(by="test", visibility="PUBLIC")
+    peer = await open_wall(user)
+    await in_db(make_message)(private)
+    await in_db(make_message)(public)
+    assert rows_in(await peer.batches(until=rows_in)) == [public.pk]
+    await in_db(make_message)(private)
+    assert await peer.is_silent()
+    await peer.leave()
+
+
+async def test_staff_sees_all():
+    staff = await in_db(make_user)(is_staff=True)
+    session = await in_db(make_session)()
+    peer = await open_wall(staff)
+    await in_db(make_message)(session)
+    assert rows_in(await peer.batches(until=rows_in)) == [session.pk]
+    await peer.leave()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_session_made_private_is_taken_away(is_known):
+    user = await in_db(make_user)()
+    session = await in_db(make_session)()
+    await in_db(session.edit)(by="test", visibility="PUBLIC")
+    peer = await open_wall(user)
+    if is_known:
+        await in_db(make_message)(session)
+        assert rows_in(await peer.batches(until=rows_in)) == [session.pk]
+    await in_db(session.edit)(by="test", visibility="PRIVATE")
+    assert removed_in(await peer.batches(until=removed_in)) == [session.pk]
+    await in_db(make_message)(session)
+    assert await peer.is_silent()
+    await peer.leave()
+
+
+@pytest.mark.parametrize("act", ["remove", "destroy"])
+async def test_a_deleted_session_is_taken_away(act):
+    user = await in_db(make_user)()
+    session = await in_db(make_session)(user)
+    pk = session.pk
+    peer = await open_wall(user)
+    await (in_db(session.remove)(by="test") if act == "remove" else in_db(session.destroy)())
+    assert removed_in(await peer.batches(until=removed_in)) == [pk]
+    await peer.leave()
+
+
+async def test_what_was_hidden_while_a_page_was_away_is_taken_away_when_it_comes_back():
+    user = await in_db(make_user)()
+    session, deleted = await in_db(make_session)(), await in_db(make_session)(user)
+    await in_db(session.edit)(by="test", visibility="PUBLIC")
+    rendered = timezone.now()
+    await in_db(session.edit)(by="test", visibility="PRIVATE")
+    await in_db(deleted.remove)(by="test")
+    peer = await open_wall(user, since=rendered)
+    html = await peer.batches(until=lambda html: len(removed_in(html)) == 2)
+    assert sorted(removed_in(html)) == sorted([session.pk, deleted.pk])
+    assert rows_in(html) == []
+    await peer.leave()
+
+
+async def test_a_filtered_wall_gets_what_matches_and_loses_what_no_longer_does():
+    user = await in_db(make_user)()
+    koda = await in_db(make_session)(user, agent_name="koda")
+    other = await in_db(make_session)(user, agent_name="other")
+    peer = await open_wall(user, query="&agent=koda&state=running")
+    await in_db(make_events)(other, {"type": "turn_start", "turn_id": "t1"})
+    await in_db(make_events)(koda, {"type": "turn_start", "turn_id": "t1"})
+    html = await peer.batches(until=rows_in)
+    assert rows_in(html) == [koda.pk]
+    await in_db(make_events)(koda, {"type": "turn_end", "turn_id": "t1", "reason": {"kind": "complete"}})
+    assert koda.pk in removed_in(await peer.batches(until=lambda html: koda.pk in removed_in(html)))
+    await peer.leave()
+
+
+async def test_the_counters_follow_and_come_at_most_once_a_second():
+    user = await in_db(make_user)()
+    session = await in_db(make_session)(user)
+    peer = await open_wall(user)
+    await in_db(make_events)(session, {"type": "turn_start", "turn_id": "t1"})
+    html = await peer.batches(until=lambda html: 'data-running="1"' in html)
+    assert html.count('id="counters"') == 1
+    began = asyncio.get_running_loop().time()
+    for number in range(2, 8):
+        await in_db(make_events)(session, {"type": "turn_start", "turn_id": f"t{number}"})
+    html = ""
+    await in_db(make_events)(session, {"type": "turn_end", "turn_id": "t7", "reason": {"kind": "complete"}})
+    html = await peer.batches(until=lambda html: 'data-running="0"' in html)
+    assert html.count('id="counters"') <= asyncio.get_running_loop().time() - began + 1
+    await peer.leave()
+
+
+async def test_rows_that_change_while_a_batch_is_under_way_come_once_as_they_are_then():
+    user = await in_db(make_user)()
+    session, other = [await in_db(make_session)(user) for _ in range(2)]
+    peer = await open_wall(user)
+    await in_db(make_message)(other)
+    first = await peer.raw()
+    for number in range(5):
+        await in_db(session.edit)(by="test", title=f"Title {number}")
+        await asyncio.sleep(0.1)
+    assert await peer.is_silent()
+    await peer.ack(cursor_of(first))
+    html = await peer.batches(until=lambda html: "Title 4" in html)
+    assert rows_in(html).count(session.pk) == 1
+    await peer.leave()
+
+
+async def test_batches_are_numbered_and_a_wall_that_does_not_acknowledge_is_closed():
+    user = await in_db(make_user)()
+    session = await in_db(make_session)(user)
+    peer = await open_wall(user)
+    await in_db(make_message)(session)
+    assert cursor_of(await peer.raw()) == 2
+    began = hub().clock()
+    hub().clock = lambda: began + PATIENCE_SECONDS + 1
+    await hub().tick()
+    assert await peer.close_code() == 4408
+
+
+@pytest.mark.parametrize("since", ["x", "-5", str(2**62)])
+async def test_a_since_that_is_no_time_is_refused(since):
+    peer = await page(f"board/?since={since}", await sign_in(await in_db(make_user)())).open()
+    assert await peer.close_code() == 4400
+
+
+async def test_who_has_not_signed_in_is_closed_with_4401():
+    peer = await page("board/").open()
+    assert await peer.close_code() == 4401
+
+
+async def test_two_people_see_each_their_own():
+    users = [await in_db(make_user)() for _ in range(2)]
+    sessions = [await in_db(make_session)(user) for user in users]
+    peers = [await open_wall(user) for user in users]
+    for session in sessions:
+        await in_db(make_message)(session)
+    seen = [rows_in(await peer.batches(until=rows_in)) for peer in peers]
+    assert seen == [[session.pk] for session in sessions]
+    assert all([await peer.is_silent() for peer in peers])
+    for peer in peers:
+        await peer.leave()
