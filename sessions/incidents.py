@@ -1,0 +1,115 @@
+"""One incident for a source that vanishes, not one alarm for each of its sessions (LIVENESS.md, "How it is found", 5).
+
+`incidents` is pure; `ongoing` reads what it needs in three queries, whatever the number of sessions.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from itertools import groupby
+from operator import or_
+
+from django.db.models import Count, Q
+
+from sessions.liveness import DEFAULT_INTERVAL, QUIET_AFTER_INTERVALS, SILENT
+from sessions.models import Liveness, Needs
+from sessions.models.session_rows import SessionQuerySet
+
+AT_LEAST = 3
+"""Fewer silent sessions are told one by one."""
+WINDOW = timedelta(minutes=5)
+"""Sessions that were last heard from within this of one another fell silent together.
+
+As long as the usual threshold: agents without heartbeats speak seldom, so that the last words of those that one
+sleeping laptop took down lie minutes apart.
+"""
+SILENT_AFTER = QUIET_AFTER_INTERVALS * DEFAULT_INTERVAL
+"""Whoever was heard from more recently is not silent, though its heartbeats may bring no progress."""
+MOST_SOURCES = 100
+MOST_SILENCES = 5000
+
+Place = tuple[int, str]
+"""An owner's id and one of their sources: one installation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A running session that waits for nobody and of which nothing was heard for a while."""
+
+    session_id: int
+    place: Place
+    liveness: str
+    heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Most of one installation's running sessions fell silent together."""
+
+    owner_id: int
+    source: str
+    since: datetime
+    """When the last of them was heard from: from then on there was nothing."""
+    sessions: tuple[int, ...]
+    """Their primary keys, in order."""
+    running: int
+    """How many sessions of this installation run and wait for nobody, the silent ones included."""
+
+    @property
+    def count(self) -> int:
+        """Return how many fell silent."""
+        return len(self.sessions)
+
+
+def incidents(silences: Iterable[Silence], *, running: Mapping[Place, int], now: datetime) -> list[Incident]:
+    """Return the incidents among `silences`, the oldest first; `running` counts the running sessions of each place.
+
+    An incident has more than half of its place's running sessions, at least `AT_LEAST`, last heard from within
+    `WINDOW` of one another, and at least one of them is stuck or lost: being quiet alone is no news.
+    """
+    silent = [silence for silence in silences if now - silence.heard_at >= SILENT_AFTER]
+    silent.sort(key=lambda silence: (silence.place, silence.heard_at, silence.session_id))
+    found = []
+    for place, group in groupby(silent, key=lambda silence: silence.place):
+        together = _largest_window(list(group))
+        is_most = len(together) >= AT_LEAST and 2 * len(together) > running.get(place, 0)
+        if is_most and any(silence.liveness in {Liveness.STUCK, Liveness.LOST} for silence in together):
+            pks = tuple(sorted(silence.session_id for silence in together))
+            owner_id, source = place
+            since = together[-1].heard_at
+            found.append(Incident(owner_id=owner_id, source=source, since=since, sessions=pks, running=running[place]))
+    return sorted(found, key=lambda incident: (incident.since, incident.owner_id, incident.source))
+
+
+def _largest_window(silences: list[Silence]) -> list[Silence]:
+    """Return the most of these, which are in the order of their last words, that lie within one window."""
+    best: list[Silence] = []
+    first = 0
+    for last, silence in enumerate(silences):
+        while silence.heard_at - silences[first].heard_at > WINDOW:
+            first += 1
+        if last + 1 - first >= len(best):  # of two equal ones, the later
+            best = silences[first : last + 1]
+    return best
+
+
+def ongoing(sessions: SessionQuerySet, *, now: datetime) -> list[Incident]:
+    """Return the incidents among `sessions`, such as those that one person may see."""
+    running = sessions.running().filter(needs=Needs.NOTHING, is_imported=False)
+    adrift = running.filter(liveness__in=[Liveness.STUCK, Liveness.LOST])
+    places = list(adrift.order_by().values_list("owner_id", "source").distinct()[:MOST_SOURCES])
+    if not places:
+        return []
+    there = running.filter(reduce(or_, (Q(owner=owner, source=source) for owner, source in places))).order_by()
+    counts = there.values_list("owner_id", "source").annotate(count=Count("pk"))
+    silent = there.filter(liveness__in=SILENT, heard_at__lte=now - SILENT_AFTER)
+    rows = silent.values_list("pk", "owner_id", "source", "liveness", "heard_at")[:MOST_SILENCES]
+    return incidents(
+        (
+            Silence(session_id=pk, place=(owner, source), liveness=liveness, heard_at=heard_at)
+            for pk, owner, source, liveness, heard_at in rows
+        ),
+        running={(owner, source): count for owner, source, count in counts},
+        now=now,
+    )
