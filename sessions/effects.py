@@ -62,7 +62,8 @@ def _turn_start(stage: Stage, draft: EventDraft) -> None:
     if stage.session.turn_id != turn_id:
         stage.session.stop_doing()
         stage.session.stop_looping()
-    if turn.is_open:
+    is_repeat = stage.session.is_running and stage.session.turn_id == turn_id
+    if turn.is_open and not is_repeat:
         stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
 
 

@@ -20,6 +20,7 @@ from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
 from sessions.models import Event, Session, Visibility
+from sessions.models.rows import for_rows
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +228,7 @@ def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int
     now = timezone.now()
     rows = {
         session.pk: Row(session, frames.encode(frames.pulse(session)))
-        for session in Session.objects.for_rows().filter(pk__in=pks)
+        for session in for_rows(Session.objects.filter(pk__in=pks))
     }
     for words in {view.words for view in views if view.words}:
         matching = set(Session.objects.filter(pk__in=pks).filtered(**dict(words)).values_list("pk", flat=True))

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from sessions import liveness
 from sessions.live import wal
-from sessions.models import Lease
+from sessions.models import Lease, StoredAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ def jobs() -> list[Job]:
     work = [
         Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen),
         Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True),
+        Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
     ]
     if connection.vendor == "sqlite":
         work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))

@@ -6,15 +6,13 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
-from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
-from django.db.models.functions import Coalesce, Substr
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from sessions.exceptions import NotFound
 from sessions.models.filtering import FilterableQuerySet
-from sessions.models.request import Request
 from sessions.models.watched import Liveness, Needs, State
 
 if TYPE_CHECKING:
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 4096
 """Bytes that a key has at most: 1,024 characters of any script."""
-
-ROW_WORDS = 400
-"""Characters of the newest answer that a row loads."""
 
 
 def digest_of_key(key: str) -> str:
@@ -156,22 +151,6 @@ class SessionQuerySet(FilterableQuerySet):
         midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
         bands = {band.value: self.in_band(band).order_by().count() for band in (Band.NEEDS, Band.ADRIFT, Band.RUNNING)}
         return {**bands, "today": self.filter(last_activity_at__gte=midnight).count()}
-
-    def for_rows(self) -> "SessionQuerySet":
-        """Load with each session what its row on the wall says; one more query in all.
-
-        `open_requests` (oldest first), `last_words` (the beginning of the newest answer) and `last_reason`
-        (why the newest turn ended, where it said so); the last two may be None.
-        """
-        # Both models stand on this one, so that they can only be asked for by name.
-        messages, turns = (apps.get_model("koda_sessions", name).objects for name in ("Message", "Turn"))
-        answers = messages.filter(session=models.OuterRef("pk"), role="assistant").with_words().order_by("-id")
-        ended = turns.filter(session=models.OuterRef("pk")).order_by("-id")
-        rows: SessionQuerySet = self.annotate(
-            last_words=models.Subquery(answers.values(words=Substr("content", 1, ROW_WORDS))[:1]),
-            last_reason=models.Subquery(ended.values("reason_message")[:1]),
-        ).prefetch_related(models.Prefetch("requests", Request.objects.open(), to_attr="open_requests"))
-        return rows
 
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""

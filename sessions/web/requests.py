@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 from sessions.models import Session
+from sessions.models.rows import for_rows
 
 if TYPE_CHECKING:
 
@@ -41,7 +42,7 @@ def with_readable_session(view: SessionView) -> View:
 
     @wraps(view)
     def inner(request: PageRequest, uuid: uuids.UUID, **rest: Any) -> HttpResponseBase:
-        session = Session.objects.for_rows().filter(uuid=uuid).select_related("parent").first()
+        session = for_rows(Session.objects.filter(uuid=uuid)).select_related("parent").first()
         if session is None or not session.may_be_read_by(request.user):
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from sessions import transcripts
 from sessions.models import Event, Message, Session
+from sessions.models.rows import for_rows
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.web.conftest import signed_in
 from tests.web.markup import parse
@@ -28,7 +29,7 @@ def busy(owner) -> Session:
         {"type": "text_delta", "text": "so", "turn_id": "t"},
         {"type": "approval_request", "id": "q", "tool_name": "Bash", "detail": "ls", "turn_id": "t"},
     )
-    return Session.objects.for_rows().get(pk=session.pk)
+    return for_rows(Session.objects.filter(pk=session.pk)).get()
 
 
 def urls_of(session):

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from sessions.models import Band, Session
+from sessions.models.rows import for_rows
 from sessions.models.session_rows import SessionQuerySet
 from sessions.web.forms import FilterForm
 from sessions.web.requests import PageRequest, wants_fragment
@@ -78,7 +79,7 @@ def socket_url(words: dict[str, str], now: datetime) -> str:
 def _load(sessions: SessionQuerySet, band: Band) -> Shown:
     """Read a band and count it, in three queries at most."""
     rows = sessions.in_band(band)
-    shown = list(rows.for_rows()[: ROWS[band]])
+    shown = list(for_rows(rows)[: ROWS[band]])
     is_whole = len(shown) < ROWS[band]
     return Shown(band, shown, len(shown) if is_whole else rows.order_by().count())
 
