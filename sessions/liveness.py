@@ -155,7 +155,7 @@ def _reason(facts: Facts, liveness: str, now: datetime) -> str:
     if liveness == Liveness.UNKNOWN:
         return "running; its source reports no events"
     since = _latest(facts.turn_started_at, facts.heard_at if liveness == Liveness.LOST else facts.progressed_at)
-    age = _span(now - (since or now))
+    age = spell(now - (since or now))
     while_open = f" while {facts.doing} is open" if facts.doing else ""
     silent = "nothing heard" if liveness == Liveness.LOST else "no progress"
     return f"{silent} for {age}{while_open}"
@@ -171,7 +171,7 @@ def explain(session: Session, now: datetime) -> str:
     return _reason(facts_of(session), session.liveness, now)
 
 
-def _span(span: timedelta) -> str:
+def spell(span: timedelta) -> str:
     """Return a span as people say it: `42 s`, `6 m 10 s`, `1 h 02 m`."""
     seconds = max(0, int(span.total_seconds()))
     minutes, seconds = divmod(seconds, 60)
@@ -290,8 +290,7 @@ def _watch_one(pk: int, now: datetime) -> bool:
 def keep_watch(*, now: datetime | None = None) -> Watched:
     """Do one pass of the watchdog, in batches; while no server listens, silence proves nothing and it does nothing."""
     now = now or timezone.now()
-    listened_at = Lease.objects.last_run(LISTENING)
-    if listened_at is None or now - listened_at > DEAF_AFTER:
+    if not is_listening(now):
         return Watched(0, 0, 0)
     done = Watched(0, 0, 0)
     for _ in range(BATCHES_AT_ONCE):
@@ -300,6 +299,12 @@ def keep_watch(*, now: datetime | None = None) -> Watched:
         if batch.due < WATCHED_AT_ONCE:
             break
     return done
+
+
+def is_listening(now: datetime) -> bool:
+    """Say whether a server can hear agents at `now`, and could just before."""
+    listened_at = Lease.objects.last_run(LISTENING)
+    return listened_at is not None and now - listened_at <= DEAF_AFTER
 
 
 def listen(*, now: datetime | None = None) -> None:

@@ -1,7 +1,6 @@
 """Import the sessions that other programs keep in files."""
 
 import json
-import signal
 import sys
 import time
 from argparse import ArgumentParser
@@ -9,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -23,6 +21,7 @@ from sessions.importers.feeding import Feed, Watched
 from sessions.importers.records import Record
 from sessions.importers.store import DryStore, Store
 from sessions.management.owners import find_owner
+from sessions.management.stopping import until_told_to_stop
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
@@ -79,12 +78,12 @@ class Command(BaseCommand):
         """Read what is at `path` and go on as it grows, until Ctrl-C or SIGTERM; return the files."""
         watched = Watched(path, opener=Opener())
         rested_since: dict[Path, float] = {}
-        with _until_told_to_stop() as is_told:
-            while not is_told():
+        with until_told_to_stop() as told:
+            while not told.is_set():
                 watched.look()
                 for feed in watched.feeds:
                     self._follow_one(feed, rested_since)
-                time.sleep(POLL_SECONDS)
+                told.wait(POLL_SECONDS)
         for feed in watched.feeds:
             self._write(feed, feed.settle)
         return watched.feeds
@@ -168,20 +167,3 @@ class Command(BaseCommand):
 def _count(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-@contextmanager
-def _until_told_to_stop() -> Iterator[Callable[[], bool]]:
-    """Yield a question whose answer becomes true with Ctrl-C or SIGTERM, so that no write is cut in the middle."""
-    is_told = False
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        nonlocal is_told
-        is_told = True
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: is_told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
