@@ -1,6 +1,6 @@
 """Blocks of a long list: the newest end first, then both ways by key, never by counting."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -10,6 +10,10 @@ Row = TypeVar("Row", bound=Model)
 
 NEWEST = 200
 """Rows with which a page opens."""
+HEAVIEST = 130_000
+"""Bytes, roughly, that the rows of an opening page take; with all else it stays under 60 kB compressed."""
+FEWEST = 20
+"""Rows with which a page opens however heavy they are."""
 MORE = 100
 """Rows that come when the reader reaches an end."""
 
@@ -37,6 +41,16 @@ def newest(rows: QuerySet[Row], *, key: str, count: int = NEWEST) -> Block[Row]:
     """Return the last `count` rows by `key`."""
     found = list(rows.order_by(f"-{key}")[: count + 1])
     return Block(found[:count][::-1], has_older=len(found) > count)
+
+
+def lightened(block: Block[Row], *, weigh: Callable[[Row], int]) -> Block[Row]:
+    """Return the block without the oldest rows that would make the first page heavy; `FEWEST` always stay."""
+    room = HEAVIEST
+    for kept, row in enumerate(reversed(block.rows)):
+        room -= weigh(row)
+        if room < 0 and kept >= FEWEST:
+            return Block(block.rows[-kept:], has_older=True, has_newer=block.has_newer)
+    return block
 
 
 def before(rows: QuerySet[Row], at: int, *, key: str, count: int = MORE) -> Block[Row]:

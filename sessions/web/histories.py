@@ -10,13 +10,18 @@ from sessions.web.ribbon import LONGEST, Ribbon, Stay, draw
 NEWEST_CHANGES = 300
 
 
-def ribbon_of(session: Session, *, now: datetime) -> Ribbon:
-    """Return the ribbon of a session: up to now while it runs, else up to its last activity. Two queries."""
+def ribbon_of(session: Session, *, now: datetime) -> Ribbon | None:
+    """Return the ribbon of a session: up to now while it runs, else up to its last activity; None when it never ran.
+
+    Two queries.
+    """
     is_open = session.is_running or bool(session.needs)
     end = now if is_open else max(session.last_activity_at, session.liveness_since)
     changes = list(Event.objects.filter(session=session).liveness_changes().order_by("-seq")[:NEWEST_CHANGES])[::-1]
     requests = Request.objects.filter(session=session, opened_at__gte=end - LONGEST).order_by("opened_at")
     waits = _waits(requests[:NEWEST_CHANGES], end=end)
+    if not changes and not waits:
+        return None
     known = [*(change.received_at for change in changes[:1]), *(wait.since for wait in waits[:1])]
     start = min([session.created_at, *known]) if len(changes) < NEWEST_CHANGES else changes[0].received_at
     stays = [*_stays(changes, start=start, end=end), *waits]

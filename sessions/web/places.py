@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 
 from sessions.models import Event, Message, Session
+from sessions.templatetags.prose import HEAD
 from sessions.web import blocks
 from sessions.web.blocks import Block
 
@@ -23,7 +24,13 @@ def messages_at(request: HttpRequest, session: Session) -> Block[Message]:
         return blocks.after(rows, at, key="pk")
     if (at := number(request, "at")) is not None:
         return blocks.around(rows, at, key="pk")
-    return blocks.newest(rows, key="pk")
+    return blocks.lightened(blocks.newest(rows, key="pk"), weigh=_weight)
+
+
+def _weight(message: Message) -> int:
+    """Return about how many bytes of the page a message takes; what is longer than its head is cut anyway."""
+    texts = (message.content or "", message.thinking or "")
+    return 500 + sum(min(len(text), HEAD) for text in texts) + 1000 * len(message.calls())
 
 
 def events_at(request: HttpRequest, session: Session) -> Block[Event]:

@@ -270,3 +270,9 @@ def test_its_queries_do_not_grow_with_the_conversation(owner, reader):
     assert {rest: count_queries(rest) for rest in few} == few
     assert few[""] <= 14
     assert few["?tab=events"] <= 8
+
+
+def test_a_session_that_never_ran_has_no_ribbon(owner, reader):
+    session = make_session(owner)
+    make_message(session)
+    assert not page(reader, session).all("svg", "ribbon")

@@ -110,3 +110,18 @@ def _files(element):
 def test_every_file_that_a_page_names_exists(reader):
     for url in {url for element in parse(reader.get("/").content).all() for url in _files(element)}:
         assert finders.find(url.removeprefix("/static/")), url
+
+
+def test_a_session_of_long_answers_opens_as_light(owner, reader):
+    session = make_session(owner)
+    for number in range(120):
+        words = " ".join(f"word{number * 7919 + place * 104729 % 1000003:x}" for place in range(400))
+        make_message(session, role="assistant", content=words)
+    html = reader.get(f"/sessions/{session.uuid}/").content
+    shown = parse(html)
+    assert shown.by_id("older")
+    assert 20 <= len(shown.all("article", "message")) < 120
+    files = [Path(finders.find(url.removeprefix("/static/"))) for part in shown.all() for url in _files(part)]
+    scripts = sum(len(gzip.compress(path.read_bytes())) for path in files)
+    assert scripts < 40_000
+    assert len(html) < 250_000
