@@ -171,14 +171,20 @@ async def listen_to_others(deliver: Callable[[Seqs], None]) -> None:
     from channels.layers import get_channel_layer
 
     layer: Any = get_channel_layer()
-    while True:
+    while not _is_cancelled():
         try:
             channel = await layer.new_channel()
             await layer.group_add(group(), channel)
-            while True:
+            while not _is_cancelled():
                 message = await layer.receive(channel)
                 if message["from"] != _origin:
                     deliver({int(session_id): int(seq) for session_id, seq in message["seqs"]})
         except Exception as error:  # noqa: BLE001 - see Outlet
             logger.warning("Other processes cannot be heard: %r", error)
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _is_cancelled() -> bool:
+    """Say whether this task is to end; the layer's client has been seen to swallow a cancellation while it connects."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
