@@ -21,8 +21,8 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from sessions import liveness
-from sessions.live import wal
-from sessions.models import Lease, StoredAnswer
+from sessions.live import wal, webhooks
+from sessions.models import Delivery, Lease, StoredAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ class Job:
     is_shared: bool = False
     """Whether one server does it for all. A server that was asleep may do one round too many, so a shared
     job has to bear two that do it at once."""
+    is_slow: bool = False
+    """Whether it waits for machines that are not ours, and so has a thread of its own."""
 
 
 def jobs() -> list[Job]:
@@ -68,7 +70,9 @@ def jobs() -> list[Job]:
     work = [
         Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen),
         Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True),
+        Job(name="webhooks", every=timedelta(seconds=1), run=webhooks.run, is_shared=True, is_slow=True),
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
+        Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]
     if connection.vendor == "sqlite":
         work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))
@@ -76,7 +80,7 @@ def jobs() -> list[Job]:
 
 
 class Keeper:
-    """Runs jobs while the server runs. Every job has its own rhythm; all share one thread.
+    """Runs jobs while the server runs. Every job has its own rhythm; all but the slow ones share one thread.
 
     A round that fails is logged and counted, and the next comes in its time.
     """
@@ -86,6 +90,11 @@ class Keeper:
         self._jobs = list(work)
         self._owner = owner or f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+        self._slow_threads = {
+            job.name: ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"keeper-{job.name}")
+            for job in self._jobs
+            if job.is_slow
+        }
         self._watch = wal.Watch() if connection.vendor == "sqlite" else None
         self._watch_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper-watch")
         self._renew_at: dict[str, datetime] = {}
@@ -109,7 +118,8 @@ class Keeper:
         await self._attempt("end", lambda: self._in_thread(self._thread, self._end))
         if (watch := self._watch) is not None:
             await self._attempt("watch", lambda: self._in_thread(self._watch_thread, watch.close))
-        self._thread.shutdown(wait=False)
+        for thread in (self._thread, *self._slow_threads.values()):
+            thread.shutdown(wait=False)
         self._watch_thread.shutdown(wait=False)
 
     # --- Rhythm --------------------------------------------------------------------------------------------
@@ -151,7 +161,8 @@ class Keeper:
     # --- Jobs ----------------------------------------------------------------------------------------------
 
     def _do_job(self, job: Job) -> Callable[[], Awaitable[None]]:
-        return lambda: self._in_thread(self._thread, lambda: self._do(job))
+        thread = self._slow_threads.get(job.name, self._thread)
+        return lambda: self._in_thread(thread, lambda: self._do(job))
 
     def _do(self, job: Job) -> None:
         close_old_connections()

@@ -1,9 +1,11 @@
 """The nouns. Each module holds QuerySet, Manager and Model; here they are only gathered."""
 
+from sessions.models.alarm import Alarm, AlarmKind
 from sessions.models.api_key import ApiKey, NewKey, Scope
 from sessions.models.checkpoint import Checkpoint, CheckpointMessage
 from sessions.models.command import Command, CommandStatus
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
+from sessions.models.delivery import Delivery, DeliveryKind
 from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
 from sessions.models.file import File
 from sessions.models.idempotency import StoredAnswer
@@ -11,6 +13,7 @@ from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
 from sessions.models.message import Message, Role
 from sessions.models.metadata import TODO_KEY, Metadata
+from sessions.models.preference import Preference
 from sessions.models.request import Request, RequestStatus
 from sessions.models.session import Session, Started
 from sessions.models.session_rows import Band, Mode, Status, Visibility
@@ -18,6 +21,7 @@ from sessions.models.tool_call import Outcome, ToolCall, telling_argument
 from sessions.models.turn import Turn, TurnEnd
 from sessions.models.usage import MAIN_AGENT, Usage
 from sessions.models.watched import Liveness, Needs, State
+from sessions.models.webhook import Webhook
 
 __all__ = [
     "LOOPS_FROM",
@@ -25,12 +29,16 @@ __all__ = [
     "SERVER_PREFIX",
     "TODO_KEY",
     "TOKEN_NAMES",
+    "Alarm",
+    "AlarmKind",
     "ApiKey",
     "Band",
     "Checkpoint",
     "CheckpointMessage",
     "Command",
     "CommandStatus",
+    "Delivery",
+    "DeliveryKind",
     "Event",
     "EventAlias",
     "EventDraft",
@@ -45,6 +53,7 @@ __all__ = [
     "Needs",
     "NewKey",
     "Outcome",
+    "Preference",
     "Request",
     "RequestStatus",
     "Role",
@@ -60,5 +69,6 @@ __all__ = [
     "TurnEnd",
     "Usage",
     "Visibility",
+    "Webhook",
     "telling_argument",
 ]

@@ -14,6 +14,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from sessions.exceptions import Conflict
+from sessions.models.alarm import Alarm
 from sessions.models.counted import CountedSession
 from sessions.models.event import Event, EventDraft
 from sessions.models.fields import NAME_BYTES, WrittenTextField, require_name
@@ -257,9 +258,9 @@ class Session(WatchedSession, CountedSession, LoopingSession):
     ) -> list[Event]:
         """Write the session's changed columns and append `drafts` to its log; ring the bell after commit.
 
-        The one way in which a change of a session reaches the database. The caller holds the row's lock
-        (`Session.objects.locked`) inside a transaction. `activity_at` becomes `last_activity_at`.
-        Returns the events with their seqs.
+        The one way in which a change of a session reaches the database, and so the place where an alarm is raised.
+        The caller holds the row's lock (`Session.objects.locked`) inside a transaction. `activity_at` becomes
+        `last_activity_at`. Returns the events with their seqs.
         """
         pending = list(drafts)
         first = self.last_seq + 1
@@ -268,8 +269,10 @@ class Session(WatchedSession, CountedSession, LoopingSession):
         self.updated_at = now
         if activity_at is not None:
             self.last_activity_at = activity_at
-        self.save(update_fields=self._changed_columns())
+        changed = self._changed_columns()
+        self.save(update_fields=changed)
         events = Event.objects.append(self, pending, first_seq=first, now=now)
+        Alarm.objects.raise_for(self, changed=changed or (), now=now)
         if events:
             self.ring()
         return events
@@ -313,6 +316,18 @@ class Session(WatchedSession, CountedSession, LoopingSession):
                 payload = {"changes": changed, "by": by}
                 session.record([EventDraft(type="server.session_edited", payload=payload)], now=now)
         return session
+
+    def see(self, user: AbstractBaseUser | AnonymousUser, *, now: datetime | None = None) -> bool:
+        """Clear the mark "done but unseen" when `user`, its owner, looks; say whether there was one to clear."""
+        if not self.is_unseen or self.owner_id != user.pk:
+            return False
+        with transaction.atomic():
+            session = Session.objects.locked(self.pk)
+            if session.be_seen():
+                seen = EventDraft(type="server.session_seen", payload={"by": f"user:{user.pk}"})
+                session.record([seen], now=now or timezone.now())
+        self.is_unseen = False
+        return True
 
     def entitle(self, prompt: str) -> None:
         """Take the title from the first prompt when there is none (Koda: set once, 50 characters)."""

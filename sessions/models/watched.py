@@ -88,6 +88,7 @@ class WatchedSession(models.Model):
     doing = WrittenTextField(blank=True, default="", help_text="The open activity, such as a tool.")
     doing_detail = WrittenTextField(blank=True, default="", help_text="The argument that matters.")
     doing_since = models.DateTimeField(null=True, blank=True)
+    is_unseen = models.BooleanField(default=False, help_text="Its last turn ended, and its owner has not looked since.")
     beats = models.JSONField(default=list, blank=True, help_text="[[bucket, events], …], the last twelve minutes.")
     failed_checks = models.PositiveIntegerField(default=0, help_text="Times the watchdog failed on this session.")
 
@@ -151,11 +152,21 @@ class WatchedSession(models.Model):
 
         Source: ZeroClaw's set_session_state; the turn id is kept exactly as it was passed.
         """
+        if state == State.RUNNING:
+            self.is_unseen = False
+        elif self.is_running:
+            self.is_unseen = not self.is_imported
         self.state = state
         self.turn_id = turn_id
         self.turn_started_at = now if state == State.RUNNING else None
         if state != State.RUNNING:
             self.stop_doing()
+
+    def be_seen(self) -> bool:
+        """Note that the owner has looked at what the last turn did; say whether that was still to do."""
+        was_unseen = self.is_unseen
+        self.is_unseen = False
+        return was_unseen
 
     def do(self, activity: str, *, detail: str = "", now: datetime, expected_by: datetime | None = None) -> None:
         """Begin an activity that people see in words; `expected_by` is its own budget."""

@@ -1,0 +1,140 @@
+"""Webhooks: hands alarms to the outbox and sends what is due in it. A job of the keeper, on a thread of its own.
+
+A call is a POST of a small JSON object, signed as the Standard Webhooks specification says; docs/alerts.md tells
+receivers what to expect. Any number of servers may do this at once: each delivery is claimed before it is sent.
+"""
+
+import asyncio
+import functools
+import json
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from sessions import alerts
+from sessions.live.addressing import Unreachable, resolve
+from sessions.models import Delivery
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 5
+"""For all of one call: name, connection, TLS and the status line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call: a status, or in words why there was none."""
+
+    status: int | None
+    failure: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether the receiver took it."""
+        return self.status is not None and httpx.codes.is_success(self.status)
+
+    def __str__(self) -> str:
+        """Return why it failed."""
+        if self.status is None:
+            return self.failure
+        hint = ", and redirects are not followed" if httpx.codes.is_redirect(self.status) else ""
+        return f"the receiver answered {self.status}{hint}"
+
+
+def run(*, now: datetime | None = None) -> int:
+    """Do one round; return how many calls were made."""
+    alerts.spread(now=now)
+    claimed = alerts.take(now=now)
+    if not claimed:
+        return 0
+    for delivery, answer in zip(claimed, asyncio.run(_send_all(claimed, now=now)), strict=True):
+        at = now or timezone.now()
+        if answer.is_good and answer.status is not None:
+            delivery.note_told(answer.status, now=at)
+        else:
+            logger.info("Webhook %s: attempt %d failed: %s", delivery.webhook_id, delivery.attempts, answer)
+            delivery.note_failure(str(answer), status=answer.status, now=at)
+    return len(claimed)
+
+
+async def _send_all(deliveries: Sequence[Delivery], *, now: datetime | None) -> list[Answer]:
+    """Send all at once. No proxy of the environment is used: it would connect where nobody has looked."""
+    # The timeout that counts is the one over all of a call, in `_send`; httpx has one for each part.
+    async with httpx.AsyncClient(trust_env=False, verify=_trust(), timeout=TIMEOUT_SECONDS) as client:
+        return await asyncio.gather(*(_send(client, delivery, now=now) for delivery in deliveries))
+
+
+async def _send(client: httpx.AsyncClient, delivery: Delivery, *, now: datetime | None) -> Answer:
+    """Make one call; whatever goes wrong is an answer."""
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return Answer(await _call(client, delivery, at=now or timezone.now()))
+    except TimeoutError:
+        return Answer(None, f"no answer within {TIMEOUT_SECONDS} seconds")
+    except Unreachable as error:
+        return Answer(None, str(error))
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        return Answer(None, f"the call failed: {error}" if str(error) else f"the call failed: {type(error).__name__}")
+
+
+async def _call(client: httpx.AsyncClient, delivery: Delivery, *, at: datetime) -> int:
+    """Return the status; of the answer nothing else is read. Name, Host and certificate stay those of the URL."""
+    url = httpx.URL(delivery.webhook.url)
+    body = json.dumps(payload_of(delivery), ensure_ascii=False, separators=(",", ":")).encode()
+    headers = {**_headers_of(delivery, body, timestamp=int(at.timestamp())), "Host": url.netloc.decode()}
+    addresses = await resolve(url)
+    for position, address in enumerate(addresses, start=1):
+        target = url.copy_with(host=str(address))
+        request = client.build_request("POST", target, content=body, headers=headers)
+        request.extensions["sni_hostname"] = url.raw_host.decode()
+        try:
+            answer = await client.send(request, stream=True)
+        except httpx.ConnectError:
+            if position == len(addresses):
+                raise
+            continue
+        await answer.aclose()
+        return answer.status_code
+    raise Unreachable(f"{url.host} has no address")
+
+
+def payload_of(delivery: Delivery) -> dict[str, Any]:
+    """Return the object that is sent: what was noted, with links where the server knows its own address."""
+    told = {"id": str(delivery.uuid), "kind": delivery.kind, **delivery.body}
+    if "session" in told:
+        told["url"] = _url_of(told["session"])
+    if "sessions" in told:
+        told["sessions"] = [{**one, "url": _url_of(one["session"])} for one in told["sessions"]]
+    return told
+
+
+def _url_of(session_uuid: str) -> str | None:
+    base: str | None = settings.KODA_PUBLIC_URL
+    return f"{base}{reverse('web:session', args=[session_uuid])}" if base else None
+
+
+def _headers_of(delivery: Delivery, body: bytes, *, timestamp: int) -> dict[str, str]:
+    message_id = str(delivery.uuid)
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": f"KodaWeb/{settings.KODA_VERSION}",
+        "Webhook-Id": message_id,
+        "Webhook-Timestamp": str(timestamp),
+        "Webhook-Signature": delivery.webhook.sign(message_id, timestamp=timestamp, body=body),
+    }
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Return whom we believe: the authorities that this machine knows, and the usual ones."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context

@@ -1,0 +1,352 @@
+"""alerts: who is told of what, once, in time and not too often; written with the change itself."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+
+from sessions import alerts, commands, liveness, protocol
+from sessions.alerts import GATHERED_FOR, Cause, Hook, plan
+from sessions.incidents import Incident
+from sessions.models import Alarm, Delivery, Liveness, Session, Webhook
+from tests.factories import make_events, make_session, make_user
+
+T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LAPTOP = (1, "laptop")
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def cause(session_id=1, kind="stuck", *, seq=5, seconds=0.0, place=LAPTOP) -> Cause:
+    return Cause(session_id=session_id, place=place, kind=kind, seq=seq, at=at(seconds))
+
+
+def hook(pk=1, *, kinds=("stuck", "lost", "needs"), told=None, told_of_source=None, owner_id=1) -> Hook:
+    return Hook(
+        pk=pk, owner_id=owner_id, kinds=kinds, quiet_time=timedelta(minutes=15),
+        told_of_session=told or {}, told_of_source=told_of_source or {},
+    )  # fmt: skip
+
+
+def decide(*causes, hooks=None, ongoing=(), seconds=60.0):
+    return plan(causes, hooks=hooks or [hook()], ongoing=ongoing, now=at(seconds))
+
+
+def incident(*pks, seconds=0.0) -> Incident:
+    return Incident(owner_id=1, source="laptop", since=at(seconds), sessions=pks, running=len(pks))
+
+
+# --- plan: pure ----------------------------------------------------------------------------------------------
+
+
+def test_an_alarm_goes_to_each_webhook_of_the_owner_that_wants_its_kind():
+    hooks = [hook(1), hook(2, kinds=("needs",)), hook(3, owner_id=2), hook(4, kinds=("stuck",))]
+    planned = decide(cause(), hooks=hooks)
+    assert [notice.webhook_id for notice in planned.notices] == [1, 4]
+    assert {notice.due_at for notice in planned.notices} == {at(60)}
+    assert planned.settled == [cause()]
+
+
+def test_an_alarm_that_nobody_wants_is_settled():
+    planned = decide(cause(), hooks=[hook(kinds=())])
+    assert (planned.notices, planned.settled) == ([], [cause()])
+
+
+def test_who_waits_for_a_person_is_told_at_once_and_who_is_silent_waits_for_company():
+    waits, silent = cause(1, "needs", seconds=60), cause(2, "lost", seconds=60)
+    planned = decide(waits, silent)
+    assert ([notice.cause for notice in planned.notices], planned.settled) == ([waits], [waits])
+    later = decide(silent, cause(3, "lost", seconds=69), seconds=60 + GATHERED_FOR.total_seconds())
+    assert [notice.cause.session_id for notice in later.notices] == [2, 3]
+
+
+@pytest.mark.parametrize("kind", ["stuck", "lost", "needs"])
+def test_within_the_quiet_time_of_a_session_the_alarm_is_held_until_its_end(kind):
+    told = [hook(told={1: at(0), 2: at(-3600)})]
+    planned = decide(cause(1, kind), cause(2, kind, seq=6), hooks=told)
+    assert [(notice.cause.session_id, notice.due_at) for notice in planned.notices] == [(1, at(900)), (2, at(60))]
+
+
+def test_of_several_alarms_of_a_session_the_newest_is_told():
+    planned = decide(cause(1, "lost", seq=9), cause(1, "stuck", seq=5))
+    assert [notice.cause.kind for notice in planned.notices] == ["lost"]
+    assert len(planned.settled) == 2
+
+
+def test_an_incident_is_told_once_instead_of_its_sessions():
+    planned = decide(cause(1), cause(2), cause(3, "lost"), cause(4), ongoing=[incident(1, 2, 3)])
+    assert [(notice.cause.session_id, notice.incident) for notice in planned.notices] == [
+        (4, None), (1, incident(1, 2, 3)),
+    ]  # fmt: skip
+    assert len(planned.settled) == 4
+
+
+def test_what_joins_an_incident_that_was_told_is_not_told_again_until_the_source_was_back():
+    told = [hook(told_of_source={"laptop": at(30)})]
+    assert decide(cause(3), hooks=told, ongoing=[incident(1, 2, 3, seconds=0)]).notices == []
+    (again,) = decide(cause(3), hooks=told, ongoing=[incident(1, 2, 3, seconds=40)]).notices
+    assert again.due_at == at(30) + timedelta(minutes=15)
+
+
+def test_a_session_that_waits_for_a_person_is_never_part_of_an_incident():
+    (notice,) = decide(cause(1, "needs"), ongoing=[incident(1, 2, 3)]).notices
+    assert notice.incident is None
+
+
+# --- Alarms are written with the change ----------------------------------------------------------------------
+
+
+def alarms() -> list[tuple[str, int]]:
+    return [(alarm.kind, alarm.seq) for alarm in Alarm.objects.order_by("pk")]
+
+
+def run_turn(session: Session, *, now=T0) -> None:
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, now=now)
+
+
+def ask_approval(session: Session, ask="a", *, now=T0) -> None:
+    make_events(session, {"type": "approval_request", "id": ask, "tool_name": "Bash", "turn_id": "t"}, now=now)
+
+
+def adrift(owner=None, *, now=T0, **facts) -> Session:
+    """Return a session that has just been found stuck."""
+    session = make_session(owner, **facts)
+    run_turn(session, now=now)
+    liveness.watch(now=now + timedelta(seconds=301))
+    session.refresh_from_db()
+    assert session.liveness == Liveness.STUCK
+    return session
+
+
+@pytest.mark.django_db
+def test_stuck_lost_and_needs_raise_an_alarm_at_the_newest_event_of_the_change():
+    session = make_session()
+    run_turn(session)
+    assert alarms() == []
+    liveness.watch(now=at(301))
+    session.refresh_from_db()
+    assert alarms() == [("stuck", session.last_seq)]
+    protocol.heartbeat(session.pk, interval_seconds=10, now=at(302))
+    liveness.watch(now=at(302 + 91))
+    assert [kind for kind, _ in alarms()] == ["stuck", "lost"]
+    ask_approval(session, now=at(400))
+    session.refresh_from_db()
+    assert alarms()[-1] == ("needs", session.last_seq)
+
+
+@pytest.mark.django_db
+def test_what_goes_on_well_raises_none():
+    session = make_session()
+    run_turn(session)
+    liveness.watch(now=at(61))
+    make_events(session, {"type": "text_delta", "text": "on", "turn_id": "t"}, now=at(62))
+    make_events(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}}, now=at(63))
+    assert alarms() == []
+
+
+@pytest.mark.django_db
+def test_a_second_request_is_news_when_its_turn_comes_and_no_sooner():
+    owner = make_user()
+    session = make_session(owner)
+    run_turn(session)
+    ask_approval(session, "a", now=at(1))
+    ask_approval(session, "b", now=at(2))
+    assert len(alarms()) == 1
+    answer = {"type": "approval_response", "id": "a", "decision": {"decision": "approve"}}
+    commands.ask(session.pk, answer, by=owner, now=at(3))
+    assert [kind for kind, _ in alarms()] == ["needs", "needs"]
+
+
+@pytest.mark.django_db
+def test_imported_sessions_raise_none():
+    session = make_session(is_imported=True)
+    run_turn(session)
+    ask_approval(session)
+    assert alarms() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_alarm_is_lost_with_its_change_and_only_with_it():
+    session = make_session()
+    run_turn(session)
+
+    def fail():
+        with transaction.atomic():
+            ask_approval(session)
+            assert len(alarms()) == 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert alarms() == []
+    session.refresh_from_db()
+    assert session.needs == ""
+
+
+# --- From alarms to the outbox -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def owner(db):
+    return make_user("anna")
+
+
+@pytest.fixture
+def webhook(owner) -> Webhook:
+    return Webhook.objects.register(owner=owner, url="https://example.org/hook")
+
+
+def outbox() -> list[tuple[str, int | None]]:
+    return [(row.kind, row.session_id) for row in Delivery.objects.order_by("pk")]
+
+
+def test_an_alarm_becomes_one_delivery_and_is_gone(owner, webhook):
+    session = adrift(owner, title="Build", project_root="/srv/shop")
+    assert alerts.spread(now=at(305)) == 0  # it waits for company
+    assert alerts.spread(now=at(320)) == 1
+    assert alerts.spread(now=at(330)) == 0
+    assert alarms() == []
+    (delivery,) = Delivery.objects.all()
+    assert (delivery.session, delivery.seq, delivery.due_at) == (session, session.last_seq, at(320))
+    assert delivery.body == {
+        "session": str(session.uuid), "title": "Build", "agent": "koda", "project": "shop", "source": "laptop",
+        "liveness": "stuck", "needs": None, "reason": "no progress for 5 m 01 s", "since": at(301).isoformat(),
+    }  # fmt: skip
+
+
+def test_nobody_but_the_owner_is_told(owner, webhook):
+    staff = make_user(is_staff=True)
+    Webhook.objects.register(owner=staff, url="https://example.org/staff")
+    adrift(make_user(), visibility="PUBLIC")
+    assert alerts.spread(now=at(320)) == 0
+    assert alarms() == []
+
+
+def test_a_webhook_that_is_switched_off_is_told_nothing_and_what_waited_is_given_up(owner, webhook):
+    adrift(owner)
+    alerts.spread(now=at(320))
+    webhook.change(is_enabled=False, now=at(321))
+    (delivery,) = Delivery.objects.all()
+    assert (delivery.given_up_at, delivery.last_error) == (at(321), "the webhook was switched off")
+    adrift(owner)
+    assert alerts.spread(now=at(330)) == 0
+
+
+def test_ten_sessions_of_a_source_that_vanishes_are_one_delivery(owner, webhook):
+    sessions = [make_session(owner, title=f"s{number}") for number in range(10)]
+    for number, session in enumerate(sessions):
+        make_events(session, {"type": "turn_start", "turn_id": "t"}, now=at(3 * number))
+        protocol.heartbeat(session.pk, interval_seconds=30, now=at(3 * number))
+    here = make_session(owner, source="desk")
+    run_turn(here, now=at(100))
+    for second in range(85, 200):
+        liveness.watch(now=at(second))
+        alerts.spread(now=at(second))
+    (delivery,) = Delivery.objects.all()
+    assert (delivery.kind, delivery.source, delivery.session) == ("silent", "laptop", None)
+    assert delivery.body["count"] == 10
+    assert delivery.body["since"] == at(27).isoformat()
+    assert delivery.body["reason"] == "nothing heard from 10 of its 10 running sessions"
+    assert {one["title"] for one in delivery.body["sessions"]} == {f"s{number}" for number in range(10)}
+    assert not alarms()
+
+
+def test_a_second_silence_of_the_same_source_is_told_after_the_quiet_time_if_it_lasts(owner, webhook):
+    sessions = [adrift(owner) for _ in range(3)]
+    alerts.spread(now=at(320))
+    for session in sessions:
+        make_events(session, {"type": "text_delta", "text": "back", "turn_id": "t"}, now=at(400))
+    liveness.watch(now=at(701))
+    alerts.spread(now=at(720))
+    first, second = Delivery.objects.order_by("pk")
+    assert (first.kind, second.kind) == ("silent", "silent")
+    assert second.due_at == at(320) + timedelta(minutes=15)
+
+
+def test_quiet_time_holds_the_newest_alarm_of_a_session_and_drops_it_when_it_is_over(owner, webhook):
+    session = adrift(owner)
+    alerts.spread(now=at(320))
+    for again in (400, 800):
+        make_events(session, {"type": "text_delta", "text": "on", "turn_id": "t"}, now=at(again))
+        liveness.watch(now=at(again + 301))
+        alerts.spread(now=at(again + 320))
+    told, held = Delivery.objects.order_by("pk")
+    assert held.due_at == told.due_at + timedelta(minutes=15)
+    assert held.body["since"] == at(1101).isoformat()
+    make_events(session, {"type": "text_delta", "text": "on", "turn_id": "t"}, now=at(1150))
+    assert alerts.take(now=at(1300)) == []
+    assert outbox() == []
+
+
+def test_what_lasts_beyond_the_quiet_time_is_told_then(owner, webhook):
+    session = adrift(owner)
+    alerts.spread(now=at(320))
+    (first,) = alerts.take(now=at(320))
+    first.note_told(204, now=at(320))
+    ask_approval(session, now=at(400))
+    alerts.spread(now=at(401))
+    assert alerts.take(now=at(402)) == []
+    (second,) = alerts.take(now=at(320 + 900))
+    assert (second.kind, second.body["needs"]) == ("needs", "approval")
+
+
+def test_what_is_over_before_anybody_was_told_is_withdrawn(owner, webhook):
+    session = make_session(owner)
+    run_turn(session)
+    ask_approval(session, now=at(1))
+    alerts.spread(now=at(2))
+    answer = {"type": "approval_response", "id": "a", "decision": {"decision": "approve"}}
+    commands.ask(session.pk, answer, by=owner, now=at(2))
+    assert alerts.take(now=at(3)) == []
+    assert outbox() == []
+
+
+def test_what_was_tried_once_is_told_even_when_it_is_over(owner, webhook):
+    session = adrift(owner)
+    alerts.spread(now=at(320))
+    (delivery,) = alerts.take(now=at(320))
+    delivery.note_failure("no answer", status=None, now=at(325))
+    make_events(session, {"type": "text_delta", "text": "back", "turn_id": "t"}, now=at(326))
+    (again,) = alerts.take(now=at(400))
+    assert (again.pk, again.attempts) == (delivery.pk, 2)
+
+
+def test_with_nothing_to_tell_a_round_is_two_reads(owner, webhook, django_assert_num_queries):
+    with django_assert_num_queries(2):  # alarms, what is due
+        alerts.spread(now=T0)
+        alerts.take(now=T0)
+
+
+def test_a_session_that_is_destroyed_takes_its_alarms_and_deliveries_along(owner, webhook):
+    session = adrift(owner)
+    alerts.spread(now=at(320))
+    ask_approval(session, now=at(321))
+    session.destroy()
+    assert (alarms(), outbox()) == ([], [])
+
+
+# --- The claim -----------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_is_claimed_by_one_and_comes_again_when_its_sender_died(owner, webhook):
+    adrift(owner)
+    alerts.spread(now=at(320))
+    seen_by_another = Delivery.objects.get()
+    (claimed,) = alerts.take(now=at(320))
+    assert not seen_by_another.claim(now=at(320))
+    assert alerts.take(now=at(321)) == []
+    (again,) = alerts.take(now=at(381))
+    claimed.note_failure("too late to say so", status=500, now=at(382))
+    again.refresh_from_db()
+    assert (again.attempts, again.last_error) == (2, "")
+
+
+def test_one_webhook_with_much_to_tell_leaves_room_for_the_others(owner, webhook):
+    other = Webhook.objects.register(owner=make_user(), url="https://example.org/other")
+    for _ in range(10):
+        webhook.try_out(now=T0)
+    other.try_out(now=at(5))
+    taken = alerts.take(now=at(6))
+    assert [delivery.webhook_id for delivery in taken] == [webhook.pk] * 4 + [other.pk]
