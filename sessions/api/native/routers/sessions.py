@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Status
 from pydantic import Field
 
+from sessions import liveness
 from sessions.api import access
 from sessions.api.auth import Caller, authenticate
 from sessions.api.native.schemas.sessions import (
@@ -127,11 +129,15 @@ def get_session(request: HttpRequest, session_id: UUID) -> SessionOut:
     summary="Change a session",
 )
 def update_session(request: HttpRequest, session_id: UUID, changes: SessionPatchIn) -> SessionOut:
-    """Change title, visibility, mode, model or provider; what is not sent stays."""
+    """Change title, visibility, mode, model, provider or the threshold of the watch; what is not sent stays."""
     caller = authenticate(request)
     session = access.find_to_write(caller, session_id)
     access.require_sight(caller, session)
-    return _shown(session.edit(by=caller.name, **changes.model_dump(exclude_unset=True)))
+    said = changes.model_dump(exclude_unset=True)
+    with transaction.atomic():
+        if "stuck_after_secs" in said:
+            liveness.set_patience(session.pk, said.pop("stuck_after_secs"), by=caller.name)
+        return _shown(session.edit(by=caller.name, **said))
 
 
 @router.delete(

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.api.json_format import Time
 from sessions.api.native.fields import Key, ModeIn, Name
+from sessions.liveness import LONGEST_PATIENCE_SECONDS, explain
 from sessions.models import Session
 
 Order = Literal["-last_activity_at", "last_activity_at", "-created_at", "created_at"]
@@ -54,6 +56,9 @@ class SessionPatchIn(BaseModel):
     mode: ModeIn | None = None
     model: Name | None = None
     provider: Name | None = None
+    stuck_after_secs: Annotated[int, Field(ge=1, le=LONGEST_PATIENCE_SECONDS)] | None = Field(
+        default=None, description="Seconds without progress until it is stuck; null: as its agent's or the server's."
+    )
 
 
 class SessionListIn(BaseModel):
@@ -98,8 +103,10 @@ class SessionOut(BaseModel):
     turn_started_at: Time | None
     liveness: LivenessWord
     liveness_since: Time
-    liveness_reason: str
+    liveness_reason: str = Field(description="Why, in words that are true at the moment of the answer.")
     needs: NeedsWord = Field(description="What a person must do; empty when nothing.")
+    loop: str | None = Field(description="What the agent repeats, such as `same call` and how often; null: nothing.")
+    stuck_after_secs: int | None = Field(description="Its own threshold, where it has one.")
     created_at: Time
     updated_at: Time
     last_activity_at: Time
@@ -133,13 +140,17 @@ class DeletedOut(BaseModel):
     deleted: bool = Field(examples=[True])
 
 
-_SAME = tuple(name for name in SessionOut.model_fields if name not in {"id", "parent_id", "active_checkpoint_id"})
+_OWN = {"id", "parent_id", "active_checkpoint_id", "liveness_reason", "loop", "stuck_after_secs"}
+_SAME = tuple(name for name in SessionOut.model_fields if name not in _OWN)
 
 
 def _columns(session: Session) -> dict[str, Any]:
     """Return the fields of `SessionOut` by name."""
     return {name: getattr(session, name) for name in _SAME} | {
         "id": session.uuid,
+        "liveness_reason": explain(session, timezone.now()),
+        "loop": None if session.loop is None else str(session.loop),
+        "stuck_after_secs": session.stuck_after_seconds,
         "parent_id": session.parent_uuid,  # type: ignore[attr-defined] # annotated by `with_ids`
         "active_checkpoint_id": session.active_checkpoint_uuid,  # type: ignore[attr-defined]
     }
