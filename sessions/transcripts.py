@@ -12,6 +12,7 @@ from sessions import liveness
 from sessions.exceptions import FieldError, InvalidRequest
 from sessions.models import (
     MAIN_AGENT,
+    Command,
     EventDraft,
     Message,
     Request,
@@ -241,6 +242,8 @@ PRESENT_EVENTS = 400
 """Events that `present` looks back over at most."""
 PRESENT_CALLS = 20
 """Tool calls that `present` shows at most."""
+PRESENT_COMMANDS = 5
+"""Commands that `present` shows at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,12 +254,14 @@ class Present:
     thinking: str
     calls: list[ToolCall]
     requests: list[Request]
+    commands: list[Command]
 
 
 def present(session: Session) -> Present:
-    """Return the present of a session, in four bounded queries.
+    """Return the present of a session, in five bounded queries.
 
-    `calls` are those of the newest turn that no message has asked for; `requests` wait for a person.
+    `calls` are those of the newest turn that no message has asked for; `requests` wait for a person; `commands`
+    are what people asked for in this turn, and what no agent has taken yet.
     """
     kinds = (*SPOKEN_TYPES, "server.messages_added", "turn_start", "response_start")
     events = session.events.filter(type__in=kinds, seq__gt=session.last_seq - PRESENT_EVENTS).order_by("-seq")
@@ -272,4 +277,5 @@ def present(session: Session) -> Present:
         thinking="".join(reversed(spoken["thinking_delta"])),
         calls=list(reversed(calls.select_related("result_message"))),
         requests=list(session.requests.open()),
+        commands=list(reversed(Command.objects.told(session)[:PRESENT_COMMANDS])),
     )

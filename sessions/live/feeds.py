@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sessions import transcripts
+from sessions.asides import aside
 from sessions.live import frames
 from sessions.models import Event, Message, Outcome, Session, ToolCall
 
@@ -21,6 +22,18 @@ EVENTS = 200
 _MESSAGES_A_READ = 10
 _CALLS = 100
 """Calls in older messages that one batch renders again at most, the newest first."""
+_BESIDE = frozenset(
+    {
+        "server.messages_added",
+        "server.metadata_set",
+        "server.metadata_dropped",
+        "server.file_owned",
+        "server.file_disowned",
+        "turn_start",
+        "turn_end",
+    }
+)
+"""Events that may change what stands beside a transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,7 @@ class TranscriptFeed:
         draft.add_calls([event for event in events if event.seq <= draft.place.seq])
         if is_whole and len(events) <= EVENTS:
             draft.add_present()
+            draft.add_aside(events)
         return draft.finish()
 
 
@@ -164,6 +178,11 @@ class _Draft:
         """Render what is so now, at the end of the log."""
         self.parts.append(self.render("now", oob="morph", present=transcripts.present(self.session)))
         self.parts.append(self.render("verdict", oob="morph"))
+
+    def add_aside(self, events: list[Event]) -> None:
+        """Render what stands beside the transcript, when `events` may have changed it."""
+        if any(event.type in _BESIDE for event in events):
+            self.parts.append(self.render("aside", oob="morph", aside=aside(self.session)))
 
     def finish(self) -> Batch:
         """Return the batch, with the session as it is after all was read."""

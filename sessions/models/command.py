@@ -1,11 +1,15 @@
 """A command: what a person tells an agent. It is requested, delivered, and then obeyed, refused or expired."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
 
 
 class CommandStatus(models.TextChoices):
@@ -29,6 +33,12 @@ class CommandQuerySet(models.QuerySet["Command"]):
         """Return what a client should get now, in order: the new, and those delivered earlier without an answer."""
         forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
         return self.filter(models.Q(status=CommandStatus.REQUESTED) | forgotten).order_by("id")
+
+    def told(self, session: "Session") -> "CommandQuerySet":
+        """Return what people asked of `session` in its present turn, and what waits for its agent, newest first."""
+        waits = models.Q(status__in=[CommandStatus.REQUESTED, CommandStatus.DELIVERED])
+        present = models.Q(turn_id=session.turn_id) if session.turn_id is not None else models.Q(pk=None)
+        return self.filter(waits | present, session=session).select_related("asked_by").order_by("-id")
 
     def expire(self) -> int:
         """Close what no client has taken as expired; return how many."""

@@ -217,6 +217,11 @@ class Session(WatchedSession, CountedSession, LoopingSession):
         return self.status == Status.DELETED
 
     @property
+    def takes_commands(self) -> bool:
+        """Say whether its agent speaks the protocol by which people can tell it something."""
+        return self.has_events and not self.is_imported and not self.is_deleted
+
+    @property
     def band(self) -> str:
         """Return the band of the wall in which it stands."""
         if self.needs:

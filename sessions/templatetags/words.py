@@ -1,14 +1,16 @@
 """What a session does, asks or did, in words: the rows of the wall and the verdict of the session page say the same."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AnonymousUser, User
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from sessions.models import Liveness, Needs, Request, Session
+from sessions.models import Command, Liveness, Needs, Request, Session
 from sessions.templatetags.ages import age
 from sessions.templatetags.cleartext import on_one_line, reveal
 from sessions.templatetags.diffs import MINUS, counts_of, edits_of
@@ -28,6 +30,28 @@ _ASKS = {
     "webfetch": "May I fetch",
 }
 """How an agent would ask to use a tool, by the tool's name in small letters."""
+
+_COMMANDS = {
+    "interrupt": "Stop",
+    "quit": "Quit",
+    "stop": "Stop at the limit",
+    "continue50": "Go on for 50 rounds",
+    "continue200": "Go on for 200 rounds",
+}
+_PREVIEWS: dict[str, Callable[[Any], str]] = {
+    "WriteNew": lambda n: f"A new file of {n.get('line_count', 0):,} lines, {n.get('byte_count', 0):,} bytes.",
+    "WriteOverwrite": lambda n: (
+        f"Overwrites {n.get('old_line_count', 0):,} lines ({n.get('old_byte_count', 0):,} bytes)"
+        f" with {n.get('new_line_count', 0):,} ({n.get('new_byte_count', 0):,} bytes)."
+    ),
+    "DeleteFile": lambda n: f"Deletes {n.get('line_count', 0):,} lines, {n.get('byte_count', 0):,} bytes.",
+    "DeleteDir": lambda n: (
+        "Deletes the folder with all that is in it." if n.get("recursive") else "Deletes the folder."
+    ),
+    "FileNotYetExists": lambda _: "The file does not exist yet.",
+    "PathNotFound": lambda _: "There is nothing at this path.",
+}
+"""What each kind of Koda's DiffPreview means for a person (contracts/koda.md 4.2)."""
 
 VERDICTS = {
     "needs": "Waits for you",
@@ -56,6 +80,12 @@ def clear(text: str | None) -> str:
 def line(text: str | None) -> str:
     """Return the beginning of such a text on one line."""
     return on_one_line(text or "")
+
+
+@register.filter
+def changeable_by(session: Session, user: User | AnonymousUser) -> bool:
+    """Say whether `user` may answer and change this session."""
+    return session.may_be_changed_by(user)
 
 
 @register.filter
@@ -101,6 +131,40 @@ def asked_words(request: Request) -> SafeString:
     if asks is None:
         return format_html("May I use {} <code>{}</code>", on_one_line(request.tool_name, longest=60), detail)
     return format_html("{} <code>{}</code>{}", asks, detail, change_words(request.preview))
+
+
+@register.filter
+def choices(options: Any) -> list[str]:
+    """Return the choices of a question as texts; agents send a list of texts or of objects with a label."""
+    listed = options if isinstance(options, list) else []
+    named = (option.get("label", option) if isinstance(option, dict) else option for option in listed)
+    return [str(option) for option in named]
+
+
+@register.filter
+def preview_words(preview: Any) -> str:
+    """Return what Koda's DiffPreview says beyond the lines of its diff: sizes, and what would be lost."""
+    if not isinstance(preview, dict):
+        return ""
+    words = _PREVIEWS.get(str(preview.get("kind")))
+    if words is None:
+        return ""
+    counts = {name: value if isinstance(value, int) else 0 for name, value in preview.items()}
+    return words(counts)
+
+
+@register.simple_tag
+def command_words(command: Command) -> SafeString:
+    """Return what a person told the agent, in words."""
+    body = command.body
+    if command.kind == "approval_response":
+        decision = body["decision"]
+        if decision["decision"] == "reject_with_feedback":
+            return format_html("Denied: “{}”", on_one_line(decision["feedback"]))
+        return format_html("{}", "Approved" if decision["decision"] == "approve" else "Denied")
+    if command.kind in {"user_prompt", "ask_user_response"}:
+        return format_html("“{}”", on_one_line(str(body.get("text", body.get("answer", "")))))
+    return format_html("{}", _COMMANDS.get(str(body.get("action", command.kind)), on_one_line(command.kind)))
 
 
 @register.simple_tag

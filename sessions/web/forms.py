@@ -4,11 +4,12 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from sessions.models import Visibility
+from sessions.models import Needs, Request, Visibility
 from sessions.models.filtering import StateFilter
 from sessions.templatetags.shell import DENSITIES, THEMES
 
 LONGEST_TITLE = 500
+LONGEST_WORDS = 100_000
 
 
 class FilterForm(forms.Form):
@@ -37,6 +38,56 @@ class EditForm(forms.Form):
     def changes(self) -> dict[str, Any]:
         """Return the fields that the browser sent, by name."""
         return {name: self.cleaned_data[name] for name in self.fields if name in self.data}
+
+
+class AnswerForm(forms.Form):
+    """An answer to a request: a decision, and words where they belong to it."""
+
+    ACTIONS: ClassVar = {
+        Needs.APPROVAL: ("approve", "reject"),
+        Needs.LOOP_DECISION: ("continue50", "continue200", "stop"),
+        Needs.INPUT: ("reply",),
+    }
+    action = forms.ChoiceField(choices=[(action, action) for actions in ACTIONS.values() for action in actions])
+    words = forms.CharField(required=False, max_length=LONGEST_WORDS)
+    choice = forms.CharField(required=False, max_length=LONGEST_WORDS)
+
+    def fits(self, kind: str) -> bool:
+        """Say whether this action answers a request of `kind`."""
+        return self.cleaned_data["action"] in self.ACTIONS[Needs(kind)]
+
+    def command(self, asked: Request) -> dict[str, Any]:
+        """Return the EngineCommand that gives this answer; a denial with words says them (contracts/koda.md 4.3)."""
+        action = self.cleaned_data["action"]
+        words = self.cleaned_data["choice"] or self.cleaned_data["words"]
+        if asked.kind == Needs.LOOP_DECISION:
+            return {"type": "loop_decision", "action": action}
+        if asked.kind == Needs.INPUT:
+            return {"type": "ask_user_response", "id": asked.request_id, "answer": words}
+        decision = {"decision": action}
+        if action == "reject" and words:
+            decision = {"decision": "reject_with_feedback", "feedback": words}
+        return {"type": "approval_response", "id": asked.request_id, "decision": decision}
+
+
+class TellForm(forms.Form):
+    """A stop, or the next prompt."""
+
+    action = forms.ChoiceField(choices=[("interrupt", "Stop"), ("prompt", "Prompt")])
+    prompt = forms.CharField(required=False, max_length=LONGEST_WORDS)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a prompt without words."""
+        given = super().clean() or {}
+        if given.get("action") == "prompt" and not given.get("prompt"):
+            raise forms.ValidationError("A prompt needs words.")
+        return given
+
+    def command(self) -> dict[str, Any]:
+        """Return the EngineCommand."""
+        if self.cleaned_data["action"] == "interrupt":
+            return {"type": "interrupt"}
+        return {"type": "user_prompt", "text": self.cleaned_data["prompt"], "images": []}
 
 
 class AppearanceForm(forms.Form):

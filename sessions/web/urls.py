@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions.web.views import account, log, session, transcript, wall
+from sessions.web.views import account, answers, log, session, transcript, wall
 
 app_name = "web"
 
@@ -14,6 +14,8 @@ urlpatterns = [
     path("sessions/<uuid:uuid>/", session.session, name="session"),
     path("sessions/<uuid:uuid>/edit/", session.edit, name="edit"),
     path("sessions/<uuid:uuid>/delete/", session.delete, name="delete"),
+    path("sessions/<uuid:uuid>/requests/<int:pk>/", answers.answer, name="answer"),
+    path("sessions/<uuid:uuid>/tell/", answers.tell, name="tell"),
     path("sessions/<uuid:uuid>/messages/", transcript.messages, name="messages"),
     path("sessions/<uuid:uuid>/messages/<int:pk>/", transcript.message, name="message"),
     path("sessions/<uuid:uuid>/tools/<int:pk>/", transcript.tool, name="tool"),

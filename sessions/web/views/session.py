@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from sessions import transcripts
+from sessions.asides import aside
 from sessions.exceptions import InvalidRequest
 from sessions.models import Message, Session, Visibility
 from sessions.web.forms import EditForm
@@ -37,6 +38,7 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
     transcript = {
         "stretch": messages_at(request, session),
         "present": transcripts.present(session),
+        "aside": aside(session),
         "is_archive_shown": shows_archived(request),
         "archived_count": Message.objects.of(session.pk).archived().count(),
     }

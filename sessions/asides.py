@@ -1,0 +1,69 @@
+"""What stands beside a transcript: the to-do list, tokens by agent, files and sub-agents of a session."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sessions.models import TODO_KEY, File, Metadata, Session, Usage
+
+FILES_SHOWN = 8
+CHILDREN_SHOWN = 20
+
+_ITEM = re.compile(r"^\s*[-*+]\s+\[([ xX~-])\]\s+(.+?)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class TodoItem:
+    """One line of a checklist; `state` is "done", "doing" (the first that is not done) or "left"."""
+
+    text: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """What was found; `files` and `children` are the newest, their counts are of all."""
+
+    todo: list[TodoItem]
+    usage: list[dict[str, Any]]
+    files: list[str]
+    file_count: int
+    children: list[Session]
+    child_count: int
+
+    @property
+    def done_count(self) -> int:
+        """Return how many items of the list are done."""
+        return sum(item.state == "done" for item in self.todo)
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to show."""
+        return not (self.todo or self.usage or self.files or self.children)
+
+
+def aside(session: Session) -> Aside:
+    """Return what stands beside the transcript of `session`, in four bounded queries; two more count what is not shown."""
+    files = File.objects.filter(session=session).order_by("-id").values_list("path", flat=True)
+    children = Session.objects.filter(parent=session).active().order_by("-id")
+    newest_files, newest_children = list(files[:FILES_SHOWN]), list(children[:CHILDREN_SHOWN])
+    return Aside(
+        todo=checklist(Metadata.objects.read(session, TODO_KEY) or ""),
+        usage=Usage.objects.by_agent(session),
+        files=newest_files,
+        file_count=files.count() if len(newest_files) == FILES_SHOWN else len(newest_files),
+        children=newest_children,
+        child_count=children.count() if len(newest_children) == CHILDREN_SHOWN else len(newest_children),
+    )
+
+
+def checklist(markdown: str) -> list[TodoItem]:
+    """Return the items of a markdown checklist, nested ones in their place; the first that is open is being done.
+
+    Source: contracts/koda.md 1.8. Lines that are no items say nothing here.
+    """
+    found = [match.groups() for line in markdown.splitlines() if (match := _ITEM.match(line))]
+    states = ["done" if mark in "xX" else "left" for mark, _ in found]
+    if "left" in states:
+        states[states.index("left")] = "doing"
+    return [TodoItem(text, state) for (_, text), state in zip(found, states, strict=True)]

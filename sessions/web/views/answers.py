@@ -1,0 +1,79 @@
+"""What people tell agents from a page: answers to requests, a stop, the next prompt. Each is one command."""
+
+from typing import Any
+
+from django.contrib import messages as toasts
+from django.contrib.auth.models import User
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
+
+from sessions import commands
+from sessions.exceptions import KodaError
+from sessions.models import Request, Session
+from sessions.web.forms import AnswerForm, TellForm
+from sessions.web.requests import PageRequest, wants_fragment, with_changeable_session
+
+_ANSWERED = {
+    "approve": "Approved.",
+    "reject": "Denied.",
+    "continue50": "Goes on for 50 rounds.",
+    "continue200": "Goes on for 200 rounds.",
+    "stop": "Stops at its limit.",
+    "reply": "Answered.",
+}
+
+
+@require_POST
+@with_changeable_session
+def answer(request: PageRequest, session: Session, pk: int) -> HttpResponse:
+    """Answer an open request; who comes second is told what the first one said."""
+    asked = Request.objects.filter(session=session, pk=pk).first()
+    if asked is None:
+        raise Http404("There is no such request.")
+    form = AnswerForm(request.POST)
+    if not form.is_valid() or not form.fits(asked.kind):
+        return _go_back(request, session, "That is not an answer to this request.")
+    try:
+        commands.ask(session.pk, form.command(asked), by=_person(request))
+    except KodaError as refused:
+        return _go_back(request, session, refused.detail)
+    return _go_back(request, session, _ANSWERED[form.cleaned_data["action"]])
+
+
+@require_POST
+@with_changeable_session
+def tell(request: PageRequest, session: Session) -> HttpResponse:
+    """Ask the agent to stop its turn, or give it the next prompt."""
+    form = TellForm(request.POST)
+    if not form.is_valid():
+        return _go_back(request, session, "There is nothing to send.")
+    try:
+        commands.ask(session.pk, form.command(), by=_person(request))
+    except KodaError as refused:
+        return _go_back(request, session, refused.detail)
+    words = "Asked to stop." if form.cleaned_data["action"] == "interrupt" else "Sent; the agent takes it when it can."
+    return _go_back(request, session, words)
+
+
+def _person(request: PageRequest) -> User | None:
+    """Return who asks; whoever may change a session is signed in."""
+    return request.user if isinstance(request.user, User) else None
+
+
+def _go_back(request: PageRequest, session: Session, words: str) -> HttpResponse:
+    """Say `words` where the person stands: over the page that stays, or on the one they return to."""
+    if wants_fragment(request):
+        return trigger_client_event(HttpResponse(status=204), "koda:tell", {"words": words})
+    toasts.info(request, words)
+    return _page_before(request, session)
+
+
+def _page_before(request: PageRequest, session: Session) -> HttpResponseRedirect:
+    """Return to the page with the form: the one named in it if it is ours, else the session."""
+    before: Any = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(before, allowed_hosts={request.get_host()}):
+        return redirect(before)
+    return redirect("web:session", uuid=session.uuid)
