@@ -5,8 +5,9 @@ Needs nothing but the standard library, so that it runs against any server. The 
 
 import json
 import re
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ _REQUESTS = {
     "patch": ("person", "PATCH", "", ""),
 }
 """Who sends each action, how, where below the session, and the name under which its body stands."""
+_AGE = re.compile(r"(?:\d+ h )?(?:\d+ m )?\d+ [sm]\b")
 _RELATIVE = re.compile(r"@([+-]\d+)")
 
 
@@ -64,10 +66,9 @@ class Scenario:
     sessions: list[str]
     steps: list[dict[str, Any]]
 
-    @property
-    def seconds(self) -> float:
-        """Return how long it takes."""
-        return float(self.steps[-1]["at"]) + sum(step.get("restart", 0) for step in self.steps[-1:])
+    def until(self, seconds: float) -> "Scenario":
+        """Return the steps up to a moment."""
+        return replace(self, steps=[step for step in self.steps if step["at"] <= seconds])
 
 
 def read_all(names: Iterable[str] = ()) -> list[Scenario]:
@@ -91,6 +92,8 @@ class Play:
 
     scenario: Scenario
     world: World
+    settles_within: float = 0.0
+    """Seconds for which what is not yet as expected is looked at again; ages in words then count as equal."""
     ids: dict[str, str] = field(default_factory=dict)
     expected: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -123,13 +126,26 @@ class Play:
         """Compare what is seen of a session, and was said to it, with what is expected."""
         expected = {**self.expected.get(session, {}), **step.get("expect", {})}
         self.expected[session] = {word: expected[word] for word in CARRIED if word in expected}
+        deadline = time.monotonic() + self.settles_within
+        differences = self._differences(session, expected, said)
+        while differences and time.monotonic() < deadline:
+            time.sleep(0.2)
+            differences = self._differences(session, expected, said)
+        where = f"{self.scenario.name}, {session} at {step['at']} s"
+        self.faults += [f"{where}: {difference}" for difference in differences]
+
+    def _differences(self, session: str, expected: dict[str, Any], said: dict[str, Any]) -> list[str]:
+        """Look, and return in words what is not as expected."""
         seen = {**self.world.see(self._id(session)), **said}
-        for word, value in expected.items():
-            if word not in seen:
-                self.unseen.add(word)
-            elif seen[word] != value:
-                where = f"{self.scenario.name}, {session} at {step['at']} s"
-                self.faults.append(f"{where}: {word} is {seen[word]!r}, expected {value!r}")
+        self.unseen |= expected.keys() - seen.keys()
+        pairs = [(word, seen[word], value) for word, value in expected.items() if word in seen]
+        return [f"{word} is {now!r}, expected {value!r}" for word, now, value in pairs if not self._is_as(now, value)]
+
+    def _is_as(self, now: Any, value: Any) -> bool:
+        """Say whether something is as expected."""
+        if self.settles_within and isinstance(now, str) and isinstance(value, str):
+            return _AGE.sub("", now) == _AGE.sub("", value)
+        return bool(now == value)
 
     def _act(self, session: str, action: str, step: dict[str, Any], said: dict[str, Any]) -> None:
         who, method, path, name = _REQUESTS[action]
