@@ -3,7 +3,7 @@
 The source of the rules is contracts/koda.md 1.7, quirks included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -19,6 +19,8 @@ HINT = (
     "Go on from there as if nothing had happened, and do not speak of it."
 )
 """What the assistant's row after a summary says."""
+IDS_AT_ONCE = 500
+"""Ids that one query names at most."""
 
 
 def plan(active_ids: Sequence[int], *, preserve_count: int) -> list[int]:
@@ -89,3 +91,27 @@ def note_border(
         event = EventDraft(type="server.compacted", payload=done, event_id=event_id, at=at, turn_id=session.turn_id)
         session.record([event, *liveness.settle(session, now)], now=now)
     return archived
+
+
+def archive_rows(
+    session_id: int, *, client_ids: Sequence[str], at: datetime, by: str, now: datetime | None = None
+) -> int:
+    """Archive the named messages as of `at`, because another store did so; return how many were not archived yet.
+
+    Summary and hint are messages of that store and come as such. With nothing to archive nothing is recorded.
+    Raises `NotFound`.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        rows = Message.objects.of(session.pk).unarchived()
+        archived = sum(rows.filter(client_id__in=batch).archive(at) for batch in _batched(client_ids))
+        if archived:
+            event = EventDraft(type="server.compacted", payload={"archived": archived, "by": by}, at=at)
+            session.record([event, *liveness.settle(session, now)], now=now)
+    return archived
+
+
+def _batched(client_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the ids in pieces that one query takes."""
+    return (client_ids[start : start + IDS_AT_ONCE] for start in range(0, len(client_ids), IDS_AT_ONCE))

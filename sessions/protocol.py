@@ -57,6 +57,23 @@ def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | Non
     return Ingested(len(fresh), len(drafts) - len(fresh), session.last_seq)
 
 
+def keep(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | None = None) -> int:
+    """Keep events of another store in the log: what they tell is over, so they have no effect and are no sign of life.
+
+    Their types must be none that has an effect. Events with a known `event_id` are passed over; return how many
+    were not. Raises `NotFound`, or `InvalidRequest` naming the item.
+    """
+    assert not any(draft.type in EFFECTS for draft in drafts)
+    require_valid(drafts)
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        fresh = _without_known(session, drafts)
+        if fresh:
+            session.record(fresh, now=now)
+    return len(fresh)
+
+
 def set_state(session_id: int, state: str, *, turn_id: str | None, by: str, now: datetime | None = None) -> Session:
     """Set the state as the contracts mean it: any may follow any, each `running` starts the clock anew.
 

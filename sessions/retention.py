@@ -4,6 +4,7 @@ A purge lowers message counts, never usage. It goes session by session, each in 
 writers get through and an interruption leaves whole sessions behind; running it again goes on where it stopped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,9 @@ from django.utils import timezone
 from sessions.exceptions import InvalidRequest, NotFound
 from sessions.models import EventDraft, Message, Session, ToolCall
 from sessions.models.message import MessageQuerySet
+
+IDS_AT_ONCE = 500
+"""Ids that one query names at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +82,28 @@ def _purge_one(session_id: int, *, before: datetime | None, by: str, now: dateti
             session = Session.objects.locked(session_id)
         except NotFound:
             return 0
-        rows = Message.objects.filter(session=session).archived(before=before)
-        ToolCall.objects.filter(session=session, message__in=rows).delete()
-        count = rows.count()
-        rows.delete()
-        if count:
-            session.count_messages(-count)
-            event = EventDraft(type="server.messages_purged", payload={"count": count, "by": by})
-            session.record([event], now=now)
+        return _destroy(session, Message.objects.filter(session=session).archived(before=before), by=by, now=now)
+
+
+def drop_rows(session_id: int, *, message_ids: Sequence[int], by: str, now: datetime | None = None) -> int:
+    """Destroy the named messages of a session, because another store no longer has them; return how many.
+
+    Counts as a purge does: messages fewer, usage as before. Raises `NotFound`.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        pieces = (message_ids[start : start + IDS_AT_ONCE] for start in range(0, len(message_ids), IDS_AT_ONCE))
+        return sum(_destroy(session, session.messages.filter(pk__in=piece), by=by, now=now) for piece in pieces)
+
+
+def _destroy(session: Session, rows: MessageQuerySet, *, by: str, now: datetime) -> int:
+    """Destroy messages of a locked session with the tool calls that they made; return how many messages."""
+    ToolCall.objects.filter(session=session, message__in=rows).delete()
+    count = rows.count()
+    rows.delete()
+    if count:
+        session.count_messages(-count)
+        event = EventDraft(type="server.messages_purged", payload={"count": count, "by": by})
+        session.record([event], now=now)
     return count

@@ -1,7 +1,7 @@
 """Importers: read a foreign store, yield plain records, and write those through the verbs that every door uses.
 
 A reader knows its format and nothing of Django; `store` knows the verbs and nothing of formats; the registry below is
-where they meet. A fourth format is a new reader and one more line in `READERS`.
+where they meet. One more format is a new reader and one more line in `READERS`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from sessions.exceptions import InvalidRequest, NotFound
-from sessions.importers import claude_code
+from sessions.importers import claude_code, koda
+from sessions.importers.changes import Change
 from sessions.importers.records import Record, Tally
 
 HEAD_BYTES = 1024 * 1024
+NEVER_READ = frozenset({"keys.toml"})
+"""Files that hold secrets beside transcripts: passed over unopened."""
 
 
 class Reader(Protocol):
@@ -30,14 +33,42 @@ class Reader(Protocol):
         ...
 
 
+class TableReader(Protocol):
+    """Turns a database into records, all at first and then what has changed."""
+
+    tally: Tally
+
+    def has_news(self) -> bool:
+        """Say whether anything was committed since the last pull. Raises `OSError` when the file is not there."""
+        ...
+
+    def pull(self, *, progress: Callable[[int], None]) -> Iterator[Record | Change]:
+        """Yield what is new; `progress` is told the bytes of each piece. Raises `InvalidRequest` when unreadable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file; a later pull opens it again and goes on."""
+        ...
+
+
+def _no_fault(_path: Path, _head: bytes) -> str | None:
+    """Return no reason: nothing more is known of a file of no known format."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file, and how to tell it. `opens` begins an import, whose readers share what they know."""
+    """A kind of file, and how to tell it. `opens` begins an import, whose readers share what they know.
+
+    A database has `opens_tables` instead. `fault` says of a file that is none of these, though it looks alike, why.
+    """
 
     name: str
     source: str
     recognises: Callable[[Path, bytes], bool]
-    opens: Callable[[], Callable[[Path], Reader]]
+    opens: Callable[[], Callable[[Path], Reader]] | None = None
+    opens_tables: Callable[[Path], TableReader] | None = None
+    fault: Callable[[Path, bytes], str | None] = _no_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,13 @@ READERS: tuple[Format, ...] = (
         recognises=lambda path, head: claude_code.recognises(path, head=head),
         opens=_claude_code_readers,
     ),
+    Format(
+        name="Koda",
+        source="koda",
+        recognises=lambda path, head: koda.recognises(path, head=head),
+        opens_tables=koda.KodaReader,
+        fault=lambda path, head: koda.fault(path, head=head),
+    ),
 )
 
 
@@ -73,6 +111,7 @@ class Opener:
     def open(self, transcript: Transcript) -> Reader:
         """Return a reader before the first line of the file."""
         kind = transcript.format
+        assert kind.opens is not None
         if kind.name not in self._openers:
             self._openers[kind.name] = kind.opens()
         return self._openers[kind.name](transcript.path)
@@ -93,15 +132,32 @@ def discover(path: Path) -> list[Transcript]:
         raise NotFound(f"There is nothing at {path}.")
     transcript = detect(path)
     if transcript is None:
-        raise InvalidRequest(f"{path} is no transcript of a known format ({', '.join(kind.name for kind in READERS)}).")
+        raise InvalidRequest(_reason(path))
     return [transcript]
 
 
 def detect(path: Path) -> Transcript | None:
     """Return the file with its format, None when no reader knows it or it cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
+    head = _read_head(path)
+    if head is None:
         return None
     return next((Transcript(path, kind) for kind in READERS if kind.recognises(path, head)), None)
+
+
+def _read_head(path: Path) -> bytes | None:
+    """Return how the file begins, None when it cannot or must not be opened."""
+    if path.name in NEVER_READ:
+        return None
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return None
+
+
+def _reason(path: Path) -> str:
+    """Return in a sentence why the file is no transcript."""
+    head = _read_head(path)
+    faults = (kind.fault(path, head) for kind in READERS if head is not None)
+    known = ", ".join(kind.name for kind in READERS)
+    return next(filter(None, faults), f"{path} is no transcript of a known format ({known}).")

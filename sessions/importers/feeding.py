@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sessions.importers import Opener, Transcript, detect, discover
+from sessions.importers import Opener, TableReader, Transcript, detect, discover
+from sessions.importers.changes import Change
 from sessions.importers.lines import LineSplitter
 from sessions.importers.records import Record, Tally
 
@@ -13,6 +14,12 @@ CHUNK_BYTES = 256 * 1024
 
 class Feed:
     """One file and the reader that has come so far in it."""
+
+    @staticmethod
+    def of(transcript: Transcript, *, opener: Opener) -> "Feed":
+        """Return the feed of a file, whether it holds lines or tables."""
+        kind = TableFeed if transcript.format.opens_tables else Feed
+        return kind(transcript, opener=opener)
 
     def __init__(self, transcript: Transcript, *, opener: Opener) -> None:
         """Begin before the first byte."""
@@ -43,7 +50,7 @@ class Feed:
         state = self.transcript.path.stat()
         return state.st_size != self._offset or self._identity != (state.st_dev, state.st_ino)
 
-    def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Iterator[Record]:
+    def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Iterator[Record | Change]:
         """Yield the records of the whole lines that are new; `progress` is told the bytes of each piece.
 
         A file that was replaced or cut short is read from its start: the store knows what it has. Raises `OSError`.
@@ -61,18 +68,65 @@ class Feed:
                 yield from self._reader.read(self._splitter.feed(data))
                 progress(len(data))
 
-    def settle(self) -> Iterator[Record]:
+    def settle(self) -> Iterator[Record | Change]:
         """Yield what waits, when the file rests; a last line without its newline counts once it is whole."""
         if _is_whole(bytes(self._splitter.rest)):
             yield from self._reader.read(self._splitter.finish())
         yield from self._reader.settle()
         self._is_settled = True
 
-    def end(self) -> Iterator[Record]:
+    def end(self) -> Iterator[Record | Change]:
         """Yield all the rest: nothing more will be read. A last line that is not whole counts as bad."""
         yield from self._reader.read(self._splitter.finish())
         yield from self._reader.settle()
         self._is_settled = True
+
+
+class TableFeed(Feed):
+    """A database; its reader knows by itself how far it has come."""
+
+    _tables: TableReader | None = None
+
+    def restart(self) -> None:
+        """Stand before the first row."""
+        opens = self.transcript.format.opens_tables
+        assert opens is not None
+        if self._tables is not None:
+            self._tables.close()
+        self._tables = opens(self.transcript.path)
+
+    @property
+    def tally(self) -> Tally:
+        """Return what the reader has met so far."""
+        return self._reading.tally
+
+    @property
+    def is_settled(self) -> bool:
+        """Say that nothing waits: a row is whole once it is there."""
+        return True
+
+    def has_news(self) -> bool:
+        """Say whether the database has changed since it was read. Raises `OSError`."""
+        return self._reading.has_news()
+
+    def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Iterator[Record | Change]:
+        """Yield what is new. Raises `OSError`, or `InvalidRequest` when it cannot be read."""
+        yield from self._reading.pull(progress=progress)
+
+    def settle(self) -> Iterator[Record | Change]:
+        """Yield nothing."""
+        yield from ()
+
+    def end(self) -> Iterator[Record | Change]:
+        """Yield nothing, and let go of the file."""
+        self._reading.close()
+        yield from ()
+
+    @property
+    def _reading(self) -> TableReader:
+        """Return the reader, which there is from the start."""
+        assert self._tables is not None
+        return self._tables
 
 
 def _is_whole(line: bytes) -> bool:
@@ -102,7 +156,7 @@ class Watched:
         """Find files that are new, and look again at those that were no transcript while they were shorter."""
         if not self._feeds and not self._strangers:
             for transcript in discover(self._path):
-                self._feeds[transcript.path] = Feed(transcript, opener=self._opener)
+                self._feeds[transcript.path] = Feed.of(transcript, opener=self._opener)
         files = (
             [self._path] if self._path.is_file() else sorted(self._path.rglob("*"), key=lambda file: len(file.parts))
         )
@@ -122,4 +176,4 @@ class Watched:
         if transcript is None:
             self._strangers[path] = size
         else:
-            self._feeds[path] = Feed(transcript, opener=self._opener)
+            self._feeds[path] = Feed.of(transcript, opener=self._opener)

@@ -1,8 +1,17 @@
 """Which messages a store already holds, so that a file can be read in pieces, again, and from the start. Pure."""
 
+import re
 from collections.abc import Iterable
 
 from sessions.importers.records import ImportedMessage
+
+_ROW = re.compile(r"[a-z]+:([0-9]{1,18})", re.ASCII)
+
+
+def row_number(client_id: str) -> int | None:
+    """Return the number of the row that an id made by `row_id` names, None for any other id."""
+    match = _ROW.fullmatch(client_id)
+    return int(match[1]) if match else None
 
 
 class KnownMessages:
@@ -10,12 +19,16 @@ class KnownMessages:
 
     A file that was read while an answer was still being written left the first parts of that answer in the store. When
     it is read again the answer comes whole; only the parts that are missing are new.
+
+    Of a table whose numbers only grow, a row at or below the newest known one was here already: when it is no longer,
+    somebody purged it, and it stays away.
     """
 
     def __init__(self, client_ids: Iterable[str] = ()) -> None:
         """Begin with the ids that the store holds."""
         self._ids: set[str] = set()
         self._covered: dict[str, int] = {}
+        self._newest_row = 0
         for client_id in client_ids:
             self._note(client_id)
 
@@ -24,14 +37,19 @@ class KnownMessages:
         fresh: ImportedMessage | None = message
         if message.answer_key is not None:
             fresh = message.rest(after=self._covered.get(message.answer_key, 0))
-        if fresh is None or fresh.client_id in self._ids:
+        if fresh is None or fresh.client_id in self._ids or self._is_past(fresh):
             return None
         self._note(fresh.client_id)
         return fresh
 
+    def _is_past(self, message: ImportedMessage) -> bool:
+        """Say whether the message stands in a row that later ones have passed."""
+        return message.position is not None and message.position <= self._newest_row
+
     def _note(self, client_id: str) -> None:
-        """Remember one id, and how far an answer is covered if it belongs to one."""
+        """Remember one id, its row if it names one, and how far an answer is covered if it belongs to one."""
         self._ids.add(client_id)
+        self._newest_row = max(self._newest_row, row_number(client_id) or 0)
         answer_key, mark, span = client_id.rpartition("#")
         first, dash, last = span.partition("-")
         if mark and dash and first.isdecimal() and last.isdecimal():

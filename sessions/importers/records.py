@@ -9,9 +9,9 @@ Order within a session is the order of its records; nothing is ever sorted by ti
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
-Role = Literal["user", "assistant", "system", "tool"]
+Role = str  # user, assistant, system or tool; a store that knows others keeps them
 
 # What a message is to the program that wrote it. Prompts and queued prompts were typed by a person, echoes, metas and
 # notices were put in by the program, an errand is the prompt that an agent gave to its sub-agent.
@@ -64,6 +64,7 @@ class ImportedSession:
     parent_key: str | None = None
     parent_tool_call_id: str | None = None
     created_at: datetime | None = None
+    mode: str | None = None
     is_settled: bool = False
 
 
@@ -83,7 +84,9 @@ class ImportedMessage:
     """One message; `client_id` stays the same however often and in however many pieces the file is read.
 
     An answer keeps its `parts`, so that a store which already has the first of them can take only the `rest`.
-    `is_error` is None for everything but tool results; `is_rejected` says that a person refused the call.
+    `is_error` is None for everything but tool results (and there when the text of the result decides); `is_rejected`
+    says that a person refused the call. `raw_tool_calls` is the array just as the store has it and replaces
+    `tool_calls`. `position` is the number of a row of a table whose numbers only grow: see `row_id`.
     """
 
     session_key: str
@@ -93,6 +96,7 @@ class ImportedMessage:
     content: str | None = None
     thinking: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    raw_tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
     is_error: bool | None = None
     is_rejected: bool = False
@@ -103,6 +107,7 @@ class ImportedMessage:
     answer_key: str | None = None
     parts: tuple[AnswerPart, ...] = ()
     usage_before: Usage | None = None
+    position: int | None = None
 
     def rest(self, *, after: int) -> "ImportedMessage | None":
         """Return this answer without its parts up to index `after`, None when nothing is left.
@@ -130,6 +135,11 @@ def assembled(answer: ImportedMessage) -> ImportedMessage:
         tool_calls=tuple(call for part in parts for call in part.tool_calls),
         usage=figures[-1].since(answer.usage_before) if figures else None,
     )
+
+
+def row_id(store: str, number: int) -> str:
+    """Return the client id of the message in row `number` of a table whose numbers only grow; `store` is a word."""
+    return f"{store}:{number}"
 
 
 def answer_id(answer_key: str, *, first: int, last: int) -> str:

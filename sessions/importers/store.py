@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from sessions import compaction, transcripts
+from sessions.importers.changes import Change, ImportedRemoval
 from sessions.importers.known import KnownMessages
+from sessions.importers.mirror import is_moot, mirror
 from sessions.importers.records import (
     ImportedCompaction,
     ImportedLink,
@@ -17,24 +19,13 @@ from sessions.importers.records import (
     Record,
     Usage,
 )
-from sessions.models import Outcome, Session, Status, TokenCounts
+from sessions.importers.written import BY, Written
+from sessions.models import Mode, Outcome, Session, Status, TokenCounts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 BATCH_SIZE = 200
-BY = "importer"
-
-
-@dataclass(kw_only=True, slots=True)
-class Written:
-    """What an import has changed so far."""
-
-    sessions: int = 0
-    messages: int = 0
-    known_messages: int = 0
-    compactions: int = 0
-    deleted_sessions: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -54,15 +45,15 @@ class Store:
     between loses nothing: the next import writes what is missing.
     """
 
-    def __init__(self, *, owner: "User", source: str) -> None:
-        """Begin with nothing written."""
-        self.written = Written()
+    def __init__(self, *, owner: "User", source: str, written: Written | None = None) -> None:
+        """Begin; what is written is added to `written`, which several stores may share."""
+        self.written = written or Written()
         self._owner = owner
         self._source = source
         self._places: dict[str, _Place] = {}
         self._links: dict[str, ImportedLink] = {}
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Iterable[Record | Change]) -> None:
         """Take records in order."""
         for record in records:
             if isinstance(record, ImportedSession):
@@ -71,8 +62,10 @@ class Store:
                 self._write_message(record)
             elif isinstance(record, ImportedCompaction):
                 self._write_compaction(record)
-            else:
+            elif isinstance(record, ImportedLink):
                 self._write_link(record)
+            else:
+                self._write_change(record)
 
     def flush(self) -> None:
         """Write all messages that wait."""
@@ -115,6 +108,7 @@ class Store:
             "parent": self._parent(parent_key, record) if parent_key else None,
             "parent_tool_call_id": record.parent_tool_call_id or (link.parent_tool_call_id if link else None),
             "created_at": record.created_at,
+            "mode": Mode.named(record.mode or ""),
             "is_imported": True,
         }
         agent_name = (link.agent_name if link else None) or record.agent_name
@@ -145,6 +139,9 @@ class Store:
             changes["title"] = record.title
         if record.is_settled and record.model not in {None, session.model}:
             changes["model"] = record.model
+        mode = Mode.named(record.mode or "")
+        if mode is not None and session.trusted_at_most(mode) != session.mode:
+            changes["mode"] = mode
         if record.parent_tool_call_id is not None and session.parent_tool_call_id is None:
             changes["parent_tool_call_id"] = record.parent_tool_call_id
         if not changes:
@@ -198,6 +195,15 @@ class Store:
         )
         self.written.compactions += archived > 0
 
+    def _write_change(self, change: Change) -> None:
+        """Mirror a change of what was written before; a session that is not here has nothing to change."""
+        place = self._places.get(change.session_key)
+        if place is not None and not is_moot(place.session, change):
+            self._append(place)
+            mirror(place.session, change, written=self.written)
+        if isinstance(change, ImportedRemoval):
+            self._places.pop(change.session_key, None)
+
 
 class DryStore(Store):
     """Counts what a `Store` would write, and writes nothing."""
@@ -219,6 +225,9 @@ class DryStore(Store):
     def _write_compaction(self, record: ImportedCompaction) -> None:
         """Archive nothing."""
 
+    def _write_change(self, change: Change) -> None:
+        """Mirror nothing."""
+
 
 def _client_ids(session: Session) -> Iterator[str]:
     """Yield the client ids of the messages that the session holds."""
@@ -233,7 +242,7 @@ def _draft(message: ImportedMessage, *, at: datetime) -> transcripts.MessageDraf
         role=message.role,
         content=message.content,
         thinking=message.thinking,
-        tool_calls=list(message.tool_calls) or None,
+        tool_calls=message.raw_tool_calls if message.raw_tool_calls is not None else list(message.tool_calls) or None,
         tool_call_id=message.tool_call_id,
         usage=_counts(message.usage) if message.usage else None,
         agent_name=message.agent_name,
@@ -256,7 +265,7 @@ def _counts(usage: Usage) -> TokenCounts:
 
 
 def _outcome(message: ImportedMessage) -> str | None:
-    """Return how the call ended that this message answers; the store says so itself, no text decides."""
+    """Return how the call ended that this message answers, None when the store does not say: its text decides."""
     if message.is_error is None:
         return None
     if message.is_rejected:

@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sessions.exceptions import KodaError
-from sessions.importers import READERS, Opener, discover
+from sessions.importers import Opener, discover
+from sessions.importers.changes import Change
 from sessions.importers.feeding import Feed, Watched
 from sessions.importers.records import Record
 from sessions.importers.store import DryStore, Store
+from sessions.importers.written import Written
 from sessions.management.owners import find_owner
 from sessions.management.stopping import until_told_to_stop
 
@@ -45,8 +47,8 @@ class Command(BaseCommand):
     def handle(self, *, path: Path, follow: bool, dry_run: bool, **options: Any) -> None:
         if follow and dry_run:
             raise CommandError("--follow and --dry-run do not go together.")
-        make = DryStore if dry_run else Store
-        self._store = make(owner=find_owner(options["user"]), source=options["source"] or READERS[0].source)
+        self._owner, self._source, self._written = find_owner(options["user"]), options["source"], Written()
+        self._stores: dict[str, Store] = {}
         self._failures: dict[str, str] = {}
         self._dry_run, self._is_json = dry_run, bool(options["json"])
         try:
@@ -60,7 +62,7 @@ class Command(BaseCommand):
     def _import(self, path: Path) -> list[Feed]:
         """Read everything at `path` once; return the files."""
         opener = Opener()
-        feeds = [Feed(transcript, opener=opener) for transcript in discover(path)]
+        feeds = [Feed.of(transcript, opener=opener) for transcript in discover(path)]
         if not feeds:
             raise CommandError(f"There is no transcript under {path}.")
         with self._progress(feeds) as progress:
@@ -69,7 +71,7 @@ class Command(BaseCommand):
         return feeds
 
     @staticmethod
-    def _whole(feed: Feed, progress: Callable[[int], None]) -> Iterator[Record]:
+    def _whole(feed: Feed, progress: Callable[[int], None]) -> Iterator[Record | Change]:
         """Yield all records of a file."""
         yield from feed.pull(progress=progress)
         yield from feed.end()
@@ -101,17 +103,23 @@ class Command(BaseCommand):
         elif not feed.is_settled and now - rested_since.get(path, now) >= SETTLE_SECONDS:
             self._write(feed, feed.settle)
 
-    def _write(self, feed: Feed, records: Callable[[], Iterator[Record]]) -> None:
+    def _store_of(self, feed: Feed) -> Store:
+        """Return where the sessions of a file go: each format is a source of its own unless one is named."""
+        source = self._source or feed.transcript.format.source
+        make = DryStore if self._dry_run else Store
+        return self._stores.setdefault(source, make(owner=self._owner, source=source, written=self._written))
+
+    def _write(self, feed: Feed, records: Callable[[], Iterator[Record | Change]]) -> None:
         """Write records of one file; when that fails, note it, let the others go on, and begin this one anew."""
-        path = str(feed.transcript.path)
+        path, store = str(feed.transcript.path), self._store_of(feed)
         try:
-            self._store.write(records())
-            self._store.flush()
+            store.write(records())
+            store.flush()
         except (OSError, KodaError, DatabaseError) as error:
             if self._failures.get(path) != str(error):
                 self.stderr.write(self.style.ERROR(f"{path}: {error}"))
             self._failures[path] = str(error)
-            self._store.forget()
+            store.forget()
             feed.restart()
         else:
             self._failures.pop(path, None)
@@ -129,7 +137,7 @@ class Command(BaseCommand):
 
     def _report(self, feeds: list[Feed]) -> None:
         """Say in one sentence, or as JSON, what was done."""
-        written = self._store.written
+        written = self._written
         bad_lines = {str(feed.transcript.path): feed.tally.bad_lines for feed in feeds if feed.tally.bad_lines}
         lines = sum(feed.tally.lines for feed in feeds)
         if self._is_json:
@@ -144,6 +152,8 @@ class Command(BaseCommand):
                         "messages": written.messages,
                         "known_messages": written.known_messages,
                         "compactions": written.compactions,
+                        "removed_messages": written.removed_messages,
+                        "removed_sessions": written.removed_sessions,
                         "deleted_sessions": sorted(written.deleted_sessions),
                         "passed_over": dict(passed_over.most_common()),
                         "failures": self._failures,
@@ -157,6 +167,8 @@ class Command(BaseCommand):
         were = "was" if written.known_messages == 1 else "were"
         bad_note = f", {bad:,} of them bad" if bad else ""
         left_note = f"; {_count(left, 'deleted session')} left deleted" if left else ""
+        gone = written.removed_messages
+        left_note += f"; {_count(gone, 'message')} gone there {'was' if gone == 1 else 'were'} removed" if gone else ""
         self.stdout.write(
             f"{verb} {_count(written.sessions, 'new session')} and {_count(written.messages, 'new message')} from "
             f"{_count(len(feeds), 'file')} ({_count(lines, 'line')}{bad_note}); "

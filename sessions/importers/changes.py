@@ -1,0 +1,88 @@
+"""Plain records of stores that change what they have told before: databases, unlike transcripts, do.
+
+Change = ImportedArchive | ImportedExtent | ImportedMetadata | ImportedFiles | ImportedEvents | ImportedTurn
+         | ImportedRemoval
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedArchive:
+    """Messages, old or new, that a compaction took out of the model's context at `at`."""
+
+    session_key: str
+    client_ids: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedExtent:
+    """All rows that the store has of a session, of those it has numbered up to `newest_row`; the others are gone."""
+
+    session_key: str
+    rows: frozenset[int]
+    newest_row: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedMetadata:
+    """Values of a session, by key."""
+
+    session_key: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedFiles:
+    """All files that a session owns."""
+
+    session_key: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedEvent:
+    """Something that happened beside the messages; it is kept, and moves nothing."""
+
+    event_id: str
+    type: str
+    payload: dict[str, Any] = field(default_factory=dict)
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedEvents:
+    """Events of a session, oldest first."""
+
+    session_key: str
+    events: tuple[ImportedEvent, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedTurn:
+    """A turn begins before the next message, or ended with the last one; an end of no known turn says nothing."""
+
+    session_key: str
+    turn_id: str
+    step: Literal["starts", "completed", "abandoned"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedRemoval:
+    """The store was seen to have this session and has it no longer."""
+
+    session_key: str
+
+
+Change = (
+    ImportedArchive
+    | ImportedExtent
+    | ImportedMetadata
+    | ImportedFiles
+    | ImportedEvents
+    | ImportedTurn
+    | ImportedRemoval
+)

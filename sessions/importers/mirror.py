@@ -1,0 +1,93 @@
+"""Writes changes of what was imported before, each through the verb that is made for it; a repeat changes nothing."""
+
+from sessions import compaction, protocol, retention
+from sessions.importers.changes import (
+    Change,
+    ImportedArchive,
+    ImportedEvents,
+    ImportedExtent,
+    ImportedFiles,
+    ImportedMetadata,
+    ImportedRemoval,
+    ImportedTurn,
+)
+from sessions.importers.known import row_number
+from sessions.importers.written import BY, Written
+from sessions.models import EventDraft, File, Metadata, Session
+from sessions.models.fields import clean_text
+
+
+def is_moot(session: Session, change: Change) -> bool:
+    """Say whether `change` ends a turn that does not run here: of history that is so with all of them."""
+    return isinstance(change, ImportedTurn) and change.step != "starts" and change.turn_id != session.turn_id
+
+
+def mirror(session: Session, change: Change, *, written: Written) -> None:
+    """Let `session` be as its own store has it, all its messages being written; count what that changes."""
+    if isinstance(change, ImportedArchive):
+        archived = compaction.archive_rows(session.pk, client_ids=change.client_ids, at=change.at, by=BY)
+        written.compactions += archived > 0
+    elif isinstance(change, ImportedExtent):
+        written.removed_messages += _drop_what_is_gone(session, change)
+    elif isinstance(change, ImportedMetadata):
+        _put_metadata(session, change)
+    elif isinstance(change, ImportedFiles):
+        _own_files(session, change)
+    elif isinstance(change, ImportedEvents):
+        _keep_events(session, change)
+    elif isinstance(change, ImportedTurn):
+        _take_turn(session, change)
+    elif isinstance(change, ImportedRemoval):
+        written.removed_sessions += session.remove(by=BY)
+
+
+def _drop_what_is_gone(session: Session, extent: ImportedExtent) -> int:
+    """Destroy the messages that came from rows which are no longer there; return how many."""
+    known = session.messages.exclude(client_id=None).values_list("pk", "client_id")
+    gone = [
+        pk
+        for pk, client_id in known.iterator()
+        if (row := row_number(str(client_id))) and row <= extent.newest_row and row not in extent.rows
+    ]
+    return retention.drop_rows(session.pk, message_ids=gone, by=BY) if gone else 0
+
+
+def _put_metadata(session: Session, metadata: ImportedMetadata) -> None:
+    """Set the values that differ."""
+    present = dict(Metadata.objects.filter(session=session).values_list("key", "value"))
+    for key, value in metadata.values.items():
+        if present.get(key) != clean_text(value):
+            Metadata.objects.put(session, key, value)
+
+
+def _own_files(session: Session, files: ImportedFiles) -> None:
+    """Own the files that are new and disown those that are gone."""
+    present = set(session.files.values_list("path", flat=True))
+    for path in files.paths:
+        if path not in present:
+            File.objects.own(session, path)
+    for path in present.difference(files.paths):
+        File.objects.disown(session, path)
+
+
+def _keep_events(session: Session, events: ImportedEvents) -> None:
+    """Keep the events in the log."""
+    drafts = [
+        EventDraft(type=event.type, payload=event.payload, event_id=event.event_id, at=event.at)
+        for event in events.events
+    ]
+    protocol.keep(session.pk, drafts)
+
+
+def _take_turn(session: Session, turn: ImportedTurn) -> None:
+    """Begin a turn, or end the one that runs."""
+    if turn.step == "starts":
+        start = EventDraft(type="turn_start", turn_id=turn.turn_id, event_id=f"{turn.turn_id}:start")
+        protocol.ingest(session.pk, [start])
+    elif turn.step == "completed":
+        reason = {"reason": {"kind": "complete"}}
+        end = EventDraft(type="turn_end", payload=reason, turn_id=turn.turn_id, event_id=f"{turn.turn_id}:end")
+        protocol.ingest(session.pk, [end])
+    else:
+        protocol.abandon(session.pk, by=BY)
+    session.refresh_from_db()
