@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ LONGEST_QUIET_MINUTES = int(timedelta(days=1).total_seconds()) // 60
 class PreferenceManager(models.Manager["Preference"]):
     """Look-up and change."""
 
-    def of(self, user: "User") -> "Preference":
+    def of(self, user: AbstractBaseUser | AnonymousUser) -> "Preference":
         """Return what `user` chose, or the defaults when they never did."""
-        return self.filter(user=user).first() or Preference(user=user)
+        return self.filter(user=user.pk).first() or Preference()
 
     def choose(self, user: "User", *, notifies: bool, quiet_minutes: int) -> "Preference":
         """Keep what `user` chose."""

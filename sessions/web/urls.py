@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions.web.views import account, answers, log, session, transcript, wall
+from sessions.web.views import account, alerts, answers, log, session, transcript, wall
 
 app_name = "web"
 
@@ -11,7 +11,14 @@ urlpatterns = [
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("appearance/", account.appearance, name="appearance"),
+    path("account/alerts/", alerts.alerts, name="alerts"),
+    path("account/alerts/browser/", alerts.choose, name="notifications"),
+    path("account/alerts/webhooks/<int:pk>/", alerts.webhook, name="webhook"),
+    path("account/alerts/webhooks/<int:pk>/test/", alerts.try_out, name="try-webhook"),
+    path("account/alerts/webhooks/<int:pk>/secret/", alerts.renew_secret, name="renew-secret"),
+    path("account/alerts/webhooks/<int:pk>/remove/", alerts.remove, name="remove-webhook"),
     path("sessions/<uuid:uuid>/", session.session, name="session"),
+    path("sessions/<uuid:uuid>/seen/", session.seen, name="seen"),
     path("sessions/<uuid:uuid>/edit/", session.edit, name="edit"),
     path("sessions/<uuid:uuid>/delete/", session.delete, name="delete"),
     path("sessions/<uuid:uuid>/requests/<int:pk>/", answers.answer, name="answer"),

@@ -21,7 +21,12 @@ TABS = ("transcript", "events")
 @require_GET
 @with_readable_session
 def session(request: PageRequest, session: Session) -> HttpResponse:
-    """Show a session with the newest end of its transcript, or of its log with `?tab=events`."""
+    """Show a session with the newest end of its transcript, or of its log with `?tab=events`.
+
+    To look at it clears its owner's mark "done but unseen", which no later look does again.
+    """
+    if "prefetch" not in request.headers.get("Sec-Purpose", ""):
+        session.see(request.user)
     now = timezone.now()
     tab = "events" if request.GET.get("tab") == "events" else "transcript"
     context = {
@@ -43,6 +48,14 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
         "archived_count": Message.objects.of(session.pk).archived().count(),
     }
     return render(request, "sessions/session.html", {**context, **transcript})
+
+
+@require_POST
+@with_changeable_session
+def seen(request: PageRequest, session: Session) -> HttpResponse:
+    """Take note that the page is looked at while a turn ends; it counts when its owner looks."""
+    session.see(request.user)
+    return HttpResponse(status=204)
 
 
 @require_POST

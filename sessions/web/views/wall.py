@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from sessions.models import Band, Session
+from sessions.models import Band, Preference, Session
 from sessions.models.rows import for_rows
 from sessions.models.session_rows import SessionQuerySet
 from sessions.web.forms import FilterForm
@@ -67,6 +67,7 @@ def wall(request: PageRequest) -> HttpResponse:
     }
     if wants_fragment(request):
         return render(request, "sessions/_bands.html", context)
+    context["preference"] = Preference.objects.of(request.user)
     facets = {"counts": visible.band_counts(now), "facets": _facets(visible, words), "states": form.STATES}
     return render(request, "sessions/wall.html", {**context, **facets})
 
