@@ -1,14 +1,13 @@
 """Sockets for tests: the application's own stack, spoken to as a browser or a program would."""
 
 import asyncio
-import contextlib
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
+from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
@@ -23,20 +22,43 @@ in_db = database_sync_to_async
 
 
 class Peer:
-    """The other end of one socket."""
+    """The other end of one socket.
+
+    Not Channels' own communicator: it keeps database connections from being closed, in whatever thread.
+    """
 
     def __init__(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-        self.wire = WebsocketCommunicator(application, path, headers=headers)
+        path, _, query = path.partition("?")
+        self.wire = ApplicationCommunicator(
+            application,
+            {
+                "type": "websocket",
+                "path": path,
+                "raw_path": path.encode(),
+                "query_string": query.encode(),
+                "headers": headers,
+                "subprotocols": [],
+                "client": ["127.0.0.1", 1],
+                "server": ["127.0.0.1", 2],
+            },
+        )
+
+    async def is_accepted(self) -> bool:
+        """Shake hands and say whether the server took ours."""
+        await self.wire.send_input({"type": "websocket.connect"})
+        return (await self.receive())["type"] == "websocket.accept"
 
     async def open(self) -> "Peer":
-        accepted, detail = await self.wire.connect(timeout=PATIENCE)
-        assert accepted, detail
+        assert await self.is_accepted()
         return self
+
+    async def receive(self) -> dict[str, Any]:
+        return await self.wire.receive_output(PATIENCE)
 
     async def raw(self) -> str:
         """Return the next text, pings left out."""
         while True:
-            message = await self.wire.receive_output(PATIENCE)
+            message = await self.receive()
             assert message["type"] == "websocket.send", message
             if not message["text"].startswith('{"type":"ping"'):
                 return message["text"]
@@ -71,12 +93,13 @@ class Peer:
         await self.say({"ack": number})
 
     async def say(self, frame: Any) -> None:
-        await self.wire.send_to(text_data=frame if isinstance(frame, str) else json.dumps(frame))
+        text = frame if isinstance(frame, str) else json.dumps(frame)
+        await self.wire.send_input({"type": "websocket.receive", "text": text})
 
     async def close_code(self) -> int:
         """Return the code with which the server closes, whatever comes before."""
         while True:
-            message = await self.wire.receive_output(PATIENCE)
+            message = await self.receive()
             if message["type"] == "websocket.close":
                 return int(message["code"])
 
@@ -85,12 +108,12 @@ class Peer:
         await settle()
         texts = []
         while not self.wire.output_queue.empty():
-            texts.append((await self.wire.receive_output(PATIENCE)).get("text", "close"))
+            texts.append((await self.receive()).get("text", "close"))
         return all(text.startswith('{"type":"ping"') for text in texts)
 
     async def leave(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.wire.disconnect(timeout=PATIENCE)
+        await self.wire.send_input({"type": "websocket.disconnect", "code": 1001})
+        await self.wire.wait(PATIENCE)
 
 
 def program(path: str, key: str | None = None) -> Peer:

@@ -57,12 +57,10 @@ async def test_the_handshake_of_another_origins_page_is_refused(origin, place):
     user = await in_db(make_user)()
     session = await in_db(make_session)(user)
     peer = page(place.format(uuid=session.uuid), await sign_in(user), origin=origin)
-    accepted, _ = await peer.wire.connect()
-    assert not accepted
+    assert not await peer.is_accepted()
 
 
 @pytest.mark.parametrize("path", ["", "nowhere/", "sessions/7/", "api/v1/", "api/v1/sessions/7/", "board"])
 async def test_an_unknown_path_is_refused_without_a_traceback(path, caplog):
-    accepted, _ = await page(path).wire.connect()
-    assert not accepted
+    assert not await page(path).is_accepted()
     assert not caplog.records

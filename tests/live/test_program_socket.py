@@ -7,7 +7,7 @@ import pytest
 
 from sessions.live import frames
 from tests.factories import make_events, make_key, make_message, make_session, make_user
-from tests.live.sockets import PATIENCE, eventually, hub, in_db, program
+from tests.live.sockets import eventually, hub, in_db, program
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -274,7 +274,7 @@ async def test_a_beat_pings():
     session, key = await session_with_key()
     peer, _ = await follow(session, key, after=1)
     await hub().tick()
-    message = await peer.wire.receive_output(PATIENCE)
+    message = await peer.receive()
     assert json.loads(message["text"])["type"] == "ping"
     await peer.leave()
 

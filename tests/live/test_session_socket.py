@@ -238,7 +238,7 @@ async def test_nothing_written_after_the_session_became_private_reaches_others()
     peer, _ = await open_page(session, stranger, after=2)
     await in_db(session.edit)(by="test", visibility="PRIVATE")
     await in_db(make_message)(session, content="a secret")
-    message = await peer.wire.receive_output(10)
+    message = await peer.receive()
     assert message == {"type": "websocket.close", "code": 4403}
 
 
