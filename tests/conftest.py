@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from tests import browsers
 
@@ -139,6 +141,21 @@ def stop_server(server: Server) -> None:
         code = None
     tail = server.log.read_text(errors="replace")[-5000:]
     assert code == 0, f"the server ended with {code}:\n{tail}"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Django's test database, let go by everybody before it is dropped: the pool, and threads that went astray."""
+    yield
+    if connection.vendor != "postgresql":
+        return
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    connection.close()
+    connection.close_pool()
 
 
 @pytest.fixture(scope="session")
