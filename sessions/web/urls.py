@@ -20,6 +20,7 @@ urlpatterns = [
     path("sessions/<uuid:uuid>/", session.session, name="session"),
     path("sessions/<uuid:uuid>/seen/", session.seen, name="seen"),
     path("sessions/<uuid:uuid>/edit/", session.edit, name="edit"),
+    path("sessions/<uuid:uuid>/release/", session.release, name="release"),
     path("sessions/<uuid:uuid>/delete/", session.delete, name="delete"),
     path("sessions/<uuid:uuid>/requests/<int:pk>/", answers.answer, name="answer"),
     path("sessions/<uuid:uuid>/tell/", answers.tell, name="tell"),

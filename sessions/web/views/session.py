@@ -6,9 +6,9 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from sessions import transcripts
+from sessions import findings, protocol, transcripts
 from sessions.asides import aside
-from sessions.exceptions import InvalidRequest
+from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Message, Session, Visibility
 from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
@@ -36,6 +36,7 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
         "can_change": session.may_be_changed_by(request.user),
         "ribbon": ribbon_of(session, now=now),
         "socket": f"/ws/sessions/{session.uuid}/" + ("?events=1" if tab == "events" else ""),
+        "findings": findings.find(session),
         "visibilities": Visibility.choices,
     }
     if tab == "events":
@@ -70,6 +71,19 @@ def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
         session.edit(by=f"user:{request.user.pk}", **form.changes())
     except InvalidRequest as invalid:
         toasts.error(request, invalid.detail)
+    return redirect("web:session", uuid=session.uuid)
+
+
+@require_POST
+@with_changeable_session
+def release(request: PageRequest, session: Session) -> HttpResponseRedirect:
+    """Close what an agent left open when it went away, then show the session again."""
+    try:
+        protocol.abandon(session.pk, by=f"user:{request.user.pk}")
+    except Conflict as conflict:
+        toasts.error(request, conflict.detail)
+    else:
+        toasts.info(request, "Released. Its open turn ended as abandoned.")
     return redirect("web:session", uuid=session.uuid)
 
 

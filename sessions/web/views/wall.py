@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from sessions import incidents
 from sessions.models import Band, Preference, Session
 from sessions.models.rows import for_rows
 from sessions.models.session_rows import SessionQuerySet
@@ -62,6 +63,7 @@ def wall(request: PageRequest) -> HttpResponse:
         "now": now,
         "words": words,
         "bands": [_load(visible.filtered(**words), band) for band in Band],
+        "incidents": incidents.ongoing(visible, now=now),
         "socket": socket_url(words, now),
         "page": "wall",
     }
