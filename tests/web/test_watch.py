@@ -37,7 +37,8 @@ def test_a_silent_source_is_one_line_of_the_wall(client, owner, time_machine):
     text = page(client)
     assert text.count('class="note" data-state="lost"') == 1
     assert "silent since <time" in text
-    assert "14:02</time>, 3 of its 3 running sessions" in text
+    assert "14:02</time>, for" in text
+    assert ": 3 of its 3 running sessions" in text
     assert '?source=laptop">laptop</a>' in text
 
 
