@@ -221,7 +221,7 @@ class Hub:
             self._batches[name] = (self._loop.time(), task)
             self._batches.move_to_end(name)
             self._drop_batches()
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     def _drop_batches(self) -> None:
         too_old = self._loop.time() - BATCH_SECONDS

@@ -27,7 +27,8 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 
-from sessions.live.asgi_types import Application, Scope
+from sessions.live.asgi_types import Application, Message, Scope
+from sessions.live.backpressure import Gauge
 from sessions.live.bodies import Factory, Request
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,15 @@ class Server(daphne.server.Server):
     def create_application(self, protocol: Any, scope: Scope) -> Any:
         """Start the application for one request or socket."""
         scope.setdefault("extensions", {})["koda.draining"] = self.draining
+        if scope["type"] == "websocket":
+            protocol.gauge = Gauge(protocol)
         return super().create_application(protocol, scope)
+
+    async def handle_reply(self, protocol: Any, message: Message) -> None:
+        """Pass on what an application sends; over a socket no faster than its client reads."""
+        await super().handle_reply(protocol, message)
+        if message["type"] == "websocket.send":
+            await protocol.gauge.wait()
 
     def protocol_disconnected(self, protocol: Any) -> None:
         """Note that a connection ended; a socket that was rejected says so twice."""

@@ -69,6 +69,10 @@ async def serve_socket(scope, receive, send):
         if message["text"] == "thread":
             name = await sync_to_async(lambda: time.sleep(0.02) or threading.current_thread().name)()
             await send({"type": "websocket.send", "text": name})
+        elif message["text"].startswith("flood "):
+            for number in range(int(message["text"].split()[1])):
+                await send({"type": "websocket.send", "text": str(100 + number % 100).ljust(1_000_000)})
+                tell("FLOOD", number + 1, "sent")
         else:
             await send({"type": "websocket.send", "text": message["text"]})
 

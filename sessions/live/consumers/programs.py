@@ -77,12 +77,6 @@ class ProgramSocket(Socket):
         """Say why a frame was not taken."""
         await self.send_frame(frames.error_of(error, frame_id=inbound.id_of(text)))
 
-    async def send_steadily(self, text: str) -> None:
-        """Send a text and note how long the other side takes."""
-        self.set_off()
-        await self.send_text(text)
-        self._in_flight_since = None
-
 
 class SessionProgram(ProgramSocket, SessionSocket):
     """One session: its events to a key that may read, events and heartbeats from one that may write."""
@@ -110,7 +104,7 @@ class SessionProgram(ProgramSocket, SessionSocket):
         """Send all that is new; nothing to a key that may only write."""
         while self.caller.may_read(self.session) and (batch := await self.next_batch()):
             for text in batch.texts:
-                await self.send_steadily(text)
+                await self.send_text(text)
 
     async def hear(self, text: str) -> None:
         """Do what the frame says and answer it."""
@@ -162,12 +156,12 @@ class BoardProgram(ProgramSocket):
         """Send a pulse of each session as it is now."""
         while self._gone:
             _, session = self._gone.popitem()
-            await self.send_steadily(frames.encode(frames.gone_pulse(session)))
+            await self.send_text(frames.encode(frames.gone_pulse(session)))
         for pk in list(self._changed):
             self._changed.pop(pk, None)
             row = self.hub.board.row(pk, self)
             if row is not None and self.caller.sees(row.session):
-                await self.send_steadily(row.pulse)
+                await self.send_text(row.pulse)
 
     async def hear(self, text: str) -> None:
         """Nothing can be said to the board."""

@@ -41,6 +41,7 @@ class Socket:
         self._wake = asyncio.Event()
         self._is_ping_due = False
         self._in_flight_since: float | None = None
+        self._sending_since: list[float] = []
         self._pump: asyncio.Task[None] | None = None
         self._end: asyncio.Task[None] | None = None
 
@@ -126,8 +127,8 @@ class Socket:
 
     def beat(self) -> None:
         """Send a ping, or end when what is in flight has been so for too long."""
-        since = self._in_flight_since
-        if since is not None and self.hub.clock() - since > PATIENCE_SECONDS:
+        waits = [*self._sending_since, *([] if self._in_flight_since is None else [self._in_flight_since])]
+        if waits and self.hub.clock() - min(waits) > PATIENCE_SECONDS:
             self.shut(LAGGING)
         self._is_ping_due = True
         self.poke()
@@ -152,8 +153,13 @@ class Socket:
         await self.send_text(frames.encode(frame))
 
     async def send_text(self, text: str) -> None:
-        """Send a text. Servers that hold back a fast sender make this wait."""
-        await self._send({"type": "websocket.send", "text": text})
+        """Send a text; comes back when the other side has room for more."""
+        began = self.hub.clock()
+        self._sending_since.append(began)
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        finally:
+            self._sending_since.remove(began)
 
     def set_off(self) -> None:
         """Note that something is on its way."""
