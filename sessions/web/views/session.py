@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from sessions import findings, protocol, transcripts
+from sessions import findings, liveness, protocol, transcripts
 from sessions.asides import aside
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Message, Session, Visibility
@@ -36,6 +36,7 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
         "can_change": session.may_be_changed_by(request.user),
         "ribbon": ribbon_of(session, now=now),
         "socket": f"/ws/sessions/{session.uuid}/" + ("?events=1" if tab == "events" else ""),
+        "reason": liveness.explain(session, now),
         "findings": findings.find(session),
         "visibilities": Visibility.choices,
     }
