@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from sessions import compaction, transcripts
 from sessions.models import Message, TokenCounts
-from tests.factories import make_events, make_message, make_session
+from tests.factories import make_events, make_message, make_session, make_user
 from tests.web.markup import parse
 
 Draft = transcripts.MessageDraft
@@ -261,3 +262,20 @@ def test_usage_stands_at_the_message_that_cost_it(owner, reader):
     make_message(session, role="assistant", content="x", usage=usage)
     figure = get(reader, path(session)).one("article", "message").one("span", "push")
     assert (figure.text, figure.attrs["title"]) == ("918 out", "31,204 tokens in, 918 out")
+
+
+def test_a_call_that_began_a_sub_agent_opens_to_its_session(client):
+    owner = make_user()
+    session = make_session(owner)
+    call = {"id": "c1", "function_name": "InvokeAgent", "arguments": '{"agent_name": "explore", "prompt": "look"}'}
+    make_message(session, role="assistant", content=None, tool_calls=[call])
+    child = make_session(owner, parent=session, parent_tool_call_id="c1", agent_name="explore", title="Look around")
+    make_message(child)
+    session.edit(by="test", visibility="PUBLIC")
+    path = reverse("web:tool", args=[session.uuid, session.tool_calls.get().pk])
+    client.force_login(owner)
+    shown = client.get(path, headers={"HX-Request": "true"}).content.decode()
+    assert str(child.uuid) in shown
+    assert "1 message" in shown
+    client.force_login(make_user())
+    assert str(child.uuid) not in client.get(path, headers={"HX-Request": "true"}).content.decode()

@@ -11,6 +11,8 @@ from sessions.models.fields import dump_json
 from sessions.web.places import messages_at, shows_archived
 from sessions.web.requests import PageRequest, wants_fragment, with_readable_session
 
+SUB_AGENTS_SHOWN = 20
+
 
 @require_GET
 @with_readable_session
@@ -51,8 +53,15 @@ def tool(request: PageRequest, session: Session, pk: int) -> HttpResponse:
         return plain_text(text, name=f"tool-{pk}-input.txt")
     if part:
         raise Http404("A tool call has input and output.")
-    context = {"session": session, "call": call, "output": output, "now": timezone.now()}
+    children = visible_children(request, session, call)
+    context = {"session": session, "call": call, "output": output, "children": children, "now": timezone.now()}
     return render(request, "sessions/_tool_inside.html" if wants_fragment(request) else "sessions/tool.html", context)
+
+
+def visible_children(request: PageRequest, session: Session, call: ToolCall) -> list[Session]:
+    """Return the sessions of the sub-agents that a call began, as far as this reader may see them."""
+    begun = session.children.active().filter(parent_tool_call_id=call.call_id).order_by("pk")[:SUB_AGENTS_SHOWN]
+    return [child for child in begun if child.may_be_read_by(request.user)]
 
 
 def output_of(call: ToolCall) -> str | None:
