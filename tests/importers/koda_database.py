@@ -141,3 +141,28 @@ def hold_turn(koda: Koda, session_id: str, *, number: int = 1) -> list[int]:
         koda.say(session_id, "tool", "nine", tool_call_id=call_id),
         koda.say(session_id, "assistant", "Nine.", prompt_tokens=20, completion_tokens=5),
     ]  # fmt: skip
+
+
+def send_scout(koda: Koda, parent: str, *, prompt: str = "Look north", call_id: str = "c1", **arguments: Any) -> None:
+    call = make_call(call_id, "InvokeAgent", agent_name="scout", prompt=prompt, **arguments)
+    koda.say(parent, "assistant", None, tool_calls=[call])
+
+
+def make_scout(koda: Koda, *, prompt: str = "Look north", agent_name: str = "scout") -> str:
+    child = koda.start(agent_name=agent_name)
+    koda.say(child, "user", prompt)
+    koda.say(child, "assistant", "Snow.")
+    return child
+
+
+def fill(koda: Koda) -> str:
+    key = koda.start(title="Lamps", mode="auto")
+    hold_turn(koda, key)
+    hold_turn(koda, key, number=2)
+    koda.compact(key, preserve=2)
+    koda.insert("session_metadata", session_id=key, key="todo", value="- [x] count")
+    koda.insert("owned_files", session_id=key, path="/x")
+    koda.insert("session_events", session_id=key, kind="info", payload="Compacted")
+    send_scout(koda, key, call_id="c9")
+    make_scout(koda)
+    return key
