@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sessions.importers import Opener, discover
+from sessions.importers.changes import Change
 from sessions.importers.feeding import Feed
 from sessions.importers.records import (
     ImportedCompaction,
@@ -37,7 +38,7 @@ def load(path: Path) -> list[Recording]:
     spoken: defaultdict[str, list[ImportedMessage | ImportedCompaction]] = defaultdict(list)
     links: dict[str, ImportedLink] = {}
     for transcript in discover(path):
-        feed = Feed(transcript, opener=opener)
+        feed = Feed.of(transcript, opener=opener)
         for records in (feed.pull(), feed.end()):
             _sort(records, sessions=sessions, spoken=spoken, links=links)
     keys = sorted(sessions, key=lambda key: (sessions[key].parent_key is not None, str(sessions[key].created_at)))
@@ -45,7 +46,7 @@ def load(path: Path) -> list[Recording]:
 
 
 def _sort(
-    records: Iterable[Record],
+    records: Iterable[Record | Change],
     *,
     sessions: dict[str, ImportedSession],
     spoken: defaultdict[str, list[ImportedMessage | ImportedCompaction]],
@@ -57,7 +58,7 @@ def _sort(
             sessions[record.key] = record
         elif isinstance(record, ImportedLink):
             links[record.session_key] = record
-        else:
+        elif isinstance(record, ImportedMessage | ImportedCompaction):
             spoken[record.session_key].append(record)
 
 

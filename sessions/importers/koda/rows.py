@@ -10,6 +10,7 @@ from sessions.importers.records import (
     ImportedSession,
     Kind,
     Tally,
+    ToolCall,
     Usage,
     row_id,
 )
@@ -43,6 +44,7 @@ def session_key(session_id: object) -> str:
 def message(row: JsonObject, *, session_key: str, tally: Tally) -> ImportedMessage:
     """Return the message of a row; its role stays as it is, also one that Koda itself would not know."""
     number = number_of(row)
+    found = calls(row, tally=tally)
     role = "".join(mark for mark in _written(row.get("role")) or "" if mark.isprintable())[:LONGEST_ROLE] or "unknown"
     return ImportedMessage(
         session_key=session_key,
@@ -52,7 +54,8 @@ def message(row: JsonObject, *, session_key: str, tally: Tally) -> ImportedMessa
         kind=KINDS.get(role, "notice"),
         content=_written(row.get("content")),
         thinking=_written(row.get("thinking_content")),
-        raw_tool_calls=calls(row, tally=tally),
+        tool_calls=tuple(_plain(call) for call in found or [] if isinstance(call, dict)),
+        raw_tool_calls=found,
         tool_call_id=fields.identifier(row.get("tool_call_id"), longest=fields.LONGEST_PATH),
         usage=_usage(row),
         agent_name=fields.identifier(row.get("agent_name")),
@@ -80,6 +83,14 @@ def calls(row: JsonObject, *, tally: Tally) -> list[object] | None:
         return found
     tally.passed_over["tool_calls that are no array"] += 1
     return None
+
+
+def _plain(call: JsonObject) -> ToolCall:
+    """Return a call in the shape that all readers share; old rows say `name` where others say `function_name`."""
+    name = fields.text(call, "function_name") or fields.text(call, "name") or "?"
+    arguments = call.get("arguments")
+    told = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ToolCall(id=fields.text(call, "id") or "", function_name=name, arguments=told)
 
 
 def is_unfinished(row: JsonObject) -> bool:
