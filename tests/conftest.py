@@ -96,7 +96,11 @@ def start_server(data_dir: Path, *, port: int | None = None, **settings: str) ->
         f"user.set_password({PASSWORD!r}); user.last_login = now(); user.save()"
     )
     manage(environment, "shell", "--no-imports", "--command", create)
-    port = port or find_free_port()
+    return launch(data_dir, environment, port=port or find_free_port())
+
+
+def launch(data_dir: Path, environment: dict[str, str], *, port: int) -> Server:
+    """Serve what is set up already; the caller stops the server."""
     log = data_dir / "server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
