@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from sessions import liveness
+from sessions import indexing, liveness
 from sessions.live import wal, webhooks
 from sessions.models import Delivery, Lease, StoredAnswer
 
@@ -71,6 +71,7 @@ def jobs() -> list[Job]:
         Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen),
         Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True),
         Job(name="webhooks", every=timedelta(seconds=1), run=webhooks.run, is_shared=True, is_slow=True),
+        Job(name="search", every=timedelta(seconds=0.5), run=indexing.catch_up, is_shared=True, is_slow=True),
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]

@@ -15,10 +15,12 @@ from sessions.models.message import Message, Role
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.preference import Preference
 from sessions.models.request import Request, RequestStatus
+from sessions.models.search_entry import SearchEntry
 from sessions.models.session import Session, Started
 from sessions.models.session_rows import Band, Mode, Status, Visibility
 from sessions.models.tool_call import Outcome, ToolCall, telling_argument
 from sessions.models.turn import Turn, TurnEnd
+from sessions.models.unindexed import Unindexed
 from sessions.models.usage import MAIN_AGENT, Usage
 from sessions.models.watched import Liveness, Needs, State
 from sessions.models.webhook import Webhook
@@ -58,6 +60,7 @@ __all__ = [
     "RequestStatus",
     "Role",
     "Scope",
+    "SearchEntry",
     "Session",
     "Started",
     "State",
@@ -67,6 +70,7 @@ __all__ = [
     "ToolCall",
     "Turn",
     "TurnEnd",
+    "Unindexed",
     "Usage",
     "Visibility",
     "Webhook",

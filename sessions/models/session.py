@@ -28,6 +28,7 @@ from sessions.models.session_rows import (
     Visibility,
     digest_of_key,
 )
+from sessions.models.unindexed import Unindexed
 from sessions.models.watched import Liveness, Needs, State, WatchedSession
 from sessions.signals import event_recorded
 
@@ -278,6 +279,7 @@ class Session(WatchedSession, CountedSession, LoopingSession):
         self.save(update_fields=changed)
         events = Event.objects.append(self, pending, first_seq=first, now=now)
         Alarm.objects.raise_for(self, changed=changed or (), now=now)
+        Unindexed.objects.note(self, events)
         if events:
             self.ring()
         return events

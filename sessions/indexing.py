@@ -1,0 +1,238 @@
+"""Takes what was written into the search index: soon after, in large batches, outside the writers' transactions.
+
+To index a thing again does no harm. A batch drops what it finds of its own messages and enters them anew.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models.functions import Substr
+
+from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
+from sessions.models.folding import CLIP, words_of
+from sessions.models.search_entry import facet
+from sessions.models.search_index import tidy
+
+BATCH = 250
+"""Messages or tool calls of one transaction at most: others can write between two."""
+_TASKS = 200
+_ANYBODY = facet("v", "PUBLIC")
+"""The term of what everybody may read."""
+
+
+def catch_up(*, seconds: float = 0.25) -> int:
+    """Index what waits, the oldest first, until nothing does or `seconds` have passed; return how many batches.
+
+    The keeper calls this again and again: by its bound it takes a part of one processor, not all of it.
+    """
+    end = time.monotonic() + seconds
+    batches = 0
+    while _index_batch():
+        batches += 1
+        if time.monotonic() >= end:
+            break
+    return batches
+
+
+def start_again() -> None:
+    """Empty the index and queue everything; an interruption leaves a queue that the server works off."""
+    with transaction.atomic():
+        Unindexed.objects.all().delete()
+        SearchEntry.objects.all().delete()
+        newest = Message.objects.filter(session=models.OuterRef("pk")).order_by("-id").values("pk")[:1]
+        rows = (
+            Session.objects.order_by("pk")
+            .annotate(newest=models.Subquery(newest))
+            .values_list("pk", "newest", "last_seq")
+        )
+        Unindexed.objects.bulk_create(
+            (
+                Unindexed(session_id=pk, first_message=1, last_message=message or 0, first_seq=1, last_seq=seq)
+                for pk, message, seq in rows.iterator()
+            ),
+            batch_size=1000,
+        )
+    tidy(connection)
+
+
+def _index_batch() -> bool:
+    """Index one batch of what waits; say whether there was anything."""
+    if not Unindexed.objects.exists():
+        return False  # A look takes no lock; a transaction would, on SQLite.
+    with transaction.atomic():
+        tasks = Unindexed.objects.oldest(_TASKS)
+        if not tasks:
+            return False
+        messages, are_all = _messages_of(tasks)
+        calls, is_all = _calls_of(tasks)
+        session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
+        sessions = Session.objects.in_bulk(list(session_ids))
+        SearchEntry.objects.of_messages(message.pk for message in messages).delete()
+        SearchEntry.objects.filter(tool_call__in=[call.pk for call in calls]).delete()
+        # What an event told of first stands now in a message.
+        SearchEntry.objects.filter(tool_call__message__in=[message.pk for message in messages]).delete()
+        entries = [*_of_sessions(sessions), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
+        SearchEntry.objects.enter(entries)
+        _settle(tasks, messages, calls, are_all=are_all, is_all=is_all)
+    return True
+
+
+def _messages_of(tasks: Sequence[Unindexed]) -> tuple[list[Message], bool]:
+    """Return the next messages of these tasks, oldest first, held against a purge; and whether they are all."""
+    wanted = models.Q()
+    for task in tasks:
+        if task.last_message:
+            wanted |= models.Q(session=task.session_id, pk__range=(task.first_message, task.last_message))
+    if not wanted:
+        return [], True
+    rows = Message.objects.filter(wanted).annotate(text=Substr("content", 1, CLIP))
+    held = rows.select_for_update(no_key=True).only("session_id", "role", "tool_calls", "agent_name", "created_at")
+    found = list(held.order_by("pk")[:BATCH])
+    return found, len(found) < BATCH
+
+
+def _calls_of(tasks: Sequence[Unindexed]) -> tuple[list[ToolCall], bool]:
+    """Return the next calls of these tasks that stand in the log alone; and whether they are all."""
+    wanted = models.Q()
+    for task in tasks:
+        if task.last_seq:
+            wanted |= models.Q(session=task.session_id, result_seq__range=(task.first_seq, task.last_seq))
+    if not wanted:
+        return [], True
+    rows = ToolCall.objects.filter(wanted, message=None).select_for_update(no_key=True)
+    found = list(rows.order_by("result_seq", "pk")[:BATCH])
+    return found, len(found) < BATCH
+
+
+def _settle(
+    tasks: Sequence[Unindexed], messages: Sequence[Message], calls: Sequence[ToolCall], *, are_all: bool, is_all: bool
+) -> None:
+    """Take out what is done, and let the rest go on where this batch ended."""
+    message_id = messages[-1].pk if messages else 0
+    seq = (calls[-1].result_seq or 0) if calls else 0
+    done = []
+    for task in tasks:
+        has_messages = not are_all and task.last_message > message_id
+        has_calls = not is_all and task.last_seq > seq
+        if not has_messages and not has_calls:
+            done.append(task.pk)
+            continue
+        task.first_message = max(task.first_message, message_id + 1) if has_messages else 0
+        task.last_message = task.last_message if has_messages else 0
+        task.first_seq = max(task.first_seq, seq + 1) if has_calls else 0
+        task.last_seq = task.last_seq if has_calls else 0
+        task.save()
+    Unindexed.objects.filter(pk__in=done).delete()
+
+
+# --- Entries -----------------------------------------------------------------------------------------------
+
+
+def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+    """Yield new entries for the titles and keys of these sessions, and drop the old ones."""
+    SearchEntry.objects.filter(session__in=sessions, message=None, tool_call=None).delete()
+    for session in sessions.values():
+        words = words_of(session.title or "") + words_of(session.key or "")
+        if words:
+            yield _entry(session, words, at=session.created_at, agent=session.agent_name)
+
+
+def _of_messages(messages: Sequence[Message], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+    """Yield the entries of messages that have words."""
+    tools = _tools_by_result(messages)
+    for message in messages:
+        calls = message.calls()
+        words = words_of(text_of(message.text, calls))  # type: ignore[attr-defined]
+        session = sessions.get(message.session_id)
+        if session is None or not words:
+            continue
+        names = [name_of(call) for call in calls] or tools.get(message.pk, [])
+        agent = message.agent_name or session.agent_name
+        entry = _entry(session, words, at=message.created_at, agent=agent, role=message.role, tools=names)
+        entry.message = message
+        yield entry
+
+
+def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+    """Yield the entries of calls of which only the log tells."""
+    for call in calls:
+        words = words_of(text_of_call(call))
+        if words:
+            session = sessions[call.session_id]
+            entry = _entry(session, words, at=call.started_at, agent=session.agent_name, role="tool", tools=[call.name])
+            entry.tool_call = call
+            yield entry
+
+
+def _entry(
+    session: Session, words: list[str], *, at: Any, agent: str, role: str = "", tools: Sequence[str] = ()
+) -> SearchEntry:
+    """Return an entry with the facets under which it is found."""
+    facts = [("o", session.owner_id), ("v", session.visibility), ("p", session.project_root), ("s", session.source),
+             ("a", agent), ("r", role), *(("t", tool) for tool in dict.fromkeys(tools))]  # fmt: skip
+    scope = [facet(letter, value) for letter, value in facts if value]
+    tool = tools[0] if tools else ""
+    return SearchEntry(session=session, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope)
+
+
+def _tools_by_result(messages: Sequence[Message]) -> dict[int, list[str]]:
+    """Return the names of the tools whose results these messages are."""
+    results = [message.pk for message in messages if message.role == "tool"]
+    rows = ToolCall.objects.filter(result_message__in=results).values_list("result_message", "name")
+    return {pk: [name] for pk, name in rows}
+
+
+# --- Text --------------------------------------------------------------------------------------------------
+
+
+def text_of(content: str | None, calls: Iterable[dict[str, Any]]) -> str:
+    """Return what a message says and asks tools for, as people read it."""
+    lines = [content or "", *(f"{name_of(call)} {' '.join(_texts(_args_of(call)))}" for call in calls)]
+    return "\n".join(line for line in lines if line)
+
+
+def text_of_call(call: ToolCall) -> str:
+    """Return name, input and output of a call; the output stands in the event that closed it."""
+    event = Event.objects.filter(session=call.session_id, seq=call.result_seq).first() if call.result_seq else None
+    output = event.payload.get("output") if event else None
+    return " ".join([call.name, *_texts(call.args), *_texts(output)])
+
+
+def name_of(call: dict[str, Any]) -> str:
+    """Return the name of the tool that a message asks for, in any of the contracts' shapes."""
+    nested = call.get("function")
+    function = nested if isinstance(nested, dict) else {}
+    return str(call.get("function_name") or call.get("name") or function.get("name") or "?")
+
+
+def _args_of(call: dict[str, Any]) -> Any:
+    nested = call.get("function")
+    function = nested if isinstance(nested, dict) else {}
+    return call.get("arguments", call.get("input", function.get("arguments")))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts inside a JSON value, or inside text that is JSON; numbers and keys say little."""
+    if isinstance(value, str):
+        parsed = _parsed(value)
+        if parsed is None:
+            yield value
+        else:
+            yield from _texts(parsed)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _parsed(text: str) -> Any:
+    """Return the object or array that `text` is, or None."""
+    if text[:1] not in {"{", "["}:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) else None

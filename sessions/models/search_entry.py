@@ -1,0 +1,153 @@
+"""The search index: one row for each message, tool call of the log, and session that can be found.
+
+The words are kept folded. On SQLite they are the content of an FTS5 table, on PostgreSQL vectors under a GIN index;
+`search_index` installs both. An entry is never changed: it is dropped and born again.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import RawSQL
+from django.db.models.sql.compiler import SQLCompiler
+
+from sessions.models.folding import Query, Term
+from sessions.models.search_index import FULL_TEXT, TABLE
+
+SCANNED = 20_000
+"""Matches, newest first, among which the filters by time and state look; the others are terms of the index."""
+
+
+class Kind(models.TextChoices):
+    """What an entry stands for."""
+
+    MESSAGE = "message"
+    TOOL_CALL = "tool_call"
+    SESSION = "session"
+
+
+class WordsField(models.Field[Any, Any]):
+    """Folded words in order: text on SQLite, a vector with positions on PostgreSQL. Written, never read."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        """Return the column's type."""
+        return "tsvector" if connection.vendor == "postgresql" else "text"
+
+    def get_placeholder(self, _value: Any, _compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> str:
+        """Say what the text becomes."""
+        return "%s::tsvector" if connection.vendor == "postgresql" else "%s"
+
+    def get_db_prep_value(self, value: Sequence[str], connection: BaseDatabaseWrapper, prepared: bool = False) -> str:  # noqa: ARG002, FBT001, FBT002 - Django's signature
+        """Return the words as the database takes them; letters and digits need no quoting."""
+        if connection.vendor == "postgresql":
+            return " ".join(f"{word}:{at}" for at, word in enumerate(value, 1))
+        return " ".join(value)
+
+
+def facet(letter: str, value: object) -> str:
+    """Return the term of the index under which entries with this value of a filter stand."""
+    return letter + hashlib.sha256(str(value).encode(errors="replace")).hexdigest()[:15]
+
+
+class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
+    """Rows of the index."""
+
+    def matching(self, query: Query, *, scope: Sequence[Sequence[str]] = (), before: int | None = None) -> Any:
+        """Return the newest entries that match, `SCANNED` at most, in no order.
+
+        `scope` holds the facets: one of each group must be there. `before` is an id.
+        """
+        render = _postgresql if connection.vendor == "postgresql" else _sqlite
+        sql, params = render(query, scope)
+        if before is not None:
+            sql, params = f"{sql} AND {'id' if connection.vendor == 'postgresql' else 'rowid'} < %s", [*params, before]
+        order = "id" if connection.vendor == "postgresql" else "rowid"
+        newest = RawSQL(f"{sql} ORDER BY {order} DESC LIMIT {SCANNED}", params)  # noqa: S611 - values are parameters
+        return self.filter(pk__in=newest)
+
+    def of_messages(self, ids: Iterable[int]) -> "SearchEntryQuerySet":
+        """Return the entries of these messages."""
+        return self.filter(message__in=list(ids))
+
+
+def _sqlite(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list[Any]]:
+    """Return the beginning of a SELECT of row ids from the FTS5 table."""
+
+    def phrase(term: Term) -> str:
+        return f'"{" ".join(term.words)}"' + (" *" if term.is_prefix else "")
+
+    parts = [f"(words : {phrase(term)})" for term in query.terms]
+    parts += [f"(scope : ({' OR '.join(group)}))" for group in scope]
+    match = " AND ".join(parts)
+    if query.without:
+        match = f"({match}) NOT (words : ({' OR '.join(phrase(term) for term in query.without)}))"
+    return f"SELECT rowid FROM {FULL_TEXT} WHERE {FULL_TEXT} MATCH %s", [match]  # noqa: S608 - names of ours
+
+
+def _postgresql(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list[Any]]:
+    """Return the beginning of a SELECT of ids by vectors."""
+
+    def phrase(term: Term) -> str:
+        return "(" + " <-> ".join(f"'{word}'" for word in term.words) + (":*)" if term.is_prefix else ")")
+
+    words = " & ".join([*map(phrase, query.terms), *(f"!{phrase(term)}" for term in query.without)])
+    sql, params = f"SELECT id FROM {TABLE} WHERE words @@ %s::tsquery", [words]  # noqa: S608 - names of ours
+    if scope:
+        sql, params = (
+            f"{sql} AND scope @@ %s::tsquery",
+            [words, " & ".join(f"({' | '.join(group)})" for group in scope)],
+        )
+    return sql, params
+
+
+_SearchEntryManager = models.Manager.from_queryset(SearchEntryQuerySet)
+
+
+class SearchEntryManager(_SearchEntryManager["SearchEntry"]):
+    """Birth of entries; `sessions.indexing` calls it."""
+
+    def enter(self, entries: Sequence["SearchEntry"]) -> None:
+        """Insert entries, inside the caller's transaction, in the order in which they happened."""
+        born = self.bulk_create(entries, batch_size=200)
+        if born and connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                # One transaction holds the write lock: what was born lies side by side.
+                cursor.execute(
+                    f"INSERT INTO {FULL_TEXT}(rowid, words, scope)"  # noqa: S608 - names of ours
+                    f" SELECT id, words, scope FROM {TABLE} WHERE id BETWEEN %s AND %s",
+                    [born[0].pk, born[-1].pk],
+                )
+
+
+class SearchEntry(models.Model):
+    """One thing that can be found. `pk` grows with the order of indexing, which is the order of what is new."""
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+")
+    message = models.OneToOneField("koda_sessions.Message", models.CASCADE, null=True, related_name="+")
+    tool_call = models.OneToOneField("koda_sessions.ToolCall", models.CASCADE, null=True, related_name="+")
+    role = models.CharField(max_length=32, blank=True, default="")
+    agent_name = models.TextField(blank=True, default="")
+    tool = models.TextField(blank=True, default="", help_text="The first tool that it tells of.")
+    at = models.DateTimeField()
+    words = WordsField()
+    scope = WordsField()
+
+    objects = SearchEntryManager()
+
+    class Meta:
+        """Read through the full-text index; the keys are there for deletes."""
+
+        verbose_name_plural = "search entries"
+
+    def __str__(self) -> str:
+        """Return what it stands for."""
+        return f"{self.kind} of session {self.session_id}"
+
+    @property
+    def kind(self) -> Kind:
+        """Return what it stands for."""
+        if self.message_id is not None:
+            return Kind.MESSAGE
+        return Kind.SESSION if self.tool_call_id is None else Kind.TOOL_CALL

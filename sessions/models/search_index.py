@@ -1,0 +1,72 @@
+"""What Django's models cannot say of the search index: the FTS5 table and its trigger, the GIN index.
+
+A remake of a table, which a migration on SQLite often is, drops its triggers without a word. So `install` is
+called after every `migrate` too, looks for what is missing, and remakes the full-text table from the entries then.
+"""
+
+# ruff: noqa: S608 - the names in these statements are constants of this module
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+TABLE = "koda_sessions_searchentry"
+FULL_TEXT = "koda_sessions_fulltext"
+_TRIGGER = "koda_sessions_searchentry_gone"
+_SECURE_DELETE_SINCE = (3, 42)
+"""The version of SQLite from which a deleted word leaves the full-text table at once."""
+
+# The words come folded and with single spaces; "ascii" leaves all else as it is. Prefixes of three letters have an
+# index of their own, since they stand for the most words.
+_CREATE = f"""CREATE VIRTUAL TABLE {FULL_TEXT} USING fts5(
+    words, scope, content='{TABLE}', content_rowid='id', tokenize='ascii', prefix='3'
+)"""
+# Only deletes go row by row: cascades, purges and commands then cannot leave a text that is still found.
+_CREATE_TRIGGER = f"""CREATE TRIGGER {_TRIGGER} AFTER DELETE ON {TABLE} BEGIN
+    INSERT INTO {FULL_TEXT}({FULL_TEXT}, rowid, words, scope) VALUES ('delete', old.id, old.words, old.scope);
+END"""
+_CREATE_GIN = f"CREATE INDEX IF NOT EXISTS koda_sessions_fulltext ON {TABLE} USING gin (words, scope)"
+
+
+def install(connection: BaseDatabaseWrapper) -> bool:
+    """Make what is missing; say whether anything was. Does nothing while the table of entries is not there."""
+    with connection.cursor() as cursor:
+        if TABLE not in connection.introspection.table_names(cursor):
+            return False
+        if connection.vendor == "postgresql":
+            cursor.execute(_CREATE_GIN)
+            return False
+        cursor.execute("SELECT name FROM sqlite_master WHERE name IN (%s, %s)", [FULL_TEXT, _TRIGGER])
+        present = {name for (name,) in cursor.fetchall()}
+        if present == {FULL_TEXT, _TRIGGER}:
+            return False
+        if FULL_TEXT not in present:
+            cursor.execute(_CREATE)
+            if connection.Database.sqlite_version_info >= _SECURE_DELETE_SINCE:  # type: ignore[attr-defined]
+                cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('secure-delete', 1)")
+        if _TRIGGER not in present:
+            cursor.execute(_CREATE_TRIGGER)
+        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}) VALUES ('rebuild')")
+    return True
+
+
+def remove(connection: BaseDatabaseWrapper) -> None:
+    """Drop what `install` made."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"DROP INDEX IF EXISTS {FULL_TEXT}")
+            return
+        cursor.execute(f"DROP TRIGGER IF EXISTS {_TRIGGER}")
+        cursor.execute(f"DROP TABLE IF EXISTS {FULL_TEXT}")
+
+
+def tidy(connection: BaseDatabaseWrapper) -> None:
+    """Merge the full-text table into one piece, which leaves nothing of deleted words in any version of SQLite."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}) VALUES ('optimize')")
+
+
+def install_after_migrate(*, using: str, **_facts: Any) -> None:
+    """Receive Django's `post_migrate`."""
+    install(connections[using])

@@ -1,0 +1,80 @@
+"""What was written and is not in the search index yet. A queue: rows are taken out by their number, none is skipped.
+
+A cursor over the log would not do: on PostgreSQL a lower number may be committed after a higher one.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+from sessions.models.search_entry import SearchEntry
+
+if TYPE_CHECKING:
+    from sessions.models.event import Event
+    from sessions.models.session import Session
+
+_OF_MESSAGES = ("message_ids", "message_id", "summary_message_id", "hint_message_id")
+"""Where the payload of the server's own events names messages."""
+_OF_THE_SESSION = frozenset({"server.session_created", "server.session_edited"})
+_OF_CALLS = "tool_call_result"
+_NEWBORN = frozenset({"server.messages_added", "server.compacted"})
+"""Events that name messages nobody can have found yet."""
+
+
+class UnindexedQuerySet(models.QuerySet["Unindexed"]):
+    """Rows of the queue."""
+
+    def oldest(self, limit: int) -> list["Unindexed"]:
+        """Return the next rows, locked; what another process has in its hands is passed over."""
+        return list(self.select_for_update(skip_locked=True).order_by("pk")[:limit])
+
+    def note(self, session: "Session", events: Sequence["Event"]) -> None:
+        """Queue what these new events of a session changed, one row at most, in their transaction."""
+        calls = [event.seq for event in events if event.type == _OF_CALLS]
+        is_touched = any(event.type in _OF_THE_SESSION for event in events)
+        messages: list[int] = []
+        for event in events:
+            named = _messages_in(event) if event.is_from_server else []
+            messages += named
+            if named and event.type not in _NEWBORN:
+                SearchEntry.objects.of_messages(named).delete()  # What it said before must not be found any more.
+        if messages or calls or is_touched:
+            self.create(
+                session=session,
+                first_message=min(messages, default=0), last_message=max(messages, default=0),
+                first_seq=min(calls, default=0), last_seq=max(calls, default=0),
+            )  # fmt: skip
+
+
+def _messages_in(event: "Event") -> list[int]:
+    """Return the ids of the messages whose text an event of the server brought."""
+    found: list[int] = []
+    for name in _OF_MESSAGES:
+        value = event.payload.get(name)
+        found += value if isinstance(value, list) else [value] if isinstance(value, int) else []
+    return found
+
+
+class Unindexed(models.Model):
+    """A stretch of one session: messages by id, and calls by the seq of the event that brought their result.
+
+    0 means none. The session's own entry is looked at in any case.
+    """
+
+    session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+")
+    first_message = models.BigIntegerField(default=0)
+    last_message = models.BigIntegerField(default=0)
+    first_seq = models.BigIntegerField(default=0)
+    last_seq = models.BigIntegerField(default=0)
+
+    objects = models.Manager.from_queryset(UnindexedQuerySet)()
+
+    class Meta:
+        """Read from the oldest on."""
+
+        verbose_name_plural = "unindexed"
+
+    def __str__(self) -> str:
+        """Return the stretch."""
+        return f"session {self.session_id}: messages {self.first_message} to {self.last_message}"
