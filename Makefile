@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 WORKERS ?= auto
 
-.PHONY: run demo test check lock clean setup format
+.PHONY: run demo test pictures check lock clean setup format
 
 run: setup  ## set up what is missing and serve
 	@exec $(BIN)/python manage.py serve
@@ -31,6 +31,10 @@ setup: $(VENV)/.run
 test: $(VENV)/.test  ## all tests, in a real browser too
 	@$(BIN)/python -m tests.browsers --install
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+
+pictures: $(VENV)/.test  ## the pictures of README and docs, from the demo's agents
+	@$(BIN)/python -m tests.browsers --install
+	@$(BIN)/python -m tests.browser.pictures
 
 check: $(VENV)/.dev  ## format, lint, types, floors, templates, migrations, settings
 	$(BIN)/ruff format --check .

@@ -104,14 +104,14 @@ def agent(served: Server) -> Iterator[Agent]:
 
 @pytest.fixture
 def person(chromium: "Browser", served: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """The owner, signed in, at a wide screen; other options by `@pytest.mark.parametrize("person", …, indirect=True)`."""
+    """The owner, signed in, at a wide screen unless the test is parametrised with other options."""
     options = {"viewport": {"width": 1440, "height": 900}, **getattr(request, "param", {})}
     context = chromium.new_context(**options)
     context.set_default_timeout(10_000)
     someone = Person(context, served)
     someone.sign_in()
     yield someone
-    pictures = Path("var-test-pictures")
+    pictures = Path("test-results")
     if getattr(request.node, "report", None) is not None and request.node.report.failed:
         pictures.mkdir(exist_ok=True)
         for number, page in enumerate(context.pages):

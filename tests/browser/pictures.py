@@ -1,0 +1,76 @@
+"""Makes the pictures of README and docs from the demo's own agents: `make pictures`."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests import browsers
+from tests.browser.conftest import Person
+from tests.conftest import ROOT, Server, start_server, stop_server
+
+FOLDER = ROOT / "docs" / "pictures"
+WIDE = {"viewport": {"width": 1440, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+NEEDING, SESSIONS = 2, 9
+WITHIN_SECONDS = 90
+
+
+def main() -> None:
+    """Serve, let the demo's agents work, and take the pictures."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server = start_server(Path(folder))
+        agents = _start_agents(server)
+        browser = playwright.chromium.launch(executable_path=browsers.find(), args=browsers.FLAGS)
+        try:
+            session = _wait_for_work(server)
+            for scheme in ("light", "dark"):
+                _take(browser, server, session, scheme)
+        finally:
+            browser.close()
+            agents.terminate()
+            agents.wait()
+            stop_server(server)
+
+
+def _start_agents(server: Server) -> subprocess.Popen[bytes]:
+    key = server.create_key("demo", "write", "read", "control")
+    command = [sys.executable, "manage.py", "demo", "--url", server.url, "--key", key]
+    return subprocess.Popen(command, cwd=ROOT, env=server.environment, stdout=subprocess.DEVNULL)
+
+
+def _wait_for_work(server: Server) -> str:
+    """Return the id of a session that waits for an approval, once enough of them need a person."""
+    key = server.create_key("eyes", "read")
+    headers = {"Authorization": f"Bearer {key}"}
+    deadline = time.monotonic() + WITHIN_SECONDS
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            items = client.get("/api/v1/sessions").json()["items"]
+            waiting = [item for item in items if item["needs"]]
+            asked = [item["id"] for item in waiting if item["needs"] == "approval" and item["message_count"]]
+            if len(items) >= SESSIONS and len(waiting) >= NEEDING and asked:
+                return str(asked[0])
+            time.sleep(0.5)
+    raise SystemExit("The demo's agents asked for nothing in time.")
+
+
+def _take(browser: Browser, server: Server, session: str, scheme: str) -> None:
+    for name, options in (("", WIDE), ("-phone", PHONE)):
+        context = browser.new_context(**options, color_scheme=scheme)  # type: ignore[arg-type]
+        person = Person(context, server)
+        person.sign_in()
+        for page_name, path in (("wall", "/"), ("session", f"/sessions/{session}/")):
+            page = person.open(path)
+            expect(page.locator(".fresh")).to_have_attribute("data-state", "live")
+            page.screenshot(path=FOLDER / f"{page_name}{name}{'-dark' if scheme == 'dark' else ''}.png")
+            page.close()
+        context.close()
+
+
+if __name__ == "__main__":
+    main()
