@@ -61,7 +61,7 @@ def _wait_for_work(server: Server) -> str:
 
 def _take(browser: Browser, server: Server, session: str, scheme: str) -> None:
     for name, options in (("", WIDE), ("-phone", PHONE)):
-        context = browser.new_context(**options, color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(**options, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         person = Person(context, server)
         person.sign_in()
         for page_name, path in (("wall", "/"), ("session", f"/sessions/{session}/")):
