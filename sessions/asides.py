@@ -43,7 +43,10 @@ class Aside:
 
 
 def aside(session: Session) -> Aside:
-    """Return what stands beside the transcript of `session`, in four bounded queries; two more count what is not shown."""
+    """Return what stands beside the transcript of `session`, in four bounded queries.
+
+    Two more count what is left out.
+    """
     files = File.objects.filter(session=session).order_by("-id").values_list("path", flat=True)
     children = Session.objects.filter(parent=session).active().order_by("-id")
     newest_files, newest_children = list(files[:FILES_SHOWN]), list(children[:CHILDREN_SHOWN])
