@@ -185,8 +185,8 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
 _LANES = 8
 """Threads on which sockets and long polls reach the database, beside the admitted requests."""
-_SPARE_CONNECTIONS = 6
-"""For the hub's readers, the sockets' writers and the keeper."""
+_SPARE_CONNECTIONS = 7
+"""For the hub's readers, the sockets' writers and the keeper's two threads."""
 
 
 def _database(url: str | None) -> dict[str, Any]:

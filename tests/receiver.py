@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,13 @@ class Receiver:
     @property
     def told(self) -> list[dict[str, Any]]:
         return [call.told for call in self.calls]
+
+    def wait_for(self, *, calls: int, seconds: float = 60) -> None:
+        """Wait until so many calls have come; the lease of a killed server has to run out first."""
+        deadline = time.monotonic() + seconds
+        while len(self.calls) < calls:
+            assert time.monotonic() < deadline, self.told
+            time.sleep(0.05)
 
 
 class Handler(BaseHTTPRequestHandler):

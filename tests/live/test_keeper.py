@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -68,6 +69,19 @@ async def test_a_job_is_done_again_and_again_until_the_keeper_stops(listeners):
     done = len(rounds)
     await asyncio.sleep(0.1)
     assert len(rounds) == done
+
+
+async def test_a_slow_job_holds_up_no_other(listeners):
+    rounds, released = [], threading.Event()
+    slow = Job(name="slow", every=SOON, run=lambda: released.wait(20), is_slow=True)
+    keeper = Keeper([slow, Job(name="count", every=SOON, run=lambda: rounds.append(1))])
+    await keeper.start()
+    try:
+        await wait_until(lambda: len(rounds) >= 3)
+        assert not released.is_set()
+    finally:
+        released.set()
+        await keeper.stop()
 
 
 async def test_a_job_that_fails_is_counted_logged_and_done_again(listeners, caplog):
