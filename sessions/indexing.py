@@ -135,7 +135,7 @@ def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
     """Yield new entries for the titles and keys of these sessions, and drop the old ones."""
     SearchEntry.objects.filter(session__in=sessions, message=None, tool_call=None).delete()
     for session in sessions.values():
-        words = words_of(session.title or "") + words_of(session.key or "")
+        words = words_of(text_of_session(session))
         if words:
             yield _entry(session, words, at=session.created_at, agent=session.agent_name)
 
@@ -158,8 +158,9 @@ def _of_messages(messages: Sequence[Message], sessions: dict[int, Session]) -> I
 
 def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
     """Yield the entries of calls of which only the log tells."""
+    texts = texts_of_calls(calls)
     for call in calls:
-        words = words_of(text_of_call(call))
+        words = words_of(texts[call.pk])
         if words:
             session = sessions[call.session_id]
             entry = _entry(session, words, at=call.started_at, agent=session.agent_name, role="tool", tools=[call.name])
@@ -194,11 +195,26 @@ def text_of(content: str | None, calls: Iterable[dict[str, Any]]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def text_of_call(call: ToolCall) -> str:
-    """Return name, input and output of a call; the output stands in the event that closed it."""
-    event = Event.objects.filter(session=call.session_id, seq=call.result_seq).first() if call.result_seq else None
-    output = event.payload.get("output") if event else None
-    return " ".join([call.name, *_texts(call.args), *_texts(output)])
+def text_of_session(session: Session) -> str:
+    """Return title and key."""
+    return "\n".join(filter(None, [session.title, session.key]))
+
+
+def texts_of_calls(calls: Iterable[ToolCall]) -> dict[int, str]:
+    """Return by id name, input and output of calls; the output stands in the event that closed a call."""
+    rows = list(calls)
+    wanted = models.Q()
+    for call in rows:
+        if call.result_seq is not None:
+            wanted |= models.Q(session=call.session_id, seq=call.result_seq)
+    events = Event.objects.filter(wanted) if wanted else Event.objects.none()
+    outputs = {(event.session_id, event.seq): event.payload.get("output") for event in events}
+    return {
+        call.pk: " ".join(
+            [call.name, *_texts(call.args), *_texts(outputs.get((call.session_id, call.result_seq or 0)))]
+        )
+        for call in rows
+    }
 
 
 def name_of(call: dict[str, Any]) -> str:

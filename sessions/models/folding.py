@@ -5,7 +5,7 @@ Text is folded here and not by a database: their own ideas of words, accents and
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -51,7 +51,7 @@ class Term:
     words: tuple[str, ...]
     is_prefix: bool = False
 
-    def length_at(self, words: list[str], at: int) -> int:
+    def length_at(self, words: Sequence[str], at: int) -> int:
         """Return how many of `words` from `at` on are this term: all of its own, or none."""
         length = len(self.words)
         found = tuple(words[at : at + length])

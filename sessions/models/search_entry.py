@@ -54,8 +54,10 @@ def facet(letter: str, value: object) -> str:
 class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
     """Rows of the index."""
 
-    def matching(self, query: Query, *, scope: Sequence[Sequence[str]] = (), before: int | None = None) -> Any:
-        """Return the newest entries that match, `SCANNED` at most, in no order.
+    def matching(
+        self, query: Query, *, scope: Sequence[Sequence[str]] = (), before: int | None = None, newest: int = SCANNED
+    ) -> "SearchEntryQuerySet":
+        """Return the entries that match, the `newest` of them at most, in no order.
 
         `scope` holds the facets: one of each group must be there. `before` is an id.
         """
@@ -64,8 +66,8 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
         if before is not None:
             sql, params = f"{sql} AND {'id' if connection.vendor == 'postgresql' else 'rowid'} < %s", [*params, before]
         order = "id" if connection.vendor == "postgresql" else "rowid"
-        newest = RawSQL(f"{sql} ORDER BY {order} DESC LIMIT {SCANNED}", params)  # noqa: S611 - values are parameters
-        return self.filter(pk__in=newest)
+        ids = RawSQL(f"{sql} ORDER BY {order} DESC LIMIT %s", [*params, newest])  # noqa: S611 - values are parameters
+        return self.filter(pk__in=ids)
 
     def of_messages(self, ids: Iterable[int]) -> "SearchEntryQuerySet":
         """Return the entries of these messages."""

@@ -1,0 +1,249 @@
+"""Search: messages, tool calls, titles and keys, ranked among the newest matches, alike on both databases.
+
+Only the newest `WINDOW` matches are ranked, and pages go on with the next as many: to rank all matches of a common
+word takes seconds and helps nobody.
+"""
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import OperationalError, models
+from django.db.models.functions import Substr
+
+from sessions import indexing
+from sessions.exceptions import InvalidRequest
+from sessions.models import Message, Role, SearchEntry, Session, ToolCall, Unindexed, Visibility
+from sessions.models.folding import CLIP, Query, parse
+from sessions.models.search_entry import SCANNED, Kind, facet
+from sessions.snippets import Part, finds_in, snippet
+
+WINDOW = 200
+"""Matches that are ranked together, the newest first."""
+FACETS = 8
+"""Values of a facet that are told."""
+_LOOK = 1000
+"""Matches that a first look goes through; what it lacks is looked for among `SCANNED`."""
+_RANKED = 4000
+"""Characters of a text that its rank goes by."""
+_BEHIND = 50
+"""Rows of the queue that a search indexes by itself; a longer queue is left to the keeper."""
+_BEHIND_SECONDS = 0.1
+_WEIGHTS: dict[str, float] = {Role.USER: 1.3, Role.ASSISTANT: 1.1, Role.SYSTEM: 0.9, Role.TOOL: 0.7}
+_WEIGHT_OF_A_SESSION = 2.5
+_TYPICAL_WORDS = 80
+_CURSOR = re.compile(r"(\d{1,18})-(\d{1,3})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a search is narrowed to; empty text and None narrow nothing. `after` and `before` are strict.
+
+    `state` is a word of `StateFilter`; the others are whole values.
+    """
+
+    role: str = ""
+    agent_name: str = ""
+    project_root: str = ""
+    tool: str = ""
+    source: str = ""
+    state: str = ""
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def scope(self) -> list[list[str]]:
+        """Return the filters that are terms of the index."""
+        facts = {"r": self.role, "a": self.agent_name, "p": self.project_root, "t": self.tool, "s": self.source}
+        return [[facet(letter, value)] for letter, value in facts.items() if value]
+
+
+@dataclass(slots=True, kw_only=True)
+class Hit:
+    """Something found. `snippet` is plain text in parts: whoever shows it escapes it.
+
+    `message_id` and `tool_call_id` say what matched; both None: title or key of the session. `shown_in` is the call
+    in which the transcript shows a result.
+    """
+
+    session: Session
+    kind: Kind
+    role: str
+    agent_name: str
+    tool: str
+    at: datetime
+    message_id: int | None
+    tool_call_id: int | None
+    score: float
+    is_archived: bool = False
+    shown_in: ToolCall | None = None
+    snippet: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """One page. `count` is how many match, `WINDOW` at most; `is_more` says that there are older ones.
+
+    `facets` counts values among the ranked matches, the most frequent first. `is_behind`: the index lacks something
+    that was written.
+    """
+
+    items: list[Hit] = field(default_factory=list)
+    next_cursor: str | None = None
+    count: int = 0
+    is_more: bool = False
+    is_behind: bool = False
+    facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+
+
+def search(
+    q: str,
+    *,
+    user: AbstractBaseUser | AnonymousUser,
+    filters: Filters | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Hits:
+    """Return what `user` may see and `q` asks for: words, `"phrases"`, `-without`, `begin*`; any text is a query.
+
+    The last word's beginning is enough. Without a word to look for nothing is found. Raises `InvalidRequest` for a
+    cursor that is none.
+    """
+    query, narrow = parse(q), filters or Filters()
+    top, offset = _read_cursor(cursor)
+    if not query.terms or not user.is_authenticated:
+        return Hits()
+    is_behind = _catch_up()
+    entries = _newest(query, user, narrow, before=top)
+    is_more, entries = len(entries) > WINDOW, entries[:WINDOW]
+    if not entries:
+        return Hits(is_behind=is_behind)
+    hits = _ranked(entries, query)
+    page = hits[offset : offset + limit]
+    _describe(page, query)
+    end = offset + len(page)
+    next_cursor = None
+    if limit and end < len(hits):
+        next_cursor = f"{top or entries[0].pk + 1}-{end}"
+    elif limit and is_more:
+        next_cursor = f"{entries[-1].pk}-0"
+    return Hits(
+        items=page, next_cursor=next_cursor, count=len(hits), is_more=is_more, is_behind=is_behind,
+        facets=_facets(entries),
+    )  # fmt: skip
+
+
+def _read_cursor(cursor: str | None) -> tuple[int | None, int]:
+    """Return before which entry the window lies, and how many of it were shown."""
+    if cursor is None:
+        return None, 0
+    mark = _CURSOR.fullmatch(cursor) if cursor.isascii() else None
+    if mark is None:
+        raise InvalidRequest.field("cursor", "is not a cursor of a search")
+    return int(mark[1]), int(mark[2])
+
+
+def _catch_up() -> bool:
+    """Index a short queue, so that whoever has just written finds it; say whether something still waits."""
+    waiting = Unindexed.objects.all()
+    if 0 < waiting[: _BEHIND + 1].count() <= _BEHIND:
+        with contextlib.suppress(OperationalError):  # Somebody writes for long: an older answer is better than none.
+            indexing.catch_up(seconds=_BEHIND_SECONDS)
+    return waiting.exists()
+
+
+def _newest(
+    query: Query, user: AbstractBaseUser | AnonymousUser, filters: Filters, *, before: int | None
+) -> list[SearchEntry]:
+    """Return the newest matches that `user` may see, one more than the window holds.
+
+    The owner is a term of the index, so that what others keep to themselves is not even gone through; who may read
+    is decided by the session as it is now.
+    """
+    scope = filters.scope()
+    if not getattr(user, "is_staff", False):
+        scope.append([facet("o", user.pk), facet("v", Visibility.PUBLIC.value)])
+    sessions = Session.objects.visible_to(user).active().filtered(state=filters.state)
+    found: list[SearchEntry] = []
+    for scanned in (_LOOK, SCANNED):
+        rows = SearchEntry.objects.matching(query, scope=scope, before=before, newest=scanned)
+        rows = rows.filter(models.Exists(sessions.filter(pk=models.OuterRef("session"))))
+        if filters.after is not None:
+            rows = rows.filter(at__gt=filters.after)
+        if filters.before is not None:
+            rows = rows.filter(at__lt=filters.before)
+        found = list(rows.select_related("session").defer("words", "scope").order_by("-pk")[: WINDOW + 1])
+        if len(found) > WINDOW:
+            break
+    return found
+
+
+def _ranked(entries: Sequence[SearchEntry], query: Query) -> list[Hit]:
+    """Return hits for entries, the best first, and of equals the newest."""
+    texts = _texts(entries, length=_RANKED)
+    hits = [_hit(entry, _score(entry, text, query)) for entry, text in zip(entries, texts, strict=True)]
+    return sorted(hits, key=lambda hit: -hit.score)
+
+
+def _hit(entry: SearchEntry, score: float) -> Hit:
+    return Hit(
+        session=entry.session, kind=entry.kind, role=entry.role, agent_name=entry.agent_name, tool=entry.tool,
+        at=entry.at, message_id=entry.message_id, tool_call_id=entry.tool_call_id, score=score,
+    )  # fmt: skip
+
+
+def _score(entry: SearchEntry, text: str, query: Query) -> float:
+    """Return how well a text fits, to one decimal, so that of nearly equal ones the newer comes first.
+
+    As in BM25 a repeated term counts less each time, and in a long text less; all matches have all terms, so how
+    rare a term is decides nothing. Who says it matters: a person's words before a tool's output.
+    """
+    found, length = finds_in(text, query)
+    counts = Counter(find.term for find in found)
+    norm = 1.2 * (0.25 + 0.75 * length / _TYPICAL_WORDS)
+    fit = sum(2.2 * count / (count + norm) for count in counts.values()) / len(query.terms)
+    weight = _WEIGHT_OF_A_SESSION if entry.kind == Kind.SESSION else _WEIGHTS.get(entry.role, 1.0)
+    return round(fit * weight, 1)
+
+
+def _texts(found: Sequence[SearchEntry | Hit], *, length: int) -> list[str]:
+    """Return the beginning of the text of each, in their order; empty where it has just gone."""
+    message_ids = [one.message_id for one in found if one.message_id]
+    call_ids = [one.tool_call_id for one in found if one.tool_call_id]
+    rows = Message.objects.filter(pk__in=message_ids).annotate(text=Substr("content", 1, length)).only("tool_calls")
+    of_messages = {row.pk: indexing.text_of(row.text, row.calls()) for row in rows}  # type: ignore[attr-defined]
+    of_calls = indexing.texts_of_calls(ToolCall.objects.filter(pk__in=call_ids))
+    texts = (
+        of_messages.get(one.message_id, "") if one.message_id
+        else of_calls.get(one.tool_call_id, "") if one.tool_call_id
+        else indexing.text_of_session(one.session)
+        for one in found
+    )  # fmt: skip
+    return [text[:length] for text in texts]
+
+
+def _describe(hits: Sequence[Hit], query: Query) -> None:
+    """Give the hits of a page their snippets, and say where the transcript shows them."""
+    ids = [hit.message_id for hit in hits if hit.message_id]
+    texts = _texts(hits, length=CLIP)
+    archived = set(Message.objects.filter(pk__in=ids).archived().values_list("pk", flat=True))
+    calls = ToolCall.objects.filter(result_message__in=ids, message__isnull=False)
+    shown = {call.result_message_id: call for call in calls.only("message", "result_message")}
+    for hit, text in zip(hits, texts, strict=True):
+        hit.snippet = snippet(text, query)
+        hit.is_archived = hit.message_id in archived
+        hit.shown_in = shown.get(hit.message_id) if hit.role == Role.TOOL else None
+
+
+def _facets(entries: Sequence[SearchEntry]) -> dict[str, list[tuple[str, int]]]:
+    """Count the values by which these matches can be narrowed."""
+    values = {
+        "role": [entry.role for entry in entries],
+        "agent_name": [entry.agent_name for entry in entries],
+        "project_root": [entry.session.project_root or "" for entry in entries],
+        "tool": [entry.tool for entry in entries],
+    }
+    return {name: Counter(filter(None, found)).most_common(FACETS) for name, found in values.items()}

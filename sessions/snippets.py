@@ -1,0 +1,87 @@
+"""Where a text says what was looked for: how often, and the piece of it that shows it best. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sessions.models.folding import CLIP, Query, Spot, Term, spots
+
+LENGTH = 240
+"""Characters of a snippet, about."""
+LEAD = 60
+"""Characters that stand before the first marked word, about."""
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a snippet: plain text, marked when it is what was looked for."""
+
+    text: str
+    is_marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A term and the place where it stands."""
+
+    term: Term
+    start: int
+    end: int
+
+
+def finds_in(text: str, query: Query) -> tuple[list[Find], int]:
+    """Return where the terms of `query` stand in `text`, in order, and how many words the text has."""
+    places = list(spots(text))
+    words = [spot.word for spot in places]
+    found = [find for term in query.terms for find in _finds_of(term, words, places)]
+    return sorted(found, key=lambda find: (find.start, -find.end)), len(words)
+
+
+def _finds_of(term: Term, words: Sequence[str], places: Sequence[Spot]) -> list[Find]:
+    first, is_open = term.words[0], term.is_prefix and len(term.words) == 1
+    begun = (at for at, word in enumerate(words) if word == first or (is_open and word.startswith(first)))
+    lengths = ((at, term.length_at(words, at)) for at in begun)
+    return [Find(term, places[at].start, places[at + length - 1].end) for at, length in lengths if length]
+
+
+def snippet(text: str, query: Query) -> tuple[Part, ...]:
+    """Return the piece of `text` that holds the most of what was looked for, on one line, with that marked.
+
+    Without any of it, the beginning. Whoever shows it escapes each part.
+    """
+    text = text[:CLIP]
+    found, _ = finds_in(text, query)
+    start, end = _stretch(text, found)
+    parts = [Part("… ")] if start else []
+    at = start
+    for find in found:
+        if find.start < at or find.end > end:
+            continue
+        parts += [Part(_on_one_line(text[at : find.start])), Part(_on_one_line(text[find.start : find.end]), True)]  # noqa: FBT003 - its only flag
+        at = find.end
+    parts.append(Part(_on_one_line(text[at:end])))
+    if end < len(text):
+        parts.append(Part(" …"))
+    return tuple(part for part in parts if part.text)
+
+
+def _stretch(text: str, found: Sequence[Find]) -> tuple[int, int]:
+    """Return from where to where the snippet goes: around the find that has the most other terms beside it."""
+    best, most = 0, 0
+    for index, find in enumerate(found[:500]):
+        beside = {other.term for other in found[index : index + 50] if other.end <= find.start + LENGTH - LEAD}
+        if len(beside) > most:
+            best, most = find.start, len(beside)
+    start = max(0, best - LEAD)
+    if start:
+        space = _SPACE.search(text, start, best)
+        start = space.end() if space else start
+    end = min(len(text), start + LENGTH)
+    if end < len(text) and (last := max((find.end for find in found if find.start < end < find.end), default=0)):
+        end = min(last, end + LENGTH)
+    return start, end
+
+
+def _on_one_line(text: str) -> str:
+    return _SPACE.sub(" ", text)
