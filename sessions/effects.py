@@ -1,7 +1,6 @@
-"""What each engine event does to a session, its turn, its tool calls and its open requests.
+"""The effects that engine events have; `protocol.EFFECTS` says which event has which.
 
-The table is `EFFECTS`; the source of each rule is contracts/koda.md section 4. An event whose type is
-not in the table is kept in the log and moves nothing, so that newer agents lose nothing here.
+The source of each rule is contracts/koda.md section 4.
 """
 
 from collections.abc import Callable
@@ -49,7 +48,7 @@ class Stage:
         return self.turns[turn_id]
 
 
-def _turn_start(stage: Stage, draft: EventDraft) -> None:
+def turn_start(stage: Stage, draft: EventDraft) -> None:
     """Begin a turn; one that is still open has lost its process and is closed as abandoned."""
     turn_id = str(draft.turn_id)
     left_open = Turn.objects.filter(session=stage.session).open().exclude(turn_id=turn_id)
@@ -67,7 +66,7 @@ def _turn_start(stage: Stage, draft: EventDraft) -> None:
         stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
 
 
-def _turn_end(stage: Stage, draft: EventDraft) -> None:
+def turn_end(stage: Stage, draft: EventDraft) -> None:
     """End its own turn only; the state moves only when the turn is the session's (API.md section 5)."""
     kind, message = end_of(draft)
     turn = stage.turn(draft.turn_id) or Turn.objects.begin_unseen(stage.session, turn_id=str(draft.turn_id))
@@ -98,7 +97,7 @@ def _close_call(stage: Stage, call: ToolCall, outcome: str, *, result_seq: int |
     stage.session.count_tool_calls(outcomes={outcome: 1})
 
 
-def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
+def tool_call_start(stage: Stage, draft: EventDraft) -> None:
     """Open a call, or tie the event to the row that its assistant message has already made."""
     session, call_id = stage.session, str(draft.payload["id"])
     turn_id = draft.turn_id or session.turn_id
@@ -120,7 +119,7 @@ def _tool_call_start(stage: Stage, draft: EventDraft) -> None:
     ToolCall.objects.let_do(session)
 
 
-def _tool_call_result(stage: Stage, draft: EventDraft) -> None:
+def tool_call_result(stage: Stage, draft: EventDraft) -> None:
     """Close the newest open call with this id, or tie the event to the one that a message has closed.
 
     A result without a call is kept in the log and found there.
@@ -151,7 +150,7 @@ def outcome_of(result: dict[str, Any]) -> str:
     return Outcome.FAILED.value if result.get("is_error") is True else ToolCall.outcome_of_text(output)
 
 
-def _approval_request(stage: Stage, draft: EventDraft) -> None:
+def approval_request(stage: Stage, draft: EventDraft) -> None:
     """Open an approval that waits for a person."""
     _open_request(
         stage,
@@ -164,13 +163,13 @@ def _approval_request(stage: Stage, draft: EventDraft) -> None:
     )
 
 
-def _loop_cap_reached(stage: Stage, draft: EventDraft) -> None:
+def loop_cap_reached(stage: Stage, draft: EventDraft) -> None:
     """Open a loop decision; it has no id of its own."""
     cap, tools = draft.payload.get("cap"), draft.payload.get("recent_tools")
     _open_request(stage, draft, kind=Needs.LOOP_DECISION, detail=f"Reached {cap} rounds", options=tools)
 
 
-def _ask_user_request(stage: Stage, draft: EventDraft) -> None:
+def ask_user_request(stage: Stage, draft: EventDraft) -> None:
     """Open a question."""
     _open_request(
         stage,
@@ -202,20 +201,20 @@ def _settle_requests(stage: Stage, draft: EventDraft, **which: str) -> None:
         Request.objects.let_need(stage.session, now=stage.now)
 
 
-def _footer(stage: Stage, draft: EventDraft) -> None:
+def footer(stage: Stage, draft: EventDraft) -> None:
     """Keep the turn's figures."""
     if turn := stage.turn(draft.turn_id or stage.session.turn_id):
         turn.take_footer({name: value for name, value in draft.payload.items() if _is_count(value)})
 
 
-def _context_usage(stage: Stage, draft: EventDraft) -> None:
+def context_usage(stage: Stage, draft: EventDraft) -> None:
     """Keep how full the model's window is."""
     used, window = draft.payload.get("used"), draft.payload.get("max")
     if _is_count(used) and _is_count(window):
         stage.session.note_context(used=used, window=window)
 
 
-def _status_update(stage: Stage, draft: EventDraft) -> None:
+def status_update(stage: Stage, draft: EventDraft) -> None:
     """Take over a switch of model, provider or mode."""
     model, provider = draft.payload.get("model"), draft.payload.get("provider")
     mode = draft.payload.get("approval_mode")
@@ -238,7 +237,7 @@ def budget_end(now: datetime, seconds: Any) -> datetime | None:
     return now + timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds()))
 
 
-def _speaks(activity: str) -> "Effect":
+def speaks(activity: str) -> "Effect":
     """Return the effect of events that the model itself causes: they say what it does, and that it waits no more."""
 
     def effect(stage: Stage, draft: EventDraft) -> None:
@@ -249,29 +248,9 @@ def _speaks(activity: str) -> "Effect":
     return effect
 
 
-def _sub_agent_start(stage: Stage, draft: EventDraft) -> None:
+def sub_agent_start(stage: Stage, draft: EventDraft) -> None:
     """Say that a sub-agent works; its end has no event."""
     stage.session.do("Sub-agent", detail=str(draft.payload.get("agent_name") or "")[:200], now=stage.now)
 
 
 Effect = Callable[[Stage, EventDraft], None]
-
-EFFECTS: dict[str, Effect] = {
-    "turn_start": _turn_start,
-    "turn_end": _turn_end,
-    "tool_call_start": _tool_call_start,
-    "tool_call_result": _tool_call_result,
-    "approval_request": _approval_request,
-    "loop_cap_reached": _loop_cap_reached,
-    "ask_user_request": _ask_user_request,
-    "footer": _footer,
-    "context_usage": _context_usage,
-    "status_update": _status_update,
-    "thinking_start": _speaks("Thinking"),
-    "thinking_delta": _speaks("Thinking"),
-    "response_start": _speaks("Writing"),
-    "text_delta": _speaks("Writing"),
-    "sub_agent_start": _sub_agent_start,
-}
-"""What each type does. Types that are known and do nothing: text_done, thinking_done, spinner_start,
-spinner_stop, action_blocked, info, warn, error."""

@@ -1,6 +1,6 @@
 """The turn protocol: events, states and signs of life from an agent, and the end of a turn whose agent went away.
 
-What each event does stands in `effects`.
+What each event does is one table, `EFFECTS`; the effects themselves stand in `effects`.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import liveness
-from sessions.effects import EFFECTS, Stage, budget_end, close_what_is_open
+from sessions import effects, liveness
+from sessions.effects import Stage, budget_end, close_what_is_open
 from sessions.engine_events import join_deltas, require_valid
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Event, EventDraft, Session, State, ToolCall, Turn, TurnEnd
@@ -20,6 +20,29 @@ from sessions.models.watched import ACTIVITY_LENGTH
 
 LONGEST_INTERVAL_SECONDS = int(timedelta(days=1).total_seconds())
 """An interval that an agent declares for its heartbeats is cut to this."""
+
+EFFECTS: dict[str, effects.Effect] = {
+    "turn_start": effects.turn_start,
+    "turn_end": effects.turn_end,
+    "tool_call_start": effects.tool_call_start,
+    "tool_call_result": effects.tool_call_result,
+    "approval_request": effects.approval_request,
+    "loop_cap_reached": effects.loop_cap_reached,
+    "ask_user_request": effects.ask_user_request,
+    "footer": effects.footer,
+    "context_usage": effects.context_usage,
+    "status_update": effects.status_update,
+    "thinking_start": effects.speaks("Thinking"),
+    "thinking_delta": effects.speaks("Thinking"),
+    "response_start": effects.speaks("Writing"),
+    "text_delta": effects.speaks("Writing"),
+    "sub_agent_start": effects.sub_agent_start,
+}
+"""What each type does to the session, its turn, its tool calls and its open requests.
+
+An event whose type is not here is kept in the log and moves nothing, so that newer agents lose nothing. Types that are
+known and do nothing: text_done, thinking_done, spinner_start, spinner_stop, action_blocked, info, warn, error.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import re
 
-from sessions.effects import EFFECTS
 from sessions.engine_events import REQUIRED_TEXT
+from sessions.protocol import EFFECTS
 from tests.conftest import ROOT
 
 KODA_TYPES = {

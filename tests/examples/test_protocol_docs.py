@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from sessions import commands
-from sessions.effects import EFFECTS
 from sessions.engine_events import REQUIRED_TEXT
+from sessions.protocol import EFFECTS
 from tests.conftest import ROOT, Server
 from tests.factories import make_events, make_session
 from tests.test_event_docs import KODA_TYPES
