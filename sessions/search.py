@@ -20,7 +20,7 @@ from sessions.exceptions import InvalidRequest
 from sessions.models import Message, Role, SearchEntry, Session, ToolCall, Unindexed, Visibility
 from sessions.models.folding import CLIP, Query, parse
 from sessions.models.search_entry import SCANNED, Kind, facet
-from sessions.snippets import Part, finds_in, snippet
+from sessions.snippets import Part, count_in, snippet
 
 WINDOW = 200
 """Matches that are ranked together, the newest first."""
@@ -201,10 +201,9 @@ def _score(entry: SearchEntry, text: str, query: Query) -> float:
     As in BM25 a repeated term counts less each time, and in a long text less; all matches have all terms, so how
     rare a term is decides nothing. Who says it matters: a person's words before a tool's output.
     """
-    found, length = finds_in(text, query)
-    counts = Counter(find.term for find in found)
+    counts, length = count_in(text, query)
     norm = 1.2 * (0.25 + 0.75 * length / _TYPICAL_WORDS)
-    fit = sum(2.2 * count / (count + norm) for count in counts.values()) / len(query.terms)
+    fit = sum(2.2 * count / (count + norm) for count in counts) / len(counts)
     weight = _WEIGHT_OF_A_SESSION if entry.kind == Kind.SESSION else _WEIGHTS.get(entry.role, 1.0)
     return round(fit * weight, 1)
 

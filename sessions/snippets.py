@@ -1,10 +1,10 @@
 """Where a text says what was looked for: how often, and the piece of it that shows it best. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sessions.models.folding import CLIP, Query, Spot, Term, spots
+from sessions.models.folding import CLIP, Query, Term, spots, words_of
 
 LENGTH = 240
 """Characters of a snippet, about."""
@@ -30,19 +30,30 @@ class Find:
     end: int
 
 
-def finds_in(text: str, query: Query) -> tuple[list[Find], int]:
-    """Return where the terms of `query` stand in `text`, in order, and how many words the text has."""
+def count_in(text: str, query: Query) -> tuple[list[int], int]:
+    """Return how often each term of `query` stands in `text`, and how many words the text has."""
+    words = words_of(text)
+    return [sum(1 for _ in _places_of(term, words)) for term in query.terms], len(words)
+
+
+def _places_of(term: Term, words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield where in `words` a term begins, and how many of them it is."""
+    first, is_open = term.words[0], term.is_prefix and len(term.words) == 1
+    for at, word in enumerate(words):
+        if (word == first or (is_open and word.startswith(first))) and (length := term.length_at(words, at)):
+            yield at, length
+
+
+def _finds_in(text: str, query: Query) -> list[Find]:
+    """Return where the terms of `query` stand in `text`, in order, of two that begin together the longer first."""
     places = list(spots(text))
     words = [spot.word for spot in places]
-    found = [find for term in query.terms for find in _finds_of(term, words, places)]
-    return sorted(found, key=lambda find: (find.start, -find.end)), len(words)
-
-
-def _finds_of(term: Term, words: Sequence[str], places: Sequence[Spot]) -> list[Find]:
-    first, is_open = term.words[0], term.is_prefix and len(term.words) == 1
-    begun = (at for at, word in enumerate(words) if word == first or (is_open and word.startswith(first)))
-    lengths = ((at, term.length_at(words, at)) for at in begun)
-    return [Find(term, places[at].start, places[at + length - 1].end) for at, length in lengths if length]
+    found = [
+        Find(term, places[at].start, places[at + length - 1].end)
+        for term in query.terms
+        for at, length in _places_of(term, words)
+    ]
+    return sorted(found, key=lambda find: (find.start, -find.end))
 
 
 def snippet(text: str, query: Query) -> tuple[Part, ...]:
@@ -51,7 +62,7 @@ def snippet(text: str, query: Query) -> tuple[Part, ...]:
     Without any of it, the beginning. Whoever shows it escapes each part.
     """
     text = text[:CLIP]
-    found, _ = finds_in(text, query)
+    found = _finds_in(text, query)
     start, end = _stretch(text, found)
     parts = [Part("… ")] if start else []
     at = start

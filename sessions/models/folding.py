@@ -27,6 +27,7 @@ _MARKS = "\u0300-\u036f"
 _SIGNS = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _RUN = re.compile(rf"(?:[^\W_]|[{_MARKS}])+")
 _WORD = re.compile(rf"[{_SIGNS}]|[^\W_{_SIGNS}]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 _SIGN = re.compile(rf"[{_SIGNS}]")
 _STROKES = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h"}
@@ -84,7 +85,10 @@ def spots(text: str) -> Iterator[Spot]:
 
 def words_of(text: str) -> list[str]:
     """Return the words of the beginning of `text`, folded: no accents, no case, no signs."""
-    return [spot.word for spot in islice(spots(text[:CLIP]), MOST_WORDS)]
+    text = text[:CLIP]
+    if text.isascii():  # Most text is, and one search through it is ten times as fast.
+        return [word[:LONGEST_WORD] for word in _ASCII_WORD.findall(text.lower())[:MOST_WORDS]]
+    return [spot.word for spot in islice(spots(text), MOST_WORDS)]
 
 
 @lru_cache(maxsize=20_000)
