@@ -8,7 +8,7 @@ from ninja.openapi.schema import OpenAPISchema
 from sessions.api import idempotency, problems
 from sessions.api.auth import KeyOrBrowser
 from sessions.api.json_format import JsonParser, JsonRenderer
-from sessions.api.native.routers import commands, compaction, findings, messages, records, sessions, turns
+from sessions.api.native.routers import commands, compaction, findings, messages, records, search, sessions, turns
 from sessions.api.problems import CONTENT_TYPE
 
 DESCRIPTION = """
@@ -48,5 +48,5 @@ api = NativeAPI(
 )
 problems.install(api)
 idempotency.install(api)
-for _noun in (sessions, messages, turns, commands, findings, records, compaction):
+for _noun in (sessions, messages, search, turns, commands, findings, records, compaction):
     api.add_router("", _noun.router)
