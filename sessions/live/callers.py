@@ -36,6 +36,11 @@ class Caller:
         """Say whether they may write to this session; a key needs the scope for it."""
         return (self.key is None or self.key.can_write) and session.may_be_changed_by(self.user)
 
+    def is_agent_of(self, session: Session) -> bool:
+        """Say whether they are the session's own agent: a write key of its owner and its source. Commands go there."""
+        key = self.key
+        return key is not None and key.can_write and (key.user_id, key.source) == (session.owner_id, session.source)
+
     def sees(self, session: Session) -> bool:
         """Say whether the board shows them this session: `SessionQuerySet.visible_to` without a query."""
         return self.user.is_authenticated and not session.is_deleted and self.may_read(session)

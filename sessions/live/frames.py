@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from sessions.exceptions import InvalidRequest, KodaError
-from sessions.models import Event, Session
+from sessions.models import Command, Event, Session
 
 LIMIT_BYTES = 200_000
 """A batch is closed before it grows beyond this; one fragment that is larger goes alone."""
@@ -48,6 +48,15 @@ class AckFrame(TypedDict):
     stored: NotRequired[int]
     duplicates: NotRequired[int]
     last_seq: int
+
+
+class CommandFrame(TypedDict):
+    """Something that a person asks of the agent; `command` is an EngineCommand."""
+
+    type: Literal["command"]
+    id: int
+    command: dict[str, Any]
+    created_at: str | None
 
 
 class FieldErrorFrame(TypedDict):
@@ -126,6 +135,16 @@ def hello(session: Session | None = None) -> HelloFrame:
 def ping() -> PingFrame:
     """Return a sign of life."""
     return {"type": "ping", "at": now_text()}
+
+
+def command_of(command: Command) -> CommandFrame:
+    """Return the frame that hands a command over."""
+    return {
+        "type": "command",
+        "id": command.pk,
+        "command": command.body,
+        "created_at": rfc3339(command.created_at),
+    }
 
 
 def error_of(error: KodaError, *, frame_id: Any) -> ErrorFrame:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from django.db import OperationalError
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sessions import protocol
-from sessions.exceptions import FieldError, InvalidRequest, Unavailable
+from sessions import commands, protocol
+from sessions.exceptions import FieldError, InvalidRequest, NotFound, Unavailable
 from sessions.live.frames import AckFrame
-from sessions.models import EventDraft
+from sessions.models import Command, EventDraft, Session
 from sessions.models.fields import clean_json, clean_text, require_name
 
 MOST_EVENTS = 1_000
@@ -78,8 +78,16 @@ class HeartbeatIn(BaseModel):
     expect_within: Annotated[float, Field(ge=0, le=10**9)] | None = None
 
 
+class CommandAckIn(BaseModel):
+    """What became of a command."""
+
+    id: Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+    obeyed: Annotated[bool, Field(strict=True)]
+    detail: str = ""
+
+
 class FrameIn(BaseModel):
-    """One frame: events, or a heartbeat. `id` comes back in the answer."""
+    """One frame: events, a heartbeat, or what became of a command. `id` comes back in the answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -88,6 +96,7 @@ class FrameIn(BaseModel):
         None
     )
     heartbeat: HeartbeatIn | None = None
+    command_ack: CommandAckIn | None = None
 
 
 def parse(text: str) -> FrameIn:
@@ -104,8 +113,8 @@ def parse(text: str) -> FrameIn:
             for one in invalid.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise InvalidRequest("The frame cannot be accepted; nothing of it was stored.", errors=errors) from None
-    if (frame.events is None) == (frame.heartbeat is None):
-        raise InvalidRequest("A frame holds either events or a heartbeat.")
+    if sum(part is not None for part in (frame.events, frame.heartbeat, frame.command_ack)) != 1:
+        raise InvalidRequest("A frame holds one of events, heartbeat and command_ack.")
     return frame
 
 
@@ -124,6 +133,8 @@ def _store(frame: FrameIn, session_id: int) -> AckFrame:
     if frame.events is not None:
         done = protocol.ingest(session_id, [event.draft() for event in frame.events])
         return {"type": "ack", "stored": done.stored, "duplicates": done.duplicates, "last_seq": done.last_seq}
+    if frame.command_ack is not None:
+        return _acknowledge(frame.command_ack, session_id)
     beat = frame.heartbeat or HeartbeatIn()
     session = protocol.heartbeat(
         session_id,
@@ -133,6 +144,14 @@ def _store(frame: FrameIn, session_id: int) -> AckFrame:
         expect_within_seconds=beat.expect_within,
     )
     return {"type": "ack", "last_seq": session.last_seq}
+
+
+def _acknowledge(ack: CommandAckIn, session_id: int) -> AckFrame:
+    if not Command.objects.filter(pk=ack.id, session=session_id).exists():
+        raise NotFound("No such command.")
+    commands.acknowledge(ack.id, is_obeyed=ack.obeyed, detail=ack.detail)
+    last_seq = Session.objects.values_list("last_seq", flat=True).get(pk=session_id)
+    return {"type": "ack", "last_seq": last_seq}
 
 
 def id_of(text: str) -> Any:

@@ -4,7 +4,7 @@ const BEHIND_AFTER = 30_000;      // a ping comes at least every 20 s
 const HUNG_AFTER = 75_000;
 const LONGEST_WAIT = 30_000;
 const NEVER = 2 ** 31 - 1;
-const OVER = { 4401: "signed out", 4403: "not shown to you any more", 4404: "this session is gone" };
+const OVER = { 4400: "this page asks for what cannot be", 4401: "signed out", 4403: "not shown to you any more", 4404: "this session is gone" };
 
 const badge = document.getElementById("fresh");
 const { htmx, koda, Idiomorph } = window;

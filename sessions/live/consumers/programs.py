@@ -4,6 +4,7 @@ import asyncio
 import json
 from functools import partial
 
+from sessions import commands
 from sessions.exceptions import Forbidden, InvalidRequest, KodaError
 from sessions.live import callers, frames, inbound
 from sessions.live.asgi_types import Message
@@ -79,9 +80,17 @@ class ProgramSocket(Socket):
 
 
 class SessionProgram(ProgramSocket, SessionSocket):
-    """One session: its events to a key that may read, events and heartbeats from one that may write."""
+    """One session: its events to a key that may read; events and heartbeats from one that may write.
+
+    Its own agent gets commands, too, and acknowledges them.
+    """
 
     _feed = ProgramFeed()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked_at = -1
+        """The seq up to which commands were looked for."""
 
     @property
     def feed(self) -> Feed:
@@ -101,10 +110,20 @@ class SessionProgram(ProgramSocket, SessionSocket):
         await self.send_frame(hello)
 
     async def deliver(self) -> None:
-        """Send all that is new; nothing to a key that may only write."""
+        """Send all that is new, commands first; of the log nothing to a key that may only write."""
+        await self._hand_over()
         while self.caller.may_read(self.session) and (batch := await self.next_batch()):
             for text in batch.texts:
                 await self.send_text(text)
+
+    async def _hand_over(self) -> None:
+        """Send what people ask of the agent, when this is the agent and the log has grown since the last look."""
+        newest = self.hub.newest(self.session.pk)
+        if newest <= self._asked_at or not self.caller.is_agent_of(self.session):
+            return
+        self._asked_at = newest
+        for command in await writing(partial(commands.take, self.session.pk)):
+            await self.send_frame(frames.command_of(command))
 
     async def hear(self, text: str) -> None:
         """Do what the frame says and answer it."""
@@ -118,7 +137,10 @@ class SessionProgram(ProgramSocket, SessionSocket):
             await self.send_frame(answer)
 
     def _obey(self, text: str) -> frames.AckFrame:
-        return inbound.obey(inbound.parse(text), session_id=self.session.pk)
+        frame = inbound.parse(text)
+        if frame.command_ack is not None and not self.caller.is_agent_of(self.session):
+            raise Forbidden("Commands go to a write key of the session's own source.")
+        return inbound.obey(frame, session_id=self.session.pk)
 
 
 class BoardProgram(ProgramSocket):
