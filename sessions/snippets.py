@@ -90,7 +90,9 @@ def _stretch(text: str, found: Sequence[Find]) -> tuple[int, int]:
         start = space.end() if space else start
     end = min(len(text), start + LENGTH)
     if end < len(text) and (last := max((find.end for find in found if find.start < end < find.end), default=0)):
-        end = min(last, end + LENGTH)
+        return start, min(last, end + LENGTH)
+    if end < len(text) and (space := text.rfind(" ", best + LENGTH // 2, end)) > 0:
+        end = max(space, max((find.end for find in found if find.end <= end), default=0))
     return start, end
 
 

@@ -29,6 +29,25 @@ class FilterForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if value}
 
 
+class SearchForm(forms.Form):
+    """What to look for, and what to narrow it to. A day that is none narrows nothing."""
+
+    q = forms.CharField(required=False, strip=True)
+    role = forms.CharField(required=False)
+    agent = forms.CharField(required=False, strip=False)
+    project = forms.CharField(required=False, strip=False)
+    tool = forms.CharField(required=False, strip=False)
+    source = forms.CharField(required=False, strip=False)
+    state = forms.CharField(required=False)
+    since = forms.DateField(required=False, input_formats=["%Y-%m-%d"])
+    until = forms.DateField(required=False, input_formats=["%Y-%m-%d"])
+
+    def words(self) -> dict[str, str]:
+        """Return what is set, by name; days as they are written in ISO 8601."""
+        self.is_valid()
+        return {name: str(value) for name, value in self.cleaned_data.items() if value}
+
+
 class EditForm(forms.Form):
     """Title and visibility; only what was sent is changed."""
 

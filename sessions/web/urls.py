@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from sessions.web.views import account, alerts, answers, log, session, transcript, wall
+from sessions.web.views import account, alerts, answers, log, search, session, transcript, wall
 
 app_name = "web"
 
 urlpatterns = [
     path("", wall.wall, name="wall"),
+    path("search/", search.search_page, name="search"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("appearance/", account.appearance, name="appearance"),

@@ -1,0 +1,57 @@
+"""Snippets: the piece that shows it best, marked, on one line, and never anything but text of the message."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessions.models.folding import parse, spots, words_of
+from sessions.snippets import LENGTH, snippet
+
+
+def shown(text: str, q: str) -> str:
+    return "".join(f"[{part.text}]" if part.is_marked else part.text for part in snippet(text, parse(q)))
+
+
+def test_words_are_marked_as_they_were_written():
+    assert shown("Die Straße nach Łódź", "lodz strasse") == "Die [Straße] nach [Łódź]"
+
+
+def test_phrases_are_marked_whole_and_beginnings_to_the_end_of_the_word():
+    assert shown("see src/main.rs here", "src/main.rs") == "see [src/main.rs] here"
+    assert shown("one parser", "pars") == "one [parser]"
+    assert shown("日本語の検索機能", "検索") == "日本語の[検索]機能"
+
+
+def test_the_piece_with_the_most_of_what_was_looked_for_is_taken():
+    text = "alpha " + "x " * 500 + "alpha beta " + "y " * 500
+    piece = shown(text, "alpha beta")
+    assert "[alpha] [beta]" in piece
+    assert piece.startswith("… ")
+    assert piece.endswith(" …")
+    assert len(piece) < LENGTH + 40
+
+
+def test_without_a_find_the_beginning_is_shown():
+    assert shown("nothing of it\n\n  here", "zebra") == "nothing of it here"
+    assert shown("", "zebra") == ""
+
+
+@given(st.text(), st.text(max_size=20))
+def test_a_snippet_is_a_piece_of_the_text(text, q):
+    parts = snippet(text, parse(q))
+    whole = "".join(part.text for part in parts)
+    plain = whole.removeprefix("… ") if not text.startswith("…") else whole
+    assert "".join(plain.removesuffix(" …").split()) in "".join(text.split())
+    assert len(whole) <= 2 * LENGTH + 10
+
+
+@given(st.text())
+def test_words_are_the_same_with_and_without_their_places(text):
+    assert words_of(text) == [spot.word for spot in spots(text)]
+    for spot in spots(text):
+        assert spot.word in words_of(text[spot.start : spot.end])
+
+
+@given(st.text())
+def test_words_fold_to_themselves(text):
+    words = words_of(text)
+    assert words_of(" ".join(words)) == words
