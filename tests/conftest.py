@@ -88,6 +88,11 @@ def make_environment(data_dir: Path, **settings: str) -> dict[str, str]:
 
 def start_server(data_dir: Path, *, port: int | None = None, **settings: str) -> Server:
     """Set up data_dir, where that is still to do, and serve it; the caller stops the server."""
+    return launch(data_dir, prepare(data_dir, **settings), port=port or find_free_port())
+
+
+def prepare(data_dir: Path, **settings: str) -> dict[str, str]:
+    """Set up data_dir, where that is still to do, and return the environment of its server."""
     environment = make_environment(data_dir, **settings)
     manage(environment, "setup")
     create = (  # a user who has signed in before, and has chosen a password
@@ -96,7 +101,7 @@ def start_server(data_dir: Path, *, port: int | None = None, **settings: str) ->
         f"user.set_password({PASSWORD!r}); user.last_login = now(); user.save()"
     )
     manage(environment, "shell", "--no-imports", "--command", create)
-    return launch(data_dir, environment, port=port or find_free_port())
+    return environment
 
 
 def launch(data_dir: Path, environment: dict[str, str], *, port: int) -> Server:

@@ -1,7 +1,10 @@
 """A person at a browser and an agent at the API, both outside the server's process; no Django here."""
 
 import itertools
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +12,26 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.conftest import OWNER, PASSWORD, Server, start_server, stop_server
+from tests.conftest import (
+    OWNER,
+    PASSWORD,
+    Server,
+    find_free_port,
+    launch,
+    make_environment,
+    manage,
+    prepare,
+    stop_server,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-_numbers = itertools.count(1)
+PICTURES = Path("test-results")
+NEWCOMER = "newcomer"
+"""One of the staff who has never signed in."""
+NEIGHBOUR = "neighbour"
+"""Somebody who has nothing here."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +40,12 @@ class Agent:
 
     client: httpx.Client
 
-    def post(self, path: str, body: Any) -> Any:
-        answer = self.client.post(f"/api/v1/{path}", json=body)
-        assert answer.status_code == 201, answer.text
+    def post(self, path: str, body: Any, *, code: int = 201) -> Any:
+        # JSON as agents write it: characters that are not text (lone surrogates) included.
+        answer = self.client.post(
+            f"/api/v1/{path}", content=json.dumps(body), headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == code, answer.text
         return answer.json()
 
     def start(self, title: str, **facts: Any) -> str:
@@ -34,40 +54,79 @@ class Agent:
             "id"
         ]
 
-    def say(self, session: str, text: str, role: str = "assistant", **facts: Any) -> None:
-        self.post(f"sessions/{session}/messages", {"role": role, "content": text, **facts})
+    def say(self, session: str, text: str | None, role: str = "assistant", **facts: Any) -> int:
+        """Store one message and return its id."""
+        return self.post(f"sessions/{session}/messages", {"role": role, "content": text, **facts})["ids"][0]
+
+    def say_all(self, session: str, texts: list[str]) -> None:
+        """Store many messages at once, people and agent in turn."""
+        roles = itertools.cycle(("user", "assistant"))
+        messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+        for start in range(0, len(messages), 1000):
+            self.post(f"sessions/{session}/messages", {"messages": messages[start : start + 1000]})
 
     def tell(self, session: str, *events: dict[str, Any]) -> None:
         self.post(f"sessions/{session}/events", {"events": list(events)})
+
+    def beat(self, session: str, **facts: Any) -> list[dict[str, Any]]:
+        """Send a sign of life and return the commands that came back with it."""
+        return self.post(f"sessions/{session}/heartbeat", facts, code=200)["commands"]
+
+    def change(self, session: str, **facts: Any) -> None:
+        answer = self.client.patch(f"/api/v1/sessions/{session}", json=facts)
+        assert answer.status_code == 200, answer.text
 
     def commands(self, session: str) -> list[dict[str, Any]]:
         """Take what people have asked for."""
         return self.client.get(f"/api/v1/sessions/{session}/commands").json()["commands"]
 
+    def obey(self, command: dict[str, Any]) -> None:
+        self.post(f"commands/{command['id']}/ack", {"obeyed": True}, code=200)
 
-def agent_at(server: Server, *scopes: str) -> Agent:
-    key = server.create_key(f"laptop-{next(_numbers)}", *(scopes or ("write", "read", "control")))
+
+def agent_at(server: Server, key: str) -> Agent:
+    """Return an agent with `key`; the caller closes its client."""
     headers = {"Authorization": f"Bearer {key}"}
     return Agent(httpx.Client(base_url=server.url, headers=headers, timeout=20, trust_env=False))
 
 
 class Person:
-    """Somebody who has signed in; whatever their browser complains of fails the test."""
+    """Somebody at a browser; whatever it complains of fails the test."""
 
-    def __init__(self, context: "BrowserContext", server: Server) -> None:
+    def __init__(self, context: "BrowserContext", server: Server, *, url: str = "") -> None:
+        """Take a context; `url` is where the server is reached, if not where it listens."""
         self.context = context
         self.server = server
+        self.url = url or server.url
         self.complaints: list[str] = []
         self.is_away = False
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let the browser complain of a network, or of a server, that is gone on purpose."""
+        self.is_away = True
+        yield
+        self.is_away = False
+
     def open(self, path: str) -> "Page":
-        """Open a page in a new tab and wait until it is live, if it is a page that lives."""
+        """Open a page in a new tab."""
         page = self.context.new_page()
         page.on("pageerror", lambda error: self._complain(f"error: {error}"))
-        page.on("console", lambda message: message.type == "error" and self._complain(f"console: {message.text}"))
-        page.on("dialog", lambda dialog: self._complain(f"dialog: {dialog.message}"))
+        page.on("console", lambda said: said.type in {"error", "warning"} and self._complain(f"console: {said.text}"))
+        page.on("dialog", self._refuse_dialog)
         page.on("request", lambda request: self._check_host(request.url))
-        page.goto(self.server.url + path)
+        page.on("response", lambda answer: answer.status >= 500 and self._complain(f"{answer.status}: {answer.url}"))
+        page.on("requestfailed", lambda request: self._note_failure(request.url, request.failure or ""))
+        page.goto(self.url + path)
+        return page
+
+    def open_live(self, path: str) -> "Page":
+        """Open a page, wait until its socket speaks, and leave a mark that a reload would take away."""
+        from playwright.sync_api import expect
+
+        page = self.open(path)
+        expect(page.locator("#fresh")).to_have_attribute("data-state", "live")
+        page.evaluate("window.isNotReloaded = true")
         return page
 
     def sign_in(self, name: str = OWNER, password: str = PASSWORD) -> None:
@@ -75,54 +134,121 @@ class Person:
         page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(self.server.url + "/")
+        page.wait_for_url(self.url + "/")
         page.close()
 
     def _complain(self, words: str) -> None:
         if not self.is_away:
             self.complaints.append(words)
 
+    def _refuse_dialog(self, dialog: Any) -> None:
+        self._complain(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _note_failure(self, url: str, reason: str) -> None:
+        if "ERR_ABORTED" not in reason:  # the reader went on before it was there
+            self._complain(f"{reason}: {url}")
+
     def _check_host(self, url: str) -> None:
-        if not url.startswith((self.server.url, self.server.url.replace("http", "ws"), "data:", "blob:")):
+        if not url.startswith((self.url, self.url.replace("http", "ws"), "data:", "blob:")):
             self.complaints.append(f"request to another host: {url}")
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of this module's own, so that its wall shows nothing of others."""
-    running = start_server(tmp_path_factory.mktemp("browser"))
+def is_unreloaded(page: "Page") -> bool:
+    """Say whether this is still the page that `open_live` opened."""
+    return bool(page.evaluate("window.isNotReloaded === true"))
+
+
+@contextmanager
+def browsing(
+    chromium: "Browser", server: Server, request: pytest.FixtureRequest, *, url: str = "", **options: Any
+) -> Iterator[Person]:
+    """Somebody at a wide screen; a failed test leaves pictures of their tabs and the server's last words."""
+    context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+    context.set_default_timeout(10_000)
+    someone = Person(context, server, url=url)
+    try:
+        yield someone
+        assert someone.complaints == []
+    except BaseException:
+        _keep_evidence(someone, request.node)
+        raise
+    else:
+        if getattr(request.node, "has_failed", False):
+            _keep_evidence(someone, request.node)
+    finally:
+        context.close()
+
+
+def _keep_evidence(someone: Person, item: pytest.Item) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    for number, page in enumerate(someone.context.pages):
+        if not page.is_closed():
+            page.screenshot(path=PICTURES / f"{item.name}-{number}.png")
+    log = someone.server.log.read_text(errors="replace")[-3000:]
+    (PICTURES / f"{item.name}.log").write_text("\n".join([*someone.complaints, "", log]))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data folder as `setup` leaves it, with the owner, NEWCOMER, NEIGHBOUR and a key; servers get copies of it."""
+
+    folder: Path
+    key: str
+
+    def serve(self, folder: Path, **settings: str) -> Server:
+        """Start a server on a copy of its own; the caller stops the server."""
+        shutil.copytree(self.folder, folder)
+        return launch(folder, make_environment(folder, **settings), port=find_free_port())
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("prepared") / "data"
+    environment = prepare(folder)
+    people = (
+        "from django.contrib.auth import get_user_model as model\n"
+        f"model().objects.create_superuser({NEWCOMER!r}, password={PASSWORD!r})\n"
+        f"model().objects.create_user({NEIGHBOUR!r}, password={PASSWORD!r})"
+    )
+    manage(environment, "shell", "--no-imports", "--command", people)
+    scopes = [part for scope in ("write", "read", "control") for part in ("--scope", scope)]
+    key = manage(environment, "createapikey", "laptop", "--user", OWNER, *scopes, "--plain").strip()
+    return Prepared(folder, key)
+
+
+@pytest.fixture(scope="session")
+def serve(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Server]:
+    """Start a server of its own, with the settings that are given; the caller stops it."""
+    return lambda **settings: prepared.serve(tmp_path_factory.mktemp("served") / "data", **settings)
+
+
+@pytest.fixture(scope="session")
+def served(serve: Callable[..., Server]) -> Iterator[Server]:
+    """The server of all browser tests that need no settings or numbers of their own."""
+    running = serve()
     yield running
     stop_server(running)
 
 
-@pytest.fixture(scope="module")
-def agent(served: Server) -> Iterator[Agent]:
-    speaking = agent_at(served)
-    yield speaking
-    speaking.client.close()
+@pytest.fixture(scope="session")
+def agent(served: Server, prepared: Prepared) -> Iterator[Agent]:
+    someone = agent_at(served, prepared.key)
+    yield someone
+    someone.client.close()
 
 
 @pytest.fixture
 def person(chromium: "Browser", served: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """The owner, signed in, at a wide screen unless the test is parametrised with other options."""
-    options = {"viewport": {"width": 1440, "height": 900}, **getattr(request, "param", {})}
-    context = chromium.new_context(**options)
-    context.set_default_timeout(10_000)
-    someone = Person(context, served)
-    someone.sign_in()
-    yield someone
-    pictures = Path("test-results")
-    if getattr(request.node, "report", None) is not None and request.node.report.failed:
-        pictures.mkdir(exist_ok=True)
-        for number, page in enumerate(context.pages):
-            page.screenshot(path=pictures / f"{request.node.name}-{number}.png")
-    context.close()
-    assert someone.complaints == []
+    """The owner, signed in; `@pytest.mark.parametrize("person", [options], indirect=True)` for another browser."""
+    with browsing(chromium, served, request, **getattr(request, "param", {})) as someone:
+        someone.sign_in()
+        yield someone
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.when == "call":
-        item.report = report
+        item.has_failed = report.failed
     return report

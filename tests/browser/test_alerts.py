@@ -1,12 +1,12 @@
 """What a person is told while they look elsewhere, and the marks of what they have not looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Agent, Person
-from tests.conftest import Server, start_server, stop_server
+from tests.browser.conftest import Agent, Person, Prepared, agent_at
+from tests.conftest import Server, stop_server
 from tests.receiver import receiving
 
 pytestmark = pytest.mark.browser
@@ -29,21 +29,22 @@ if (location.pathname === "/") window.Notification.permission = "granted";
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def served(serve: Callable[..., Server]) -> Iterator[Server]:
     """A server that may call the receivers of this machine."""
-    running = start_server(tmp_path_factory.mktemp("alerts"), KODA_WEBHOOK_PRIVATE="on")
+    running = serve(KODA_WEBHOOK_PRIVATE="on")
     yield running
     stop_server(running)
 
 
+@pytest.fixture(scope="module")
+def agent(served: Server, prepared: Prepared) -> Iterator[Agent]:
+    someone = agent_at(served, prepared.key)
+    yield someone
+    someone.client.close()
+
+
 def row_of(wall: Page, title: str):
     return wall.locator(".session", has_text=title)
-
-
-def open_wall(person: Person) -> Page:
-    wall = person.open("/")
-    expect(wall.locator(".fresh")).to_have_attribute("data-state", "live")
-    return wall
 
 
 def test_a_webhook_is_added_and_tried_and_its_outcome_shows_by_itself(person: Person, agent: Agent):
@@ -70,7 +71,7 @@ def test_the_wall_notifies_of_ones_own_session_once_in_the_quiet_time(person: Pe
     expect(page.locator(".toast")).to_have_text("Kept.")
     session = agent.start("Tidy the parser")
     agent.tell(session, START)
-    wall = open_wall(person)
+    wall = person.open_live("/")
     row = row_of(wall, "Tidy the parser")
     for _ in range(2):
         agent.tell(session, ASKS)
@@ -87,7 +88,7 @@ def test_the_wall_notifies_of_ones_own_session_once_in_the_quiet_time(person: Pe
 def test_the_mark_of_what_ended_unseen_goes_from_every_wall_when_its_owner_looks(person: Person, agent: Agent):
     session = agent.start("Done in silence")
     agent.tell(session, START, END)
-    wall, other_wall = open_wall(person), open_wall(person)
+    wall, other_wall = person.open_live("/"), person.open_live("/")
     for one in (wall, other_wall):
         expect(row_of(one, "Done in silence")).to_have_attribute("data-done", "")
     row_of(wall, "Done in silence").locator(".title").click()
@@ -98,10 +99,9 @@ def test_the_mark_of_what_ended_unseen_goes_from_every_wall_when_its_owner_looks
 def test_a_turn_that_ends_before_ones_eyes_leaves_no_mark(person: Person, agent: Agent):
     session = agent.start("Done in sight")
     agent.tell(session, START)
-    page = person.open(f"/sessions/{session}/")
-    expect(page.locator(".fresh")).to_have_attribute("data-state", "live")
+    page = person.open_live(f"/sessions/{session}/")
     with page.expect_response("**/seen/") as seen:
         agent.tell(session, END)
     assert seen.value.status == 204
-    wall = open_wall(person)
+    wall = person.open_live("/")
     expect(row_of(wall, "Done in sight")).not_to_have_attribute("data-done", "")

@@ -1,0 +1,168 @@
+"""What agents, tools and repositories write is shown as text, and does nothing: pushed live, loaded, and opened."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Agent, Person
+
+pytestmark = pytest.mark.browser
+
+ELSEWHERE = "https://elsewhere.example"
+CORPUS = {
+    "script": f"<script>alert(1)</script><script src='{ELSEWHERE}/x.js'></script>",
+    "handler": "<img src=x onerror=alert(1)><details open ontoggle=alert(1)>",
+    "attribute": '"\'><i onmouseover=alert(1) autofocus tabindex=1 onfocus=alert(1) x="',
+    "svg": "<svg onload=alert(1)><script>alert(1)</script><a xlink:href='javascript:alert(1)'><text>x</text></a></svg>",
+    "links": f"[a](javascript:alert(1)) [b](JaVaScRiPt:alert(1)) [c](data:text/html,<b>x</b>) [d]({ELSEWHERE}/ok)",
+    "pictures": f"![t]({ELSEWHERE}/t.png) <img src='{ELSEWHERE}/t.png'> <video poster='{ELSEWHERE}/s'></video>",
+    "style": f"<style>@import '{ELSEWHERE}/x.css'; * {{ display: none }}</style><link rel=stylesheet href={ELSEWHERE}>",
+    "frame": f"<iframe src='{ELSEWHERE}'></iframe><object data='{ELSEWHERE}'></object><embed src='{ELSEWHERE}'>",
+    "form": f"<form action='{ELSEWHERE}' method=post><button>Approve</button></form><base href='{ELSEWHERE}/'>",
+    "refresh": f"<meta http-equiv=refresh content='0;url={ELSEWHERE}'>",
+    "htmx": "<b hx-post='/sign-out/' hx-trigger='load'>x</b><b data-hx-get='/' data-hx-trigger='load'>x</b>",
+    "out of band": '<i id="cursor" data-seq="9" hx-swap-oob="true"></i><ol hx-swap-oob="innerHTML:#wall">gone</ol>',
+    "closing": "</p></div></li></section></main></pre></template></textarea><h1>Not the title</h1>",
+    "template": "{{ 7|add:7 }} {% debug %} ${alert(1)} <%= 7 %>",
+    "entities": "&lt;script&gt;alert(1)&lt;/script&gt; &#x6a;avascript:alert(1) &amp;",
+    "fence": "```html\n<script>alert(1)</script>\n</code></pre><script>alert(2)</script>\n```",
+    "colours": "\x1b[31mred\x1b[0m \x1b]8;;https://elsewhere.example\x07link\x1b]8;;\x07 \x1b[2J\x9b31m",
+    "bidi": "\u202egnp.exe\u202c \u2066isolate\u2069 \u200fmark",
+    "controls": "bell \x07 back \x08\x08 delete \x7f form \x0c",
+    "brackets": "[" * 5_000 + "*_`" * 1_000,
+    "long": "x" * 1_000_000,
+}
+UNREPRESENTABLE = "nul \x00 and half \ud800 a pair"
+"""Kept as U+FFFD in what agents wrote, refused in names (API.md, Sizes)."""
+
+JUDGE = """() => {
+  const faults = [];
+  const LEADS = /^(href|src|action|formaction|srcset|data|poster|xlink:href)$/i;
+  const FOREIGN = "iframe, object, embed, base, img, picture, video, meta[http-equiv], style, body script";
+  const ACTS = "[hx-get], [hx-post], [data-hx-get], [hx-swap-oob], form, input, button";
+  for (const element of document.querySelectorAll("*")) {
+    const where = `${element.tagName}#${element.id}.${element.getAttribute("class")}`;
+    for (const { name, value } of element.attributes) {
+      if (/^on/i.test(name)) faults.push(`${where} has ${name}`);
+      if (!LEADS.test(name)) continue;
+      const url = new URL(value, location.href);
+      const isMarked = element.matches("a[rel~=noopener][rel~=noreferrer][rel~=nofollow]");
+      if (url.origin !== location.origin && !(isMarked && /^(https?|mailto):$/.test(url.protocol)))
+        faults.push(`${where} ${name}=${value.slice(0, 60)}`);
+    }
+    if (element.matches(FOREIGN)) faults.push(where);
+    if (element.matches(ACTS) && element.closest(".prose, pre, code, td")) faults.push(`${where} acts`);
+  }
+  const text = document.documentElement.textContent;
+  for (const code of [0x202e, 0x2066, 0x1b, 0x9b, 0x07, 0x08, 0x7f, 0])
+    if (text.includes(String.fromCodePoint(code))) faults.push(`raw U+${code.toString(16)}`);
+  if (document.querySelectorAll("h1").length !== 1) faults.push("a second h1");
+  return faults;
+}"""
+"""What a page must not have, whatever was written into its sessions."""
+
+
+def attack(agent: Agent, session: str, name: str, text: str) -> None:
+    """Let an agent write `text` wherever it can."""
+    label = text.encode("utf-8", "replace").decode().replace("\0", "?")[:200]  # as names must be
+    call = {"id": name, "function_name": label, "arguments": json.dumps({label: text[:1000], "path": text})}
+    agent.say(session, text, role="user")
+    agent.say(session, text, tool_calls=[call], agent_name=label)
+    agent.say(session, text, role="tool", tool_call_id=name)
+    agent.say(session, text, role="system")
+    edit: dict[str, Any] = {"old_string": text[:2000], "new_string": text[:3000], "file_path": text[:200]}
+    agent.tell(
+        session,
+        {"type": "text_delta", "text": text[:20_000]},
+        {"type": "tool_call_start", "id": f"{name} live", "name": label, "args": {"command": text, **edit}},
+        {"type": "tool_call_result", "id": f"{name} live", "name": "Edit", "output": text, "is_error": True},
+        {"type": "tool_call_start", "id": f"{name} open", "name": "Edit", "args": edit},
+        {"type": "warn", "message": text},
+        {"type": label[:100], label[:50]: text},
+    )
+
+
+def judge(page: Page, where: str) -> None:
+    assert page.evaluate(JUDGE) == [], where
+
+
+@pytest.fixture(scope="module")
+def attacked(agent: Agent) -> str:
+    """A session whose every part is hostile, already there when pages are loaded."""
+    session = agent.start("The attacked")
+    for name, text in {**CORPUS, "nul": UNREPRESENTABLE}.items():
+        attack(agent, session, name, text)
+    return session
+
+
+def test_hostile_words_do_nothing_when_they_are_pushed(person: Person, agent: Agent):
+    session = agent.start("Attacked while you look")
+    page = person.open_live(f"/sessions/{session}/")
+    events = person.open_live(f"/sessions/{session}/?tab=events")
+    wall = person.open_live("/?q=look")
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    for name, text in {**CORPUS, "nul": UNREPRESENTABLE}.items():
+        attack(agent, session, name, text)
+    agent.say(session, "the end of it")
+    expect(page.locator("#transcript .message").last).to_contain_text("the end of it", timeout=20_000)
+    expect(page.locator("#transcript")).to_contain_text("<script>alert(1)</script>")
+    expect(events.locator(".event").last).to_be_attached()
+    expect(wall.locator(".session .now")).to_be_visible()
+    for tab, where in ((page, "transcript"), (events, "events"), (wall, "wall")):
+        judge(tab, where)
+        expect(tab.locator("#fresh")).to_have_attribute("data-state", "live")
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "error", "message": CORPUS["script"]}})
+
+
+def test_hostile_words_do_nothing_when_they_are_loaded_and_opened(person: Person, attacked: str):
+    page = person.open_live(f"/sessions/{attacked}/")
+    judge(page, "transcript")
+    page.evaluate("for (const details of document.querySelectorAll('details:not(.me)')) details.open = true")
+    expect(page.locator(".tool:last-of-type > .inside > a")).to_have_count(0)  # all are filled
+    judge(page, "transcript with everything open")
+    link = page.get_by_role("link", name="d", exact=True).first
+    assert set((link.get_attribute("rel") or "").split()) >= {"noopener", "noreferrer", "nofollow"}
+    events = person.open_live(f"/sessions/{attacked}/?tab=events")
+    events.evaluate("for (const details of document.querySelectorAll('.event details')) details.open = true")
+    expect(events.locator(".event .inside > a")).to_have_count(0)
+    judge(events, "events with everything open")
+
+
+def test_hostile_titles_are_text_on_every_page(person: Person, agent: Agent):
+    titles = [text for name, text in CORPUS.items() if name != "long"] + ["long " + "y" * 495]
+    for text in titles:
+        facts = {"agent_name": text[:200], "project_root": f"/w/{text[:200]}", "model": text[:200]}
+        agent.start(f"titled {text}"[:500], **facts)
+    wall = person.open_live("/?q=titled")
+    expect(wall.locator(".session")).to_have_count(len(titles))
+    judge(wall, "wall")
+    paths = wall.locator(".session .title").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+    for path in paths:
+        wall.goto(person.url + path)
+        judge(wall, path)
+    agent.post("sessions", {"agent_name": "koda", "title": "nul \x00"}, code=422)
+
+
+@pytest.mark.parametrize("kind", ["approval_request", "ask_user_request"])
+def test_hostile_requests_are_text_and_their_buttons_are_ours(person: Person, agent: Agent, kind: str):
+    session = agent.start("Hostile requests")
+    page = person.open_live(f"/sessions/{session}/")
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    for name, text in CORPUS.items():
+        if name == "long":
+            continue
+        preview = {
+            "kind": "Edit",
+            "path": text[:200],
+            "replacements": [{"index": 1, "total": 1, "start_line": 1, "old_lines": [text], "new_lines": [text, text]}],
+            "truncated_count": 0,
+        }
+        facts = {"tool_name": text[:200], "detail": text, "preview": preview}
+        if kind == "ask_user_request":
+            facts = {"question": text, "options": [text[:200], "Keep"]}
+        agent.tell(session, {"type": kind, "id": name, **facts})
+    expect(page.locator(".ask")).to_have_count(len(CORPUS) - 1)
+    judge(page, kind)
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "cancelled"}})

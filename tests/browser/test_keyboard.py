@@ -1,0 +1,76 @@
+"""Everything by keys, and a look that stays as it was chosen."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Agent, Person
+
+pytestmark = pytest.mark.browser
+
+
+def test_keys_move_over_the_wall_open_a_session_and_lead_back(person: Person, agent: Agent):
+    for name in ("one", "two", "three"):
+        agent.start(f"Keyed {name}")
+    wall = person.open_live("/?q=keyed")
+    marked = wall.locator(".session[aria-current]")
+    for key, title in (("j", "three"), ("j", "two"), ("j", "one"), ("j", "one"), ("k", "two")):
+        wall.keyboard.press(key)
+        expect(marked.locator(".title")).to_have_text(f"Keyed {title}")
+    wall.keyboard.press("Escape")
+    expect(marked).to_have_count(0)
+    wall.keyboard.press("j")
+    wall.keyboard.press("Enter")
+    expect(wall.locator("h1")).to_have_text("Keyed three")
+    wall.keyboard.press("u")
+    expect(wall.locator("h1")).to_have_text("Wall")
+
+
+def test_slash_finds_and_letters_typed_there_are_letters(person: Person, agent: Agent):
+    wall = person.open_live("/")
+    wall.keyboard.press("/")
+    expect(wall.locator("#q")).to_be_focused()
+    wall.keyboard.type("jk?")
+    expect(wall.locator("#q")).to_have_value("jk?")
+    expect(wall.locator(".session[aria-current]")).to_have_count(0)
+    expect(wall.locator("#keys")).to_be_hidden()
+    wall.keyboard.press("Escape")
+    expect(wall.locator("#q")).not_to_be_focused()
+
+
+def test_a_question_mark_shows_the_keys_and_escape_hides_them(person: Person):
+    wall = person.open_live("/")
+    wall.keyboard.press("?")
+    expect(wall.locator("#keys")).to_be_visible()
+    wall.keyboard.press("Escape")
+    expect(wall.locator("#keys")).to_be_hidden()
+
+
+def test_keys_move_over_messages_and_open_their_calls(person: Person, agent: Agent):
+    session = agent.start("Keys in a transcript")
+    agent.say(session, "Look at it", role="user")
+    call = {"id": "c1", "function_name": "Read", "arguments": '{"path": "src/keys.py"}'}
+    agent.say(session, "I read it.", tool_calls=[call])
+    agent.say(session, "the keys are here", role="tool", tool_call_id="c1")
+    page = person.open_live(f"/sessions/{session}/")
+    page.keyboard.press("k")
+    expect(page.locator(".message[aria-current]")).to_contain_text("I read it.")
+    page.keyboard.press("o")
+    expect(page.locator(".tool .inside pre.output")).to_have_text(re.compile("the keys are here"))
+    page.keyboard.press("o")
+    expect(page.locator(".tool .inside")).to_be_hidden()
+
+
+def test_theme_and_rows_stay_as_they_were_chosen(person: Person):
+    wall = person.open_live("/")
+    root = wall.locator("html")
+    for select, value, attribute in (("Theme", "dark", "data-theme"), ("Rows", "tight", "data-density")):
+        wall.locator(".me > summary").click()
+        wall.get_by_label(select).select_option(value)
+        expect(root).to_have_attribute(attribute, value)
+    another = person.open("/account/alerts/")
+    expect(another.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(another.locator("html")).to_have_attribute("data-density", "tight")
+    ground = another.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(int(part) for part in re.findall(r"\d+", ground)[:3]) < 64

@@ -1,0 +1,94 @@
+"""On a phone: no page scrolls sideways, and a thumb reaches what it must."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Agent, Person
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+UNBROKEN = "unbroken-" + "w" * 150
+OVERFLOW = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return "";
+  const clips = (element) => getComputedStyle(element).overflowX !== "visible";
+  const isClipped = (element) => element && (clips(element) || isClipped(element.parentElement));
+  const sticksOut = (element) => element.getBoundingClientRect().right > width + 1 && !isClipped(element.parentElement);
+  return [...document.querySelectorAll("body *")].filter(sticksOut)
+    .map((element) => `${element.tagName}.${element.className}#${element.id} ${element.textContent.slice(0, 30)}`)
+    .join("; ");
+}"""
+"""The elements that make the page wider than its window."""
+
+
+@pytest.fixture(scope="module")
+def busy(agent: Agent) -> str:
+    """A session with all that a page of it can hold, each of it too long."""
+    session = agent.start(f"Everything {UNBROKEN}", agent_name=UNBROKEN, project_root=f"/w/{UNBROKEN}", model=UNBROKEN)
+    edit = {
+        "id": "c1",
+        "function_name": "Edit",
+        "arguments": json.dumps({"path": UNBROKEN, "old": "x", "new": UNBROKEN}),
+    }
+    agent.say(session, f"Change it, {UNBROKEN}", role="user")
+    table = "| " + " | ".join(UNBROKEN[:30] for _ in range(6)) + " |\n" + "|---" * 6 + "|\n"
+    usage = {"prompt_tokens": 123_456, "completion_tokens": 123_456}
+    agent.say(session, f"{table}\n\n```\n{UNBROKEN * 3}\n```\n\n# {UNBROKEN}", tool_calls=[edit], usage=usage)
+    agent.say(session, UNBROKEN * 4, role="tool", tool_call_id="c1")
+    preview = {
+        "kind": "Edit",
+        "path": UNBROKEN,
+        "replacements": [{"index": 1, "total": 1, "start_line": 1, "old_lines": [UNBROKEN], "new_lines": [UNBROKEN]}],
+        "truncated_count": 0,
+    }
+    agent.tell(
+        session,
+        {"type": "turn_start", "turn_id": "t"},
+        {"type": "tool_call_start", "id": "c2", "name": UNBROKEN, "args": {"command": f"make {UNBROKEN}"}},
+        {"type": "approval_request", "id": "r", "tool_name": "Edit", "detail": UNBROKEN, "preview": preview},
+        {"type": "ask_user_request", "id": "q", "question": UNBROKEN, "options": [UNBROKEN, "Keep"]},
+        {"type": "loop_cap_reached", "cap": 200, "recent_tools": [UNBROKEN] * 4},
+    )
+    return session
+
+
+@pytest.mark.parametrize("person", [PHONE], indirect=True, ids=["phone"])
+def test_no_page_scrolls_sideways(person: Person, busy: str):
+    page = person.open_live(f"/sessions/{busy}/")
+    page.evaluate("for (const details of document.querySelectorAll('details:not(.me)')) details.open = true")
+    expect(page.locator("#transcript .tool .inside .diff")).to_be_visible()
+    assert page.evaluate(OVERFLOW) == "", "the session, everything open"
+    tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
+    paths = ["/", "/?q=everything", "/?q=nothing-like-it", f"/sessions/{busy}/", f"/sessions/{busy}/?tab=events"]
+    paths += [f"/sessions/{busy}/delete/", f"/sessions/{busy}/events/3/", tool, "/account/alerts/"]
+    for path in paths:
+        page.goto(person.url + path)
+        assert page.evaluate(OVERFLOW) == "", path
+    with person.away():  # a page of its own for what is not there
+        page.goto(f"{person.url}/sessions/00000000-0000-4000-8000-000000000000/")
+        assert page.evaluate(OVERFLOW) == ""
+    page.goto(person.url + "/")
+    page.locator(".me > summary").tap()
+    assert page.evaluate(OVERFLOW) == "", "the menu"
+    page.get_by_role("button", name="Sign out").tap()
+    page.wait_for_url("**/sign-in/**")
+    assert page.evaluate(OVERFLOW) == "", "the door"
+
+
+@pytest.mark.parametrize("person", [PHONE], indirect=True, ids=["phone"])
+def test_a_thumb_answers_on_the_wall(person: Person, agent: Agent):
+    session = agent.start("Under a thumb")
+    ask = {"type": "approval_request", "id": "r", "tool_name": "Bash", "detail": "ls", "preview": None}
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"}, ask)
+    wall = person.open_live("/")
+    button = wall.locator(".session", has_text="Under a thumb").get_by_role("button", name="Approve")
+    box = button.bounding_box()
+    assert box is not None
+    assert box["height"] >= 36
+    button.tap()
+    expect(wall.locator(".toast", has_text="Approved.")).to_be_visible()
+    assert len(agent.commands(session)) == 1
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})

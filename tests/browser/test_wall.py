@@ -1,0 +1,105 @@
+"""The wall while agents work: rows come, change and go, and nothing moves under a hand."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Agent, Person, is_unreloaded
+
+pytestmark = pytest.mark.browser
+
+START = {"type": "turn_start", "turn_id": "t"}
+END = {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}}
+ASKS = {"type": "approval_request", "id": "r", "tool_name": "Bash", "detail": "rm -rf dist/", "preview": None}
+
+
+def row_of(wall: Page, title: str, *, band: str = "") -> Locator:
+    within = f".band[data-band={band}] .session" if band else ".session"
+    return wall.locator(within, has_text=title)
+
+
+def figure(wall: Page, name: str) -> int:
+    return int(wall.locator("#counters").get_attribute(f"data-{name}") or 0)
+
+
+def test_a_row_goes_from_band_to_band_and_the_counters_with_it(person: Person, agent: Agent):
+    wall = person.open_live("/")
+    running, needs = figure(wall, "running"), figure(wall, "needs")
+    session = agent.start("Tidy the attic")
+    agent.tell(session, START)
+    expect(row_of(wall, "Tidy the attic", band="running")).to_be_visible()
+    expect(wall.locator("#counters")).to_have_attribute("data-running", str(running + 1))
+    agent.tell(session, ASKS)
+    expect(row_of(wall, "Tidy the attic", band="needs")).to_be_visible()
+    expect(wall.locator("#counters")).to_have_attribute("data-needs", str(needs + 1))
+    expect(wall).to_have_title(re.compile(rf"^{needs + 1} needs? you · "))
+    agent.tell(session, END)
+    expect(row_of(wall, "Tidy the attic", band="recent")).to_be_visible()
+    expect(wall.locator("#counters")).to_have_attribute("data-needs", str(needs))
+    expect(row_of(wall, "Tidy the attic")).to_have_count(1)
+    assert is_unreloaded(wall)
+
+
+def test_the_row_under_the_pointer_changes_its_words_and_keeps_its_place(person: Person, agent: Agent):
+    session = agent.start("Under a hand")
+    agent.tell(session, START)
+    wall = person.open_live("/")
+    row = row_of(wall, "Under a hand")
+    row.hover()
+    agent.tell(session, ASKS)
+    expect(row).to_have_attribute("data-state", "needs")
+    expect(row.get_by_role("button", name="Approve")).to_be_visible()
+    expect(row_of(wall, "Under a hand", band="running")).to_have_count(1)
+    wall.mouse.move(2, 2)
+    expect(row_of(wall, "Under a hand", band="needs")).to_have_count(1)
+    agent.tell(session, END)
+
+
+def test_the_row_that_holds_the_focus_keeps_it_and_its_place(person: Person, agent: Agent):
+    session = agent.start("In focus")
+    agent.tell(session, START)
+    wall = person.open_live("/")
+    row = row_of(wall, "In focus")
+    title = row.locator(".title")
+    title.focus()
+    agent.tell(session, ASKS)
+    expect(row).to_have_attribute("data-state", "needs")
+    expect(title).to_be_focused()
+    expect(row_of(wall, "In focus", band="running")).to_have_count(1)
+    wall.locator("#q").focus()
+    expect(row_of(wall, "In focus", band="needs")).to_have_count(1)
+    agent.tell(session, END)
+
+
+def test_live_rows_come_through_the_filter(person: Person, agent: Agent):
+    wall = person.open_live("/?q=lantern")
+    expect(wall.locator(".session")).to_have_count(0)
+    agent.start("Nothing to do with it")
+    lit = agent.start("Light the lantern")
+    expect(row_of(wall, "Light the lantern")).to_be_visible()
+    expect(wall.locator(".session")).to_have_count(1)
+    agent.change(lit, title="Renamed")
+    expect(wall.locator(".session")).to_have_count(0)
+    agent.change(lit, title="The lantern again")
+    expect(row_of(wall, "The lantern again")).to_be_visible()
+    assert is_unreloaded(wall)
+
+
+def test_the_filter_bar_narrows_the_open_wall_which_stays_live(person: Person, agent: Agent):
+    agent.start("A heron at dawn", agent_name="watcher")
+    agent.start("A heron at dusk")
+    wall = person.open_live("/")
+    wall.locator("#q").press_sequentially("heron")
+    expect(wall.locator(".session")).to_have_count(2)
+    wall.get_by_label("Agent").select_option("watcher")
+    expect(wall.locator(".session")).to_have_count(1)
+    assert "q=heron" in wall.url
+    assert "agent=watcher" in wall.url
+    agent.start("A heron at noon", agent_name="watcher")
+    agent.start("A heron at night")
+    expect(row_of(wall, "A heron at noon")).to_be_visible()
+    expect(wall.locator(".session")).to_have_count(2)
+    assert is_unreloaded(wall)
+    wall.go_back()
+    expect(wall.locator("#q")).to_have_value("heron")
