@@ -16,6 +16,7 @@ from typing import Protocol
 from django.db.models import Q
 from django.utils import timezone
 
+from sessions import incidents
 from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
@@ -203,7 +204,7 @@ class Board:
                 watcher.notice_gone(pk, row.session)
 
     async def counters(self, caller: Caller) -> str:
-        """Return the fragment with a person's counters, at most `COUNTS_SECONDS` old."""
+        """Return the fragments with a person's counters and incidents, at most `COUNTS_SECONDS` old."""
         at, task = self._counts.get(caller.name, (float("-inf"), None))
         if task is None or self._clock() - at >= COUNTS_SECONDS or (task.done() and task.exception()):
             task = asyncio.get_running_loop().create_task(reading(partial(_render_counters, caller)))
@@ -262,8 +263,14 @@ def _made_private_lately(sessions: Collection[Session]) -> set[int]:
 
 def _render_counters(caller: Caller) -> str:
     now = timezone.now()
-    counts = Session.objects.visible_to(caller.user).active().band_counts(now)
-    return frames.fragment("counters", oob="morph", now=now, counts=counts)
+    visible = Session.objects.visible_to(caller.user).active()
+    silent = incidents.ongoing(visible, now=now)
+    return "\n".join(
+        (
+            frames.fragment("counters", oob="morph", now=now, counts=visible.band_counts(now)),
+            frames.fragment("incidents", oob="morph", now=now, incidents=silent),
+        )
+    )
 
 
 def changed_since(since: datetime) -> list[int]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from sessions import liveness
 from sessions.live.consumers.socket import PATIENCE_SECONDS
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.live.sockets import cursor_of, hub, in_db, page, settle, sign_in
@@ -169,6 +171,23 @@ async def test_the_counters_follow_and_come_at_most_once_a_second():
     await in_db(make_events)(session, {"type": "turn_end", "turn_id": "t7", "reason": {"kind": "complete"}})
     html = await peer.batches(until=lambda html: 'data-running="0"' in html)
     assert html.count('id="counters"') <= asyncio.get_running_loop().time() - began + 1
+    await peer.leave()
+
+
+async def test_an_incident_shows_on_an_open_wall_when_the_watchdog_finds_it_and_goes_when_a_session_is_heard():
+    user = await in_db(make_user)()
+    sessions = [await in_db(make_session)(user) for _ in range(3)]
+    long_ago = timezone.now() - timedelta(hours=1)
+    for session in sessions:
+        await in_db(make_events)(session, {"type": "turn_start", "turn_id": "t1"}, now=long_ago)
+    peer = await open_wall(user)
+    await in_db(liveness.watch)()
+    html = await peer.batches(until=lambda html: "silent since" in html)
+    assert re.search(r'id="incidents" hx-swap-oob="morph"', html)
+    assert "3 of its 3 running sessions" in html
+    await in_db(make_events)(sessions[0], {"type": "info", "message": "back"})
+    html = await peer.batches(until=lambda html: 'id="incidents"' in html)
+    assert "silent since" not in html, "two of three are not enough"
     await peer.leave()
 
 
