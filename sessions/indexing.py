@@ -5,7 +5,7 @@ To index a thing again does no harm. A batch drops what it finds of its own mess
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -14,11 +14,12 @@ from django.db.models.functions import Substr
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
 from sessions.models.folding import CLIP, words_of
 from sessions.models.search_entry import facet
-from sessions.models.search_index import tidy
+from sessions.models.search_index import install, is_sound, remove
 
 BATCH = 250
 """Messages or tool calls of one transaction at most: others can write between two."""
 _TASKS = 200
+_WAIT_SECONDS = 0.05
 _ANYBODY = facet("v", "PUBLIC")
 """The term of what everybody may read."""
 
@@ -41,6 +42,7 @@ def start_again() -> None:
     """Empty the index and queue everything; an interruption leaves a queue that the server works off."""
     with transaction.atomic():
         Unindexed.objects.all().delete()
+        remove(connection)  # A broken full-text table would refuse the deletes.
         SearchEntry.objects.all().delete()
         newest = Message.objects.filter(session=models.OuterRef("pk")).order_by("-id").values("pk")[:1]
         rows = (
@@ -55,7 +57,29 @@ def start_again() -> None:
             ),
             batch_size=1000,
         )
-    tidy(connection)
+        install(connection)
+
+
+def finish(*, tell: Callable[[int], None] = lambda _count: None) -> None:
+    """Index all that waits now, and wait for what another process has in its hands; `tell` gets the entries so far."""
+    newest = Unindexed.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
+    while Unindexed.objects.filter(pk__lte=newest).exists():
+        if not catch_up(seconds=1):
+            time.sleep(_WAIT_SECONDS)
+        tell(indexed_count())
+
+
+def indexed_count() -> int:
+    """Return how many entries the index has."""
+    return SearchEntry.objects.count()
+
+
+def shortcomings() -> dict[str, int]:
+    """Return how many messages the index lacks (`missing`), and 1 as `broken` when SQLite's own check fails."""
+    with_words = Message.objects.exclude(models.Q(content=None) | models.Q(content=""))
+    lacking = with_words.exclude(models.Exists(SearchEntry.objects.filter(message=models.OuterRef("pk"))))
+    missing = sum(1 for text in lacking.values_list("content", flat=True).iterator() if words_of(text or ""))
+    return {"missing": missing, "broken": 0 if is_sound(connection) else 1}
 
 
 def _index_batch() -> bool:

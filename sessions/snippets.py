@@ -91,8 +91,8 @@ def _stretch(text: str, found: Sequence[Find]) -> tuple[int, int]:
     end = min(len(text), start + LENGTH)
     if end < len(text) and (last := max((find.end for find in found if find.start < end < find.end), default=0)):
         return start, min(last, end + LENGTH)
-    if end < len(text) and (space := text.rfind(" ", best + LENGTH // 2, end)) > 0:
-        end = max(space, max((find.end for find in found if find.end <= end), default=0))
+    if end < len(text) and (gap := text.rfind(" ", best + LENGTH // 2, end)) > 0:
+        end = max(gap, max((find.end for find in found if find.end <= end), default=0))
     return start, end
 
 

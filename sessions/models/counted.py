@@ -102,6 +102,11 @@ class CountedSession(models.Model):
             name = f"tool_{outcome}_count"
             setattr(self, name, getattr(self, name) + count)
 
+    def take_counts(self, counts: Mapping[str, int]) -> None:
+        """Set counters, by name, to what the records say."""
+        for name, count in counts.items():
+            setattr(self, name, count)
+
     def note_context(self, *, used: int | None, window: int | None) -> None:
         """Take over what the agent said of its model's window, in tokens."""
         self.context_used = used

@@ -7,7 +7,7 @@ called after every `migrate` too, looks for what is missing, and remakes the ful
 # ruff: noqa: S608 - the names in these statements are constants of this module
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 TABLE = "koda_sessions_searchentry"
@@ -65,6 +65,18 @@ def tidy(connection: BaseDatabaseWrapper) -> None:
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}) VALUES ('optimize')")
+
+
+def is_sound(connection: BaseDatabaseWrapper) -> bool:
+    """Say whether the full-text table agrees with the entries; PostgreSQL has one table, which always does."""
+    if connection.vendor != "sqlite":
+        return True
+    try:
+        with transaction.atomic(connection.alias), connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('integrity-check', 1)")
+    except DatabaseError:
+        return False
+    return True
 
 
 def install_after_migrate(*, using: str, **_facts: Any) -> None:

@@ -1,0 +1,84 @@
+"""Recompute what is kept beside the records: the counters of sessions, and the search index."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from sessions import indexing, recounting
+from sessions.models import Session
+from sessions.recounting import Difference
+
+BY = "shell"
+
+
+class Command(BaseCommand):
+    help = (
+        "Hold the counters of all sessions against their records and set right what differs; with --search, make the "
+        "search index anew instead. Both may run while the server does."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--search", action="store_true", help="make the search index anew; counters are left alone")
+        parser.add_argument(
+            "--check", action="store_true", help="change nothing, and exit with 1 when something differs or is missing"
+        )
+        parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    def handle(self, *, search: bool, check: bool, **options: Any) -> None:
+        outcome = self._search(is_check=check) if search else self._count(is_check=check)
+        is_wrong = bool(outcome["differences"] or outcome.get("missing") or outcome.get("broken"))
+        self.stdout.write(json.dumps(outcome) if options["json"] else _sentence(outcome, is_check=check))
+        if check and is_wrong:
+            sys.exit(1)
+
+    def _count(self, *, is_check: bool) -> dict[str, Any]:
+        """Recount all sessions, one at a time; return what differed."""
+        found: list[dict[str, Any]] = []
+        sessions = Session.objects.order_by("pk")
+        for session in sessions.iterator(chunk_size=500):
+            differing = recounting.differences(session)
+            if differing:  # Read without a lock it may be a write half seen; the second look holds the session.
+                differing = _second_look(session) if is_check else recounting.correct(session.pk, by=BY)
+            found += [
+                {"session": str(session.uuid), "counter": one.counter, "kept": one.kept, "counted": one.counted}
+                for one in differing
+            ]
+        return {"sessions": sessions.count(), "differences": found}
+
+    def _search(self, *, is_check: bool) -> dict[str, Any]:
+        """Make the index anew, with progress on a terminal; or say what it lacks."""
+        if is_check:
+            indexing.finish()
+            return {"differences": [], **indexing.shortcomings()}
+        indexing.start_again()
+        indexing.finish(tell=self._tell)
+        return {"differences": [], "entries": indexing.indexed_count()}
+
+    def _tell(self, count: int) -> None:
+        """Show progress where somebody looks."""
+        if sys.stderr.isatty():
+            self.stderr.write(f"{count:,} indexed", ending="\r")
+
+
+def _second_look(session: Session) -> list[Difference]:
+    session.refresh_from_db()
+    return recounting.differences(session)
+
+
+def _sentence(outcome: dict[str, Any], *, is_check: bool) -> str:
+    """Return the outcome for people."""
+    if "missing" in outcome:
+        state = "is broken" if outcome["broken"] else "is sound"
+        return f"The search index {state} and lacks {outcome['missing']:,} messages."
+    if "entries" in outcome:
+        return f"The search index was made anew: {outcome['entries']:,} entries."
+    lines = [
+        f"{one['session']}  {one['counter']}: kept {one['kept']:,}, counted {one['counted']:,}"
+        for one in outcome["differences"]
+    ]
+    verb = "differ" if is_check else "differed and were set right"
+    lines.append(f"{len(lines):,} counters of {outcome['sessions']:,} sessions {verb}.")
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""manage.py rebuild."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from sessions import compaction, retention, transcripts
+from sessions.models import Event, SearchEntry, Session
+from sessions.models.search_index import FULL_TEXT
+from tests.factories import make_events, make_message, make_session, make_user
+from tests.message_drafts import answering, append, asking
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> str:
+    output = StringIO()
+    call_command("rebuild", *arguments, stdout=output)
+    return output.getvalue()
+
+
+@pytest.fixture
+def ada(db):
+    return make_user("ada")
+
+
+@pytest.fixture
+def session(ada) -> Session:
+    """A session in which every counter counts something."""
+    session = make_session(ada, title="Busy")
+    usage = transcripts.TokenCounts(prompt_tokens=3, completion_tokens=4, cache_read_tokens=5)
+    append(session, asking("a", "b", "c", usage=usage), answering("a"), answering("b", "User rejected this action"))
+    make_events(
+        session,
+        {"type": "turn_start", "turn_id": "t"},
+        {"type": "tool_call_start", "id": "d", "name": "Bash", "args": {}},
+        {"type": "tool_call_result", "id": "d", "success": False, "output": "no"},
+        {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}},
+    )
+    session.refresh_from_db()
+    return session
+
+
+def test_what_the_verbs_count_is_what_the_records_say(session):
+    assert run() == "0 counters of 1 sessions differed and were set right.\n"
+    assert run("--check", "--json") == '{"sessions": 1, "differences": []}\n'
+    assert not Event.objects.filter(type="server.session_recounted").exists()
+
+
+def test_a_difference_is_told_and_set_right_once(session):
+    before = {name: getattr(session, name) for name in ("message_count", "prompt_tokens", "tool_failed_count")}
+    Session.objects.filter(pk=session.pk).update(message_count=7, prompt_tokens=0, tool_failed_count=9)
+
+    lines = run().splitlines()
+
+    assert lines[0] == f"{session.uuid}  message_count: kept 7, counted {before['message_count']}"
+    assert lines[-1] == "3 counters of 1 sessions differed and were set right."
+    session.refresh_from_db()
+    assert {name: getattr(session, name) for name in before} == before
+    assert session.events.get(type="server.session_recounted").payload == {**before, "by": "shell"}
+    assert run().startswith("0 counters")
+
+
+def test_check_changes_nothing_and_ends_with_1(session, capsys):
+    Session.objects.filter(pk=session.pk).update(turn_count=5)
+    with pytest.raises(SystemExit) as ended:
+        run("--check", "--json")
+    assert ended.value.code == 1
+    session.refresh_from_db()
+    assert session.turn_count == 5
+    assert not session.events.filter(type="server.session_recounted").exists()
+
+
+def test_what_a_purge_destroyed_stays_counted(ada, session):
+    compaction.compact(session.pk, summary="s", preserve_count=0, by="key:1")
+    retention.purge_archived(ada, min_age_days=0, by="key:1")
+    assert not session.tool_calls.filter(call_id="a").exists()
+    assert json.loads(run("--json"))["differences"] == []
+
+
+def test_the_index_is_made_anew(session):
+    pk = make_message(session, content="zebra")
+    run("--search")
+    entries = SearchEntry.objects.count()
+    SearchEntry.objects.of_messages([pk]).delete()
+
+    with pytest.raises(SystemExit):
+        run("--search", "--check")
+
+    assert run("--search") == f"The search index was made anew: {entries:,} entries.\n"
+    assert run("--search", "--check") == "The search index is sound and lacks 0 messages.\n"
+    assert json.loads(run("--search", "--json")) == {"differences": [], "entries": entries}
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps words and rows together")
+def test_a_full_text_table_that_lost_a_row_is_found_and_mended(session):
+    pk = make_message(session, content="zebra")
+    run("--search")
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}) VALUES ('delete-all')")
+    with pytest.raises(SystemExit):
+        run("--search", "--check")
+    run("--search")
+    assert run("--search", "--check") == "The search index is sound and lacks 0 messages.\n"
+    assert SearchEntry.objects.of_messages([pk]).exists()
