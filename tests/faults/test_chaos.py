@@ -89,16 +89,17 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_followers_and_writers_outlive_a_server_that_is_killed(client: httpx.AsyncClient, tmp_path: Path):
-    server = start_server(tmp_path / "data")
+    servers = [start_server(tmp_path / "data")]
     try:
         async with asyncio.timeout(WITHIN_SECONDS):
-            server = await _play(server, client)
+            await _play(servers, client)
     finally:
-        stop_server(server)
+        stop_server(servers[-1])
 
 
-async def _play(server: Server, client: httpx.AsyncClient) -> Server:
+async def _play(servers: list[Server], client: httpx.AsyncClient) -> None:
     """Kill and restart the server while all go on, then hold what each has seen against the log."""
+    server = servers[-1]
     key = server.create_key("chaos", "write", "read")
     client.base_url = httpx.URL(server.url)
     client.headers["Authorization"] = f"Bearer {key}"
@@ -112,7 +113,7 @@ async def _play(server: Server, client: httpx.AsyncClient) -> Server:
     try:
         for kill in range(1, KILLS + 1):
             await _until(lambda: _written(writers) >= kill * SESSIONS * EVENTS // (KILLS + 1))  # noqa: B023 - awaited here
-            server = await _kill_and_restart(server, followers[:STALLED])
+            await _kill_and_restart(servers, followers[:STALLED])
         await asyncio.gather(*writing)
         logs = {writer.session: await _log(client, writer.session) for writer in writers}
         for follower in followers:
@@ -126,24 +127,24 @@ async def _play(server: Server, client: httpx.AsyncClient) -> Server:
     for writer in writers:
         stored = [event["event_id"] for event in logs[writer.session] if event["type"] == "info"]
         assert stored == writer.acknowledged, "what was acknowledged is there, once"
-    return server
 
 
 async def _start(client: httpx.AsyncClient, number: int) -> str:
     answer = await client.post("/api/v1/sessions", json={"agent_name": "koda", "title": f"Chaos {number}"})
+    assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
 
-async def _kill_and_restart(server: Server, stalled: list[Follower]) -> Server:
+async def _kill_and_restart(servers: list[Server], stalled: list[Follower]) -> None:
     """SIGKILL, then a new process on the same data and port; some followers stop reading in the meantime."""
     for follower in stalled:
         follower.may_read.clear()
-    server.process.kill()
-    await asyncio.to_thread(server.process.wait)
-    again = await asyncio.to_thread(launch, server.data_dir, server.environment, port=server.port)
+    killed = servers[-1]
+    killed.process.kill()
+    await asyncio.to_thread(killed.process.wait)
+    servers.append(await asyncio.to_thread(launch, killed.data_dir, killed.environment, port=killed.port))
     for follower in stalled:
         follower.may_read.set()
-    return again
 
 
 async def _log(client: httpx.AsyncClient, session: str) -> list[dict]:
