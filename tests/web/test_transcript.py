@@ -264,6 +264,7 @@ def test_usage_stands_at_the_message_that_cost_it(owner, reader):
     assert (figure.text, figure.attrs["title"]) == ("918 out", "31,204 tokens in, 918 out")
 
 
+@pytest.mark.django_db
 def test_a_call_that_began_a_sub_agent_opens_to_its_session(client):
     owner = make_user()
     session = make_session(owner)
