@@ -14,7 +14,7 @@ from django.db.models.functions import Substr
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
 from sessions.models.folding import CLIP, words_of
 from sessions.models.search_entry import facet
-from sessions.models.search_index import install, is_sound, remove
+from sessions.models.search_index import hold, install, is_sound, make_way
 
 BATCH = 250
 """Messages or tool calls of one transaction at most: others can write between two."""
@@ -42,7 +42,7 @@ def start_again() -> None:
     """Empty the index and queue everything; an interruption leaves a queue that the server works off."""
     with transaction.atomic():
         Unindexed.objects.all().delete()
-        remove(connection)  # A broken full-text table would refuse the deletes.
+        make_way(connection)
         SearchEntry.objects.all().delete()
         newest = Message.objects.filter(session=models.OuterRef("pk")).order_by("-id").values("pk")[:1]
         rows = (
@@ -87,6 +87,7 @@ def _index_batch() -> bool:
     if not Unindexed.objects.exists():
         return False  # A look takes no lock; a transaction would, on SQLite.
     with transaction.atomic():
+        hold(connection)
         tasks = Unindexed.objects.oldest(_TASKS)
         if not tasks:
             return False

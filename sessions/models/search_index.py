@@ -25,7 +25,7 @@ _CREATE = f"""CREATE VIRTUAL TABLE {FULL_TEXT} USING fts5(
 _CREATE_TRIGGER = f"""CREATE TRIGGER {_TRIGGER} AFTER DELETE ON {TABLE} BEGIN
     INSERT INTO {FULL_TEXT}({FULL_TEXT}, rowid, words, scope) VALUES ('delete', old.id, old.words, old.scope);
 END"""
-_CREATE_GIN = f"CREATE INDEX IF NOT EXISTS koda_sessions_fulltext ON {TABLE} USING gin (words, scope)"
+_CREATE_GIN = f"CREATE INDEX {FULL_TEXT} ON {TABLE} USING gin (words, scope)"
 
 
 def install(connection: BaseDatabaseWrapper) -> bool:
@@ -34,8 +34,11 @@ def install(connection: BaseDatabaseWrapper) -> bool:
         if TABLE not in connection.introspection.table_names(cursor):
             return False
         if connection.vendor == "postgresql":
-            cursor.execute(_CREATE_GIN)
-            return False
+            cursor.execute("SELECT to_regclass(%s)", [FULL_TEXT])
+            is_missing = cursor.fetchone() == (None,)
+            if is_missing:
+                cursor.execute(_CREATE_GIN)
+            return is_missing
         cursor.execute("SELECT name FROM sqlite_master WHERE name IN (%s, %s)", [FULL_TEXT, _TRIGGER])
         present = {name for (name,) in cursor.fetchall()}
         if present == {FULL_TEXT, _TRIGGER}:
@@ -58,6 +61,22 @@ def remove(connection: BaseDatabaseWrapper) -> None:
             return
         cursor.execute(f"DROP TRIGGER IF EXISTS {_TRIGGER}")
         cursor.execute(f"DROP TABLE IF EXISTS {FULL_TEXT}")
+
+
+def hold(connection: BaseDatabaseWrapper) -> None:
+    """Wait until nobody else indexes, until this transaction ends; two would give a session two entries.
+
+    On SQLite the transaction itself is the lock.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [FULL_TEXT])
+
+
+def make_way(connection: BaseDatabaseWrapper) -> None:
+    """Take away what slows down or, damaged, refuses the deletion of all entries; `install` brings it back."""
+    if connection.vendor == "sqlite":
+        remove(connection)
 
 
 def tidy(connection: BaseDatabaseWrapper) -> None:
