@@ -35,7 +35,7 @@ def install(connection: BaseDatabaseWrapper) -> bool:
             return False
         if connection.vendor == "postgresql":
             cursor.execute("SELECT to_regclass(%s)", [FULL_TEXT])
-            is_missing = cursor.fetchone() == (None,)
+            is_missing = bool(cursor.fetchone() == (None,))
             if is_missing:
                 cursor.execute(_CREATE_GIN)
             return is_missing
