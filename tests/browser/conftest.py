@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect
 
 from tests.conftest import (
     OWNER,
@@ -24,9 +23,6 @@ from tests.conftest import (
     prepare,
     stop_server,
 )
-
-# A machine that runs other tests beside these is slow; what must be quick says so itself.
-expect.set_options(timeout=30_000)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

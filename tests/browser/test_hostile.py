@@ -109,7 +109,7 @@ def test_hostile_words_do_nothing_when_they_are_pushed(person: Person, agent: Ag
     expect(page.locator("#transcript .message").last).to_contain_text("the end of it", timeout=20_000)
     expect(page.locator("#transcript")).to_contain_text("<script>alert(1)</script>")
     expect(events.locator(".event").last).to_be_attached()
-    expect(wall.locator(".session .now").first).to_be_visible()
+    expect(wall.locator(".session", has_text="Attacked while you look").locator(".now")).to_be_visible()
     for tab, where in ((page, "transcript"), (events, "events"), (wall, "wall")):
         judge(tab, where)
         expect(tab.locator("#fresh")).to_have_attribute("data-state", "live")
