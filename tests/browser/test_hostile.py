@@ -63,6 +63,9 @@ JUDGE = """() => {
 }"""
 """What a page must not have, whatever was written into its sessions."""
 
+ALL_FILLED_MS = 30_000
+"""Every closed part is opened at once, some two hundred requests; that all come is asked here, not how fast."""
+
 
 def attack(agent: Agent, session: str, name: str, text: str) -> None:
     """Let an agent write `text` wherever it can."""
@@ -120,13 +123,13 @@ def test_hostile_words_do_nothing_when_they_are_loaded_and_opened(person: Person
     page = person.open_live(f"/sessions/{attacked}/")
     judge(page, "transcript")
     page.evaluate("for (const details of document.querySelectorAll('details:not(.me)')) details.open = true")
-    expect(page.locator(".tool:last-of-type > .inside > a")).to_have_count(0)  # all are filled
+    expect(page.locator(".tool:last-of-type > .inside > a")).to_have_count(0, timeout=ALL_FILLED_MS)
     judge(page, "transcript with everything open")
     link = page.get_by_role("link", name="d", exact=True).first
     assert set((link.get_attribute("rel") or "").split()) >= {"noopener", "noreferrer", "nofollow"}
     events = person.open_live(f"/sessions/{attacked}/?tab=events")
     events.evaluate("for (const details of document.querySelectorAll('.event details')) details.open = true")
-    expect(events.locator(".event .inside > a")).to_have_count(0)
+    expect(events.locator(".event .inside > a")).to_have_count(0, timeout=ALL_FILLED_MS)
     judge(events, "events with everything open")
 
 
