@@ -56,7 +56,7 @@ lock: $(VENV)/.dev  ## choose new versions within pyproject.toml's bounds, with 
 	@for part in run test dev; do \
 		group=; [ $$part = run ] || group="--group $$part"; \
 		constraints=; [ $$part = run ] || constraints="--constraints $(LOCKS)/run.txt"; \
-		$(BIN)/uv pip compile pyproject.toml $$group $$constraints --universal --python-version 3.11 --generate-hashes \
+		$(BIN)/uv pip compile pyproject.toml $$group $$constraints --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 			--upgrade --quiet --custom-compile-command "make lock" --output-file $(LOCKS)/$$part.txt; \
 	done
 	@! grep -nE '(https?|file)://|--(index|find)' $(LOCKS)/*.txt

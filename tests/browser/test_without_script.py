@@ -20,7 +20,7 @@ def test_the_wall_shows_and_narrows_its_rows(person: Person, agent: Agent):
     wall = person.open("/")
     expect(wall.locator(".session", has_text="Plain paper")).to_be_visible()
     expect(wall.locator("#fresh")).to_be_hidden()
-    wall.locator("#q").fill("paper")
+    wall.locator("#q").fill("Plain paper")
     wall.get_by_role("button", name="Filter").click()
     expect(wall.locator(".session")).to_have_count(1)
     wall.get_by_role("link", name="Show all").click()
