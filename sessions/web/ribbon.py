@@ -69,7 +69,8 @@ def draw(stays: Sequence[Stay], *, start: datetime, end: datetime) -> Ribbon:
         title += f": {stay.reason}" if stay.reason else ""
         bars.append(Bar(stay.state, f"{left:.2f}%", f"{max(width, 0.15):.2f}%", top, height, title))
     step = (end - start) / _TICKS
-    ticks = [date_format(timezone.localtime(start + step * place), "H:i") for place in range(_TICKS + 1)]
+    clock = "H:i" if step >= timedelta(minutes=1) else "H:i:s"  # else the same minute would stand there twice
+    ticks = [date_format(timezone.localtime(start + step * place), clock) for place in range(_TICKS + 1)]
     return Ribbon(bars, ticks, _sentence(stays, start=start, end=end))
 
 

@@ -17,13 +17,15 @@ FOLDER = ROOT / "docs" / "pictures"
 WIDE = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 NEEDING, SESSIONS = 2, 9
+STUCK_AFTER_SECONDS = 25
+"""Longer than any agent of the demo is silent, but for the one that hangs."""
 WITHIN_SECONDS = 90
 
 
 def main() -> None:
     """Serve, let the demo's agents work, and take the pictures."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server = start_server(Path(folder))
+        server = start_server(Path(folder), KODA_STUCK_AFTER=str(STUCK_AFTER_SECONDS))
         agents = _start_agents(server)
         browser = playwright.chromium.launch(executable_path=browsers.find(), args=browsers.FLAGS)
         try:
@@ -44,7 +46,7 @@ def _start_agents(server: Server) -> subprocess.Popen[bytes]:
 
 
 def _wait_for_work(server: Server) -> str:
-    """Return the id of a session that waits for an approval, once enough of them need a person."""
+    """Return the id of a session that waits for an approval, once enough need a person and one is stuck."""
     key = server.create_key("eyes", "read")
     headers = {"Authorization": f"Bearer {key}"}
     deadline = time.monotonic() + WITHIN_SECONDS
@@ -53,7 +55,8 @@ def _wait_for_work(server: Server) -> str:
             items = client.get("/api/v1/sessions").json()["items"]
             waiting = [item for item in items if item["needs"]]
             asked = [item["id"] for item in waiting if item["needs"] == "approval" and item["message_count"]]
-            if len(items) >= SESSIONS and len(waiting) >= NEEDING and asked:
+            is_stuck = any(item["liveness"] == "stuck" for item in items)
+            if len(items) >= SESSIONS and len(waiting) >= NEEDING and asked and is_stuck:
                 return str(asked[0])
             time.sleep(0.5)
     raise SystemExit("The demo's agents asked for nothing in time.")

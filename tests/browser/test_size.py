@@ -34,9 +34,11 @@ Session.objects.bulk_create([
 @pytest.fixture(scope="module")
 def full(serve: Callable[..., Server]) -> Iterator[Server]:
     running = serve()
-    running.manage("shell", "--no-imports", "--command", FILL)
-    yield running
-    stop_server(running)
+    try:
+        running.manage("shell", "--no-imports", "--command", FILL)
+        yield running
+    finally:
+        stop_server(running)
 
 
 @pytest.fixture(scope="module")

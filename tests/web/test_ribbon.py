@@ -51,3 +51,9 @@ def test_an_empty_history_says_so():
 def test_the_reason_stands_in_the_title():
     ribbon = draw([Stay("stuck", NOON, NOON + HOUR, "no progress")], start=NOON, end=NOON + HOUR)
     assert ribbon.bars[0].title == "stuck 1\u202fh\u202f00\u202fm: no progress"
+
+
+def test_the_times_below_tell_seconds_when_minutes_would_repeat():
+    short = draw([], start=NOON, end=NOON + timedelta(minutes=2)).ticks
+    assert short == ["12:00:00", "12:00:20", "12:00:40", "12:01:00", "12:01:20", "12:01:40", "12:02:00"]
+    assert draw([], start=NOON, end=NOON + HOUR).ticks[:2] == ["12:00", "12:10"]
