@@ -1,5 +1,7 @@
 """The index is right after every write: what is there is found, what is gone is neither found nor left in its bytes."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -230,3 +232,26 @@ def test_a_hundred_thousand_messages(ada, session, django_assert_max_num_queries
     assert FULL_TEXT in plan or "VIRTUAL TABLE" in plan or "Bitmap" in plan, plan
     assert f"SCAN {TABLE}" not in plan
     assert f"Seq Scan on {TABLE}" not in plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_that_index_at_once_while_one_writes_double_nothing_and_leave_nothing_out():
+    ada = make_user(is_staff=True)
+    sessions = [make_session(ada, title=f"Zebra {n}") for n in range(4)]
+    is_over = threading.Event()
+
+    def index() -> None:
+        try:
+            while not is_over.is_set():
+                indexing.catch_up(seconds=0.01)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        workers = [pool.submit(index) for _ in range(4)]
+        for n in range(60):
+            make_message(sessions[n % 4], content=f"zebra {n}")
+        is_over.set()
+    assert [worker.exception() for worker in workers] == [None] * 4
+    require_whole()
+    assert len(finds("zebra", ada)) == 64
