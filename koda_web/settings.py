@@ -122,6 +122,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "sessions.api.middleware.ProblemMiddleware",
+    "sessions.api.zeroclaw.paths.keep_keys_encoded",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",

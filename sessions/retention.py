@@ -13,11 +13,14 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from sessions.exceptions import InvalidRequest, NotFound
-from sessions.models import EventDraft, Message, Session, ToolCall
+from sessions.models import EventDraft, Message, Session, State, ToolCall
 from sessions.models.message import MessageQuerySet
+from sessions.models.session_rows import SessionQuerySet
 
 IDS_AT_ONCE = 500
 """Ids that one query names at most."""
+LONGEST_TTL_HOURS = 10**6
+"""A time to live is cut to this: a century, and still within the calendar. Nothing is older."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +110,68 @@ def _destroy(session: Session, rows: MessageQuerySet, *, by: str, now: datetime)
         event = EventDraft(type="server.messages_purged", payload={"count": count, "by": by})
         session.record([event], now=now)
     return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleSessions:
+    """What a purge of stale sessions destroyed, or would destroy: the longest idle first, without their descendants."""
+
+    sessions: list[Session]
+    message_count: int
+
+
+def purge_stale(
+    sessions: SessionQuerySet,
+    *,
+    ttl_hours: int,
+    include_running: bool = False,
+    is_dry_run: bool = False,
+    now: datetime | None = None,
+) -> StaleSessions:
+    """Destroy for good, with all below them, those of `sessions` that were last active strictly longer ago.
+
+    A session below which a younger one stands is kept, and so is one that runs, unless `include_running`, and all above
+    it. Each goes in a transaction of its own and is looked at again in it. Raises `InvalidRequest` for a negative age.
+    """
+    if ttl_hours < 0:
+        raise InvalidRequest.field("ttl_hours", "must not be negative")
+    before = (now or timezone.now()) - timedelta(hours=min(ttl_hours, LONGEST_TTL_HOURS))
+    stale = sessions.filter(_is_stale(before, include_running=include_running))
+    kept = _above_what_stays(before, include_running=include_running)
+    found = [session for session in stale.order_by("last_activity_at", "pk") if session.pk not in kept]
+    if not is_dry_run:
+        found = [session for session in found if _purge_session(session, before, include_running=include_running)]
+    return StaleSessions(sessions=found, message_count=sum(session.message_count for session in found))
+
+
+def _is_stale(before: datetime, *, include_running: bool) -> models.Q:
+    """Return the condition of sessions that have outlived their time."""
+    is_stale = models.Q(last_activity_at__lt=before)
+    return is_stale if include_running else is_stale & ~models.Q(state=State.RUNNING)
+
+
+def _above_what_stays(before: datetime, *, include_running: bool) -> set[int]:
+    """Return the ids of all sessions below which one is not stale; one query a generation."""
+    staying = Session.objects.exclude(_is_stale(before, include_running=include_running)).exclude(parent=None)
+    above: set[int] = set()
+    generation = set(staying.values_list("parent", flat=True).distinct())
+    while generation := generation - above:
+        above |= generation
+        parents = Session.objects.filter(pk__in=generation).exclude(parent=None)
+        generation = set(parents.values_list("parent", flat=True).distinct())
+    return above
+
+
+def _purge_session(stale: Session, before: datetime, *, include_running: bool) -> bool:
+    """Destroy one session if it and all below it are still stale; say whether it was destroyed."""
+    with transaction.atomic():
+        try:
+            session = Session.objects.locked(stale.pk)
+        except NotFound:
+            return False
+        ids = [one.pk for one in session.with_descendants()]
+        fit = Session.objects.filter(_is_stale(before, include_running=include_running), pk__in=ids)
+        if fit.count() != len(ids):
+            return False
+        session.destroy()
+    return True

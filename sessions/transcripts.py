@@ -23,10 +23,8 @@ from sessions.models import (
     Usage,
 )
 from sessions.models.fields import NAME_BYTES, require_content, require_name
+from sessions.models.message import ROLE_BYTES
 from sessions.pairing import pair_tools
-
-ROLE_BYTES = 32
-"""Bytes that a role has at most, where any is welcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +49,11 @@ class MessageDraft:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """One id a draft, in order; a duplicate gives the id that it already has."""
+    """One id a draft, in order; a duplicate gives the id that it already has. How many messages there are now."""
 
     ids: list[int]
     duplicates: int
+    message_count: int
 
 
 def append(
@@ -79,7 +78,8 @@ def append(
         known = _known_ids(session, drafts)
         fresh = _first_of_each(drafts, known)
         if not fresh:
-            return Appended([known[str(draft.client_id)] for draft in drafts], len(drafts))
+            ids = [known[str(draft.client_id)] for draft in drafts]
+            return Appended(ids, len(drafts), session.message_count)
         messages = Message.objects.bulk_create(_row(session, draft, now, compacted_at) for draft in fresh)
         known |= {str(row.client_id): row.pk for row in messages if row.client_id}
         noticed = pair_tools(session, messages, outcomes=[draft.outcome for draft in fresh])
@@ -96,6 +96,7 @@ def append(
     return Appended(
         [known[draft.client_id] if draft.client_id else next(nameless) for draft in drafts],
         len(drafts) - len(fresh),
+        session.message_count,
     )
 
 

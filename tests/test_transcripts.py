@@ -125,7 +125,7 @@ def test_a_batch_of_repeats_only_changes_nothing_at_all():
 def test_an_empty_batch_changes_nothing():
     session = make_session()
     before = Session.objects.values().get(pk=session.pk)
-    assert append(session) == transcripts.Appended([], 0)
+    assert append(session) == transcripts.Appended([], 0, 0)
     assert Session.objects.values().get(pk=session.pk) == before
 
 

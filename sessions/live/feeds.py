@@ -35,6 +35,9 @@ _BESIDE = frozenset(
 )
 """Events that may change what stands beside a transcript."""
 
+_REVISIONS = frozenset({"server.message_removed", "server.message_replaced", "server.messages_cleared"})
+"""Events that take back what was said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -97,7 +100,9 @@ class TranscriptFeed:
             return Batch(session, (), place)
         draft = _Draft(session, self.can_change, place)
         is_whole = draft.add_messages(events[:EVENTS])
-        draft.add_calls([event for event in events if event.seq <= draft.place.seq])
+        covered = [event for event in events if event.seq <= draft.place.seq]
+        draft.add_revisions(covered)
+        draft.add_calls(covered)
         if is_whole and len(events) <= EVENTS:
             draft.add_present()
             draft.add_aside(events)
@@ -161,14 +166,26 @@ class _Draft:
         self.place = place
         return False
 
+    def add_revisions(self, events: list[Event]) -> None:
+        """Take out the messages that `events` destroyed, before others come; render again what they replaced."""
+        gone = [event.payload["message_id"] for event in events if event.type == "server.message_removed"]
+        parts = [frames.removed_message(pk) for pk in gone]
+        if any(event.type == "server.messages_cleared" for event in events):
+            parts = [frames.emptied("div", "transcript")]
+        self.parts = [*parts, *self.parts]
+        changed = {event.payload["message_id"] for event in events if event.type == "server.message_replaced"}
+        rows = Message.objects.of(self.session.pk).for_transcript().filter(pk__in=changed.difference(self.message_ids))
+        self.parts += [self.render("message", oob="morph", message=row) for row in rows] if changed else []
+
     def add_calls(self, events: list[Event]) -> None:
         """Render the calls again that `events` changed and that stand in a message which the page has already."""
         named = {str(e.payload.get("id")) for e in events if e.type in {"tool_call_start", "tool_call_result"}}
         turns = [event.received_at for event in events if event.type in {"turn_start", "turn_end"}]
-        is_changed = Q(call_id__in=named) | Q(result_message__in=self.message_ids)
+        reopened = [pk for event in events if event.type in _REVISIONS for pk in event.payload["tool_call_ids"]]
+        is_changed = Q(call_id__in=named) | Q(result_message__in=self.message_ids) | Q(pk__in=reopened)
         if turns:
             is_changed |= Q(outcome=Outcome.ABORTED, ended_at__gte=min(turns))
-        if not named and not turns and not self.message_ids:
+        if not named and not turns and not self.message_ids and not reopened:
             return
         calls = ToolCall.objects.filter(is_changed, session=self.session, message__isnull=False)
         calls = calls.exclude(message__in=self.message_ids).select_related("result_message").order_by("-id")

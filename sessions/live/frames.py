@@ -244,6 +244,16 @@ def removed_row(pk: int) -> SafeString:
     return format_html('<li id="session-{}" hx-swap-oob="delete"></li>', pk)
 
 
+def removed_message(pk: int) -> SafeString:
+    """Return what takes a message out of the page."""
+    return format_html('<article id="message-{}" hx-swap-oob="delete"></article>', pk)
+
+
+def emptied(tag: str, element_id: str) -> SafeString:
+    """Return what takes everything out of an element `tag`."""
+    return format_html('<{0} id="{1}" hx-swap-oob="innerHTML"></{0}>', SafeString(tag), element_id)
+
+
 def cursor(number: int) -> SafeString:
     """Return the end of a batch: what the page acknowledges, and where it goes on when it comes back."""
     return format_html('<i id="cursor" hidden data-seq="{}" hx-swap-oob="true"></i>', number)

@@ -64,10 +64,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: all of `terms`, none of `without`. Without a term it finds nothing."""
+    """What is looked for: all of `terms`, or one of them with `is_any`; none of `without`. No term finds nothing."""
 
     terms: tuple[Term, ...] = ()
     without: tuple[Term, ...] = ()
+    is_any: bool = False
 
 
 def spots(text: str) -> Iterator[Spot]:

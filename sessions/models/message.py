@@ -12,6 +12,9 @@ from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.tool_call import ToolCall
 
+ROLE_BYTES = 32
+"""Bytes that a role has at most, where any is welcome."""
+
 
 class Role(models.TextChoices):
     """The four roles of the contracts; importers may keep others."""
@@ -166,6 +169,16 @@ class Message(models.Model):
         if all(getattr(self, name) is None for name in TOKEN_NAMES):
             return None
         return TokenCounts.from_mapping({name: getattr(self, name) for name in TOKEN_NAMES})
+
+    def rewrite(self, *, role: str, content: str | None) -> None:
+        """Say something else in this place. Calls, thinking and the answered call went with the old words.
+
+        Who spoke, the tokens and the time stay: they were spent. The caller holds the session's lock.
+        """
+        self.role = role
+        self.content = content
+        self.thinking = self.tool_calls = self.tool_call_id = None
+        self.save(update_fields=["role", "content", "thinking", "tool_calls", "tool_call_id"])
 
     def calls(self) -> list[dict[str, Any]]:
         """Return the tool calls that this row asks for; anything that is not an array of objects is none."""

@@ -55,9 +55,14 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
     """Rows of the index."""
 
     def matching(
-        self, query: Query, *, scope: Sequence[Sequence[str]] = (), before: int | None = None, newest: int = SCANNED
+        self,
+        query: Query,
+        *,
+        scope: Sequence[Sequence[str]] = (),
+        before: int | None = None,
+        newest: int | None = SCANNED,
     ) -> "SearchEntryQuerySet":
-        """Return the entries that match, the `newest` of them at most, in no order.
+        """Return the entries that match, the `newest` of them at most (None: all), in no order.
 
         `scope` holds the facets: one of each group must be there. `before` is an id.
         """
@@ -65,6 +70,8 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
         sql, params = render(query, scope)
         if before is not None:
             sql, params = f"{sql} AND {'id' if connection.vendor == 'postgresql' else 'rowid'} < %s", [*params, before]
+        if newest is None:
+            return self.filter(pk__in=RawSQL(sql, params))  # noqa: S611 - values are parameters
         order = "id" if connection.vendor == "postgresql" else "rowid"
         ids = RawSQL(f"{sql} ORDER BY {order} DESC LIMIT %s", [*params, newest])  # noqa: S611 - values are parameters
         return self.filter(pk__in=ids)
@@ -80,7 +87,8 @@ def _sqlite(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list[Any
     def phrase(term: Term) -> str:
         return f'"{" ".join(term.words)}"' + (" *" if term.is_prefix else "")
 
-    parts = [f"(words : {phrase(term)})" for term in query.terms]
+    either = " OR " if query.is_any else " AND "
+    parts = [f"({either.join(f'(words : {phrase(term)})' for term in query.terms)})"]
     parts += [f"(scope : ({' OR '.join(group)}))" for group in scope]
     match = " AND ".join(parts)
     if query.without:
@@ -94,7 +102,8 @@ def _postgresql(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list
     def phrase(term: Term) -> str:
         return "(" + " <-> ".join(f"'{word}'" for word in term.words) + (":*)" if term.is_prefix else ")")
 
-    words = " & ".join([*map(phrase, query.terms), *(f"!{phrase(term)}" for term in query.without)])
+    terms = (" | " if query.is_any else " & ").join(map(phrase, query.terms))
+    words = " & ".join([f"({terms})", *(f"!{phrase(term)}" for term in query.without)])
     sql, params = f"SELECT id FROM {TABLE} WHERE words @@ %s::tsquery", [words]  # noqa: S608 - names of ours
     if scope:
         sql, params = (

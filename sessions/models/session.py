@@ -114,6 +114,7 @@ class Session(WatchedSession, CountedSession, LoopingSession):
     agent_name = WrittenTextField()
     project_root = WrittenTextField(null=True, blank=True)
     title = WrittenTextField(null=True, blank=True)
+    is_title_derived = models.BooleanField(default=False, help_text="Made from the first prompt; nobody gave it.")
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     mode = models.CharField(max_length=10, choices=Mode, null=True, blank=True)
@@ -205,6 +206,11 @@ class Session(WatchedSession, CountedSession, LoopingSession):
     def display_title(self) -> str:
         """Return the title, else the key, else the beginning of the id."""
         return self.title or self.key or f"Session {str(self.uuid)[-12:]}"
+
+    @property
+    def given_name(self) -> str | None:
+        """Return the title if somebody gave it, None when there is none or the first prompt made it."""
+        return None if self.is_title_derived else self.title
 
     @property
     def project_name(self) -> str:
@@ -316,9 +322,11 @@ class Session(WatchedSession, CountedSession, LoopingSession):
                 wanted = (require_name(field, value) or None) if isinstance(value, str) else value
                 if field == "mode" and wanted is not None:
                     wanted = session.trusted_at_most(wanted)
-                if getattr(session, field) != wanted:
+                is_given_now = field == "title" and session.is_title_derived
+                if getattr(session, field) != wanted or is_given_now:
                     setattr(session, field, wanted)
                     changed[field] = wanted
+                session.is_title_derived = session.is_title_derived and not is_given_now
             if changed:
                 payload = {"changes": changed, "by": by}
                 session.record([EventDraft(type="server.session_edited", payload=payload)], now=now)
@@ -340,6 +348,7 @@ class Session(WatchedSession, CountedSession, LoopingSession):
         """Take the title from the first prompt when there is none (Koda: set once, 50 characters)."""
         line = " ".join(prompt.split())
         if self.title is None and line:
+            self.is_title_derived = True
             self.title = line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
 
     def trusted_at_most(self, mode: str) -> str:

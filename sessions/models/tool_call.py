@@ -1,6 +1,7 @@
 """A tool call: asked for by an assistant message or an event, closed by a result, a refusal or the turn's end."""
 
 import json
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.turn import Turn
 
 if TYPE_CHECKING:
+    from sessions.models.message import Message
     from sessions.models.session import Session
 
 DETAIL_LENGTH = 200
@@ -87,6 +89,30 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         if is_open is not None:
             rows = rows.filter(outcome__isnull=is_open)
         return rows.order_by("-id").first()
+
+    def take_back(self, session: "Session", messages: "models.QuerySet[Message]") -> list[int]:
+        """Undo what these messages told of calls, before they go: calls asked for, results brought.
+
+        A call or a result of which an event told as well stays. Counters of session and turns follow. Return the ids of
+        the calls that are open again. The caller holds the session's lock.
+        """
+        own = self.filter(session=session)
+        if not own.filter(Q(message__in=messages) | Q(result_message__in=messages)).exists():
+            return []
+        asked = own.filter(message__in=messages, start_seq=None)
+        for turn_id, outcome, count in asked.values_list("turn_id", "outcome").annotate(models.Count("pk")).order_by():
+            session.count_tool_calls(-count, outcomes={outcome: -count} if outcome else {})
+            Turn.objects.filter(session=session, turn_id=turn_id).update(tool_call_count=F("tool_call_count") - count)
+        asked.delete()
+        # What an event or the end of a turn had closed before was closed at another time.
+        answered = own.filter(result_message__in=messages, result_seq=None, ended_at=F("result_message__created_at"))
+        rows = dict(answered.values_list("pk", "outcome"))
+        for outcome, count in Counter(rows.values()).items():
+            session.count_tool_calls(outcomes={str(outcome): -count})
+        own.filter(pk__in=rows).update(outcome=None, ended_at=None, result_message=None)
+        if own.filter(pk__in=rows, start_seq__isnull=False).exists():
+            self.let_do(session)
+        return sorted(rows)
 
     def let_do(self, session: "Session") -> None:
         """Let a locked session do what the last begun of its open calls does, or nothing.

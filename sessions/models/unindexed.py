@@ -46,6 +46,15 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
                 first_seq=min(calls, default=0), last_seq=max(calls, default=0),
             )  # fmt: skip
 
+    def requeue(self, session: "Session") -> None:
+        """Forget what the index says of a session and queue all of it, in the caller's transaction."""
+        SearchEntry.objects.filter(session=session).delete()
+        span = session.messages.aggregate(first=models.Min("pk"), last=models.Max("pk"))
+        self.create(
+            session=session, first_message=span["first"] or 0, last_message=span["last"] or 0,
+            first_seq=1, last_seq=session.last_seq,
+        )  # fmt: skip
+
 
 def _messages_in(event: "Event") -> list[int]:
     """Return the ids of the messages whose text an event of the server brought."""

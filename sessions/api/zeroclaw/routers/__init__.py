@@ -1,0 +1,1 @@
+"""The routes of ZeroClaw's contract, by what they are about."""

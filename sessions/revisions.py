@@ -1,0 +1,93 @@
+"""Changes of what was said: take the newest message back, replace it, clear all.
+
+The source is ZeroClaw's SessionBackend (contracts/zeroclaw.md 1). What such a change takes away is destroyed; tokens
+stay counted. Each verb is a sign of life, since only an agent takes its own words back.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from sessions import liveness
+from sessions.exceptions import InvalidRequest
+from sessions.models import EventDraft, Message, Session, ToolCall
+from sessions.models.fields import require_content, require_name
+from sessions.models.message import ROLE_BYTES
+
+
+def remove_last(session_id: int, *, by: str, now: datetime | None = None) -> bool:
+    """Destroy the newest message, with what it told of tool calls; say whether there was one.
+
+    The session stays, `last_activity_at` too. Raises `NotFound`.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        newest = _newest(session)
+        if newest is None:
+            return False
+        rows = session.messages.filter(pk=newest)
+        open_again = ToolCall.objects.take_back(session, rows)
+        rows.only("pk").delete()
+        session.count_messages(-1)
+        removed = {"message_id": newest, "tool_call_ids": open_again, "by": by}
+        _record(session, EventDraft(type="server.message_removed", payload=removed), now=now)
+    return True
+
+
+def replace_last(session_id: int, *, role: str, content: str, by: str, now: datetime | None = None) -> bool:
+    """Let the newest message say something else, as `role` of any word; say whether there was one.
+
+    Its id and time stay, `last_activity_at` moves. Raises `NotFound`, `InvalidRequest` or `TooLarge`.
+    """
+    if not role:
+        raise InvalidRequest.field("role", "must not be empty")
+    require_name("role", role, longest_bytes=ROLE_BYTES)
+    require_content("content", content)
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        newest = _newest(session)
+        if newest is None:
+            return False
+        rows = session.messages.filter(pk=newest)
+        open_again = ToolCall.objects.take_back(session, rows)
+        ToolCall.objects.filter(message=newest).update(message=None)  # those of which an event told
+        ToolCall.objects.filter(result_message=newest).update(result_message=None)
+        rows.only("session_id").get().rewrite(role=role, content=content)
+        replaced = {"message_id": newest, "tool_call_ids": open_again, "by": by}
+        _record(session, EventDraft(type="server.message_replaced", payload=replaced), now=now, activity_at=now)
+    return True
+
+
+def clear(session_id: int, *, by: str, now: datetime | None = None) -> int:
+    """Destroy all messages and keep the session; return how many there were.
+
+    `last_activity_at` moves if there were any; with none nothing is recorded. Raises `NotFound`.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        rows = Message.objects.filter(session=session)
+        count = rows.count()
+        if not count:
+            return 0
+        open_again = ToolCall.objects.take_back(session, rows)
+        rows.only("pk").delete()
+        session.count_messages(-count)
+        cleared = {"count": count, "tool_call_ids": open_again, "by": by}
+        _record(session, EventDraft(type="server.messages_cleared", payload=cleared), now=now, activity_at=now)
+    return count
+
+
+def _newest(session: Session) -> int | None:
+    """Return the id of the newest message, archived or not."""
+    return session.messages.order_by("-id").values_list("pk", flat=True).first()
+
+
+def _record(session: Session, event: EventDraft, *, now: datetime, activity_at: datetime | None = None) -> None:
+    """Record the change of a locked session, and that its agent is alive."""
+    session.hear(now, is_progress=True)
+    session.note_progress_at(session.last_seq + 1)
+    session.record([event, *liveness.settle(session, now)], now=now, activity_at=activity_at)
