@@ -10,6 +10,7 @@ from typing import Any
 
 from sessions import loops
 from sessions.engine_events import end_of
+from sessions.exceptions import InvalidRequest
 from sessions.models import (
     Command,
     EventDraft,
@@ -67,10 +68,18 @@ def turn_start(stage: Stage, draft: EventDraft) -> None:
 
 
 def turn_end(stage: Stage, draft: EventDraft) -> None:
-    """End its own turn only; the state moves only when the turn is the session's (API.md section 5)."""
+    """End its own turn only; the state moves only when the turn is the session's (API.md section 5).
+
+    A turn that never began cannot end: its end is refused, and the whole batch with it. It may have begun by its
+    `turn_start`, or by a state that named it.
+    """
     kind, message = end_of(draft)
-    turn = stage.turn(draft.turn_id) or Turn.objects.begin_unseen(stage.session, turn_id=str(draft.turn_id))
-    stage.turns[turn.turn_id] = turn
+    turn = stage.turn(draft.turn_id)
+    if turn is None and stage.session.is_running and stage.session.turn_id == draft.turn_id:
+        turn = Turn.objects.begin_of_state(stage.session)
+        stage.turns[turn.turn_id] = turn
+    if turn is None:
+        raise InvalidRequest.field("turn_id", "no turn with this id has begun in this session")
     if not turn.is_open:
         return
     turn.end(kind, message=message, now=stage.now)

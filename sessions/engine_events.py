@@ -13,6 +13,8 @@ from sessions.models.fields import require_name
 JOINED_TYPES = frozenset({"text_delta", "thinking_delta"})
 """Runs of these in one batch are stored as one event (API.md section 2, "Turns, events, commands")."""
 
+NONE_STORED = "At least one event cannot be accepted; none was stored."
+
 TYPE_BYTES = 100
 """Bytes that a type has at most."""
 
@@ -36,9 +38,9 @@ def require_valid(drafts: Sequence[EventDraft]) -> None:
         try:
             _require_valid_one(draft)
         except InvalidRequest as invalid:
-            errors += [FieldError(f"events.{index}.{error.field}", error.message) for error in invalid.errors]
+            errors += invalid.within(f"events.{index}")
     if errors:
-        raise InvalidRequest("At least one event cannot be accepted; none was stored.", errors=errors)
+        raise InvalidRequest(NONE_STORED, errors=errors)
 
 
 def _require_valid_one(draft: EventDraft) -> None:

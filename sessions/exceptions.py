@@ -58,6 +58,10 @@ class InvalidRequest(KodaError):
         """Return the error for one field."""
         return cls(f"{field}: {message}", errors=[FieldError(field, message)])
 
+    def within(self, place: str) -> list[FieldError]:
+        """Return the fields as they stand in a larger input, such as `events.3`."""
+        return [FieldError(f"{place}.{error.field}", error.message) for error in self.errors]
+
 
 class Unauthorized(KodaError):
     """The caller has shown no key or session that we know."""

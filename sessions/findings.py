@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
-from sessions.models import Event, LoopKind, Outcome, Role, Session, ToolCall, Turn, TurnEnd
+from sessions.models import Event, LoopKind, Outcome, Role, Session, ToolCall, TurnEnd
 
 EVENTS_LOOKED_AT = 2000
 CALLS_LOOKED_AT = 5000
@@ -27,7 +27,6 @@ class FindingKind(models.TextChoices):
     CALL_WITHOUT_RESULT = "call_without_result", "call without a result"
     RESULT_WITHOUT_CALL = "result_without_call", "result without a call"
     TURN_WITHOUT_END = "turn_without_end", "turn without an end"
-    END_WITHOUT_START = "end_without_start", "end without a start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ def find(session: Session) -> list[Finding]:
         *(_of_loop(event) for event in loops[:MOST]),
         *_calls_without_result(session),
         *_results_without_call(session, [event for event in events if event.type == "tool_call_result"]),
-        *_turns_without_both_ends(session),
+        *_turns_without_end(session),
     ]
 
 
@@ -114,21 +113,14 @@ def _results_without_call(session: Session, events: list[Event]) -> Iterator[Fin
         )
 
 
-def _turns_without_both_ends(session: Session) -> Iterator[Finding]:
-    """Yield the turns that are over without an end, and those that ended and had never begun."""
-    odd = session.turns.filter(Q(ended_at=None) | Q(reason=TurnEnd.ABANDONED) | Q(started_at=None))
+def _turns_without_end(session: Session) -> Iterator[Finding]:
+    """Yield the turns that are over without an end. An end without a start is none: it is refused."""
+    odd = session.turns.filter(Q(ended_at=None) | Q(reason=TurnEnd.ABANDONED))
     if session.is_running:
         odd = odd.exclude(ended_at__isnull=True, turn_id=session.turn_id or "")
-    turns: list[Turn] = list(odd.order_by("-id")[: 2 * MOST])
-    for turn in [turn for turn in turns if turn.started_at is not None][:MOST]:
+    for turn in odd.order_by("-id")[:MOST]:
         yield Finding(
             kind=FindingKind.TURN_WITHOUT_END,
             sentence=f"The turn {turn.turn_id} never said that it ended. {turn.reason_message or ''}".rstrip(),
-            turn_id=turn.turn_id,
-        )
-    for turn in [turn for turn in turns if turn.started_at is None][:MOST]:
-        yield Finding(
-            kind=FindingKind.END_WITHOUT_START,
-            sentence=f"The turn {turn.turn_id} ended, but nothing said that it began.",
             turn_id=turn.turn_id,
         )

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from sessions import effects, liveness
 from sessions.effects import Stage, budget_end, close_what_is_open
-from sessions.engine_events import join_deltas, require_valid
+from sessions.engine_events import NONE_STORED, join_deltas, require_valid
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Event, EventDraft, Session, State, ToolCall, Turn, TurnEnd
 from sessions.models.fields import require_name
@@ -58,7 +58,7 @@ def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | Non
     """Store a batch of engine events and let each have its effect; all of it or none.
 
     Events with a known `event_id` are passed over. Raises `NotFound` for an unknown session and
-    `InvalidRequest`, naming the item, when one event cannot be accepted.
+    `InvalidRequest`, naming the item, when one event cannot be accepted, in itself or after what came before it.
     """
     now = now or timezone.now()
     require_valid(drafts)
@@ -74,7 +74,11 @@ def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | Non
         for draft in joined:
             stage.seq += 1
             if effect := EFFECTS.get(draft.type):
-                effect(stage, draft)
+                try:
+                    effect(stage, draft)
+                except InvalidRequest as invalid:
+                    place = next(index for index, sent in enumerate(drafts) if sent is draft)
+                    raise InvalidRequest(NONE_STORED, errors=invalid.within(f"events.{place}")) from None
         session.note_progress_at(stage.seq)
         session.record([*joined, *stage.noticed, *liveness.settle(session, now)], now=now, activity_at=now)
     return Ingested(len(fresh), len(drafts) - len(fresh), session.last_seq)

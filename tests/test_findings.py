@@ -146,11 +146,6 @@ def test_a_turn_that_is_open_while_the_session_rests_has_no_end():
     assert kinds(session) == ["turn_without_end"]
 
 
-def test_an_end_without_a_start():
-    (finding,) = found(after(END))
-    assert (finding.kind, finding.turn_id) == ("end_without_start", "t")
-
-
 def test_a_loop_stays_a_finding_when_its_turn_is_over():
     session = after(TURN, *(CALL | {"id": f"c{number}"} for number in range(LOOPS_FROM)))
     make_events(session, *(RESULT | {"id": f"c{number}"} for number in range(LOOPS_FROM)), END)
@@ -161,7 +156,7 @@ def test_a_loop_stays_a_finding_when_its_turn_is_over():
 
 def test_one_of_each_kind_in_the_order_in_which_they_are_shown():
     session = after(
-        END | {"turn_id": "never begun"}, TURN, RESULT, *(CALL | {"id": f"c{n}"} for n in range(5)),
+        TURN, RESULT, *(CALL | {"id": f"c{n}"} for n in range(5)),
         {"type": "turn_start", "turn_id": "u"},
     )  # fmt: skip
     assert list(dict.fromkeys(kinds(session))) == findings.FindingKind.values

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from sessions import protocol
-from sessions.models import Command, CommandStatus, Session
+from sessions.exceptions import InvalidRequest
+from sessions.models import Command, CommandStatus, Event, Session, Turn
 from tests.engine_events import (
     APPROVAL,
     CALL,
@@ -108,11 +109,10 @@ TABLE = [
         [START, {"type": "sub_agent_start", "agent_name": "scout"}],
         ("running", "t", "", "Sub-agent"), [("t", None)], [], [],
     ),
-    ("an end without a start is a turn that ended", [end()], ("idle", None, "", ""), [("t", "complete")], [], []),
     (
-        "the end of another turn moves nothing",
-        [START, end(turn_id="u")],
-        ("running", "t", "", ""), [("t", None), ("u", "complete")], [], [],
+        "the end of a turn that was left behind moves nothing",
+        [START, {**START, "turn_id": "u"}, end()],
+        ("running", "u", "", ""), [("t", "abandoned"), ("u", None)], [], [],
     ),
     (
         "a second end of the same turn changes nothing",
@@ -217,8 +217,60 @@ def test_an_abandoned_turn_says_why():
     assert turn.reason_message
 
 
-def test_a_turn_of_which_only_the_end_came_has_no_start():
-    assert after(end()).turns.get().started_at is None
+@pytest.mark.parametrize(
+    "before",
+    [[], [START], [START, end()], [{"type": "info"}]],
+    ids=["nothing", "a turn", "a turn that ended", "a line"],
+)
+def test_the_end_of_a_turn_that_never_began_is_refused_and_leaves_no_trace(before):
+    session = after(*before)
+    rows = [list(model.objects.order_by("pk").values()) for model in (Session, Event, Turn)]
+    with pytest.raises(InvalidRequest) as refused:
+        make_events(session, {"type": "info"}, end(turn_id="never"), {"type": "info"})
+    assert [(error.field, error.message) for error in refused.value.errors] == [
+        ("events.1.turn_id", "no turn with this id has begun in this session")
+    ]
+    assert [list(model.objects.order_by("pk").values()) for model in (Session, Event, Turn)] == rows
+
+
+def test_an_end_before_its_start_in_one_batch_is_refused():
+    session = make_session()
+    with pytest.raises(InvalidRequest):
+        make_events(session, end(), START)
+    assert not session.turns.exists()
+
+
+def test_the_item_that_is_named_is_the_one_that_was_sent_whatever_was_known_or_joined_before_it():
+    session = after({"type": "info", "event_id": "known"})
+    delta = {"type": "text_delta", "text": "a"}
+    with pytest.raises(InvalidRequest) as refused:
+        make_events(session, {"type": "info", "event_id": "known"}, delta, delta, delta, end())
+    assert refused.value.errors[0].field == "events.4.turn_id"
+
+
+def test_a_turn_of_another_session_is_not_known_here():
+    after(START)
+    with pytest.raises(InvalidRequest):
+        after(end())
+
+
+def test_a_turn_that_a_state_told_of_may_end_and_began_when_the_state_was_set():
+    session = make_session()
+    protocol.set_state(session.pk, "running", turn_id="t", by="test", now=NOW)
+    make_events(session, end(), now=NOW + timedelta(seconds=5))
+    session.refresh_from_db()
+    assert (session.state, session.turn_id, session.turn_count) == ("idle", None, 1)
+    turn = session.turns.get()
+    assert (turn.turn_id, turn.reason, turn.started_at) == ("t", "complete", NOW)
+    assert turn.ended_at == NOW + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(("state", "turn_id"), [("idle", "t"), ("error", "t"), ("running", None), ("running", "u")])
+def test_no_other_state_begins_a_turn(state, turn_id):
+    session = make_session()
+    protocol.set_state(session.pk, state, turn_id=turn_id, by="test", now=NOW)
+    with pytest.raises(InvalidRequest):
+        make_events(session, end())
 
 
 def test_a_request_keeps_what_was_asked():

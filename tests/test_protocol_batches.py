@@ -100,10 +100,17 @@ def test_empty_ids_are_no_ids():
     assert session.events.filter(type="info", event_id=None).count() == 4
 
 
-def test_two_ends_of_a_turn_whose_start_never_came_are_one_end():
+def test_two_ends_of_one_turn_are_one_end():
     session = make_session()
-    make_events(session, end(), end("error"))
+    make_events(session, START, end(), end("error"))
     assert turns_of(session) == [("t", "complete")]
+
+
+def test_an_end_that_is_sent_again_is_a_duplicate_and_no_fault():
+    session = make_session()
+    make_events(session, START, {**end(), "event_id": "e"})
+    again = make_events(session, {**end(), "event_id": "e"})
+    assert (again.stored, again.duplicates) == (0, 1)
 
 
 def test_a_turn_abandoned_in_this_very_batch_does_not_end_again():

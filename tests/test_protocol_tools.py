@@ -31,7 +31,7 @@ def test_turns_and_calls_are_counted_with_their_outcomes():
     )
     counts = ("tool_call_count", "tool_success_count", "tool_failed_count", "tool_rejected_count", "tool_aborted_count")
     assert [getattr(session, name) for name in counts] == [6, 2, 1, 1, 1]
-    make_events(session, end(), {**START, "turn_id": "u"}, end(turn_id="w"))
+    make_events(session, end(), {**START, "turn_id": "u"}, {**START, "turn_id": "w"})
     session.refresh_from_db()
     assert [getattr(session, name) for name in counts] == [6, 2, 1, 1, 2]
     assert session.turn_count == 3

@@ -39,14 +39,14 @@ class TurnManager(_TurnManager["Turn"]):
             session.turn_count += 1
         return turn
 
-    def begin_unseen(self, session: Session, *, turn_id: str) -> "Turn":
-        """Return the turn of an end whose start was never seen; it has no `started_at`."""
+    def begin_of_state(self, session: Session) -> "Turn":
+        """Return the turn that the session's state tells of, now that it has a row: it began when that was set."""
         session.turn_count += 1
-        return self.create(session=session, turn_id=turn_id)
+        return self.create(session=session, turn_id=session.turn_id, started_at=session.turn_started_at)
 
 
 class Turn(models.Model):
-    """One turn of one session. A turn that ended without a start has no `started_at`."""
+    """One turn of one session."""
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="turns", db_index=False)
     turn_id = WrittenTextField()

@@ -123,6 +123,17 @@ def test_a_batch_with_one_bad_event_stores_nothing_and_names_it(agent, path, ses
     assert not session.turns.exists()
 
 
+def test_the_end_of_a_turn_that_never_began_is_refused_with_its_whole_batch(agent, path, session):
+    begun = {"type": "turn_start", "turn_id": "t1"}
+    answer = send(agent, path, begun, {"type": "turn_end", "turn_id": "t2", "reason": {"kind": "complete"}})
+
+    assert (answer.status, answer["code"], answer.fields) == (422, "invalid_request", ["events.1.turn_id"])
+    assert answer["errors"][0]["message"] == "no turn with this id has begun in this session"
+    assert session.events.count() == 1
+    assert not session.turns.exists()
+    assert send(agent, path, begun, {"type": "turn_end", "turn_id": "t1", "reason": {"kind": "complete"}}).status == 201
+
+
 @pytest.mark.parametrize("body", [{}, {"events": {}}, {"events": [7]}, {"events": None}, [], {"type": "info"}])
 def test_a_body_of_the_wrong_shape_is_refused(agent, path, body):
     assert agent.post(f"{path}/events", body).status == 422

@@ -228,6 +228,10 @@ async def test_a_heartbeat_is_a_sign_of_life():
         ({"events": [{"type": "info", "at": "yesterday"}]}, "events.0.at"),
         ({"events": [{"type": "info"}] * 1001}, "events"),
         ({"heartbeat": {"interval": 0}}, "heartbeat.interval"),
+        (
+            {"events": [{"type": "info"}, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}}]},
+            "events.1.turn_id",
+        ),
     ],
 )
 async def test_a_frame_that_cannot_be_taken_is_refused_by_name_and_nothing_is_stored(said, field):

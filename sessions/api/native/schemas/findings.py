@@ -13,7 +13,7 @@ class FindingOut(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    kind: Literal["loop", "call_without_result", "result_without_call", "turn_without_end", "end_without_start"]
+    kind: Literal["loop", "call_without_result", "result_without_call", "turn_without_end"]
     sentence: str = Field(examples=["Bash cargo test has no result: the turn ended first."])
     seq: int | None = Field(description="The event that tells of it.")
     message_id: int | None
