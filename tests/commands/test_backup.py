@@ -1,0 +1,196 @@
+"""backup and restore."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from sessions import transcripts
+from sessions.management import backups
+from sessions.models import Message, Session
+from tests.conftest import ROOT, make_environment, manage
+from tests.databases import IS_SQLITE, own_database
+from tests.factories import make_message, make_session, make_user
+
+SUFFIX = ".sqlite3" if IS_SQLITE else ".dump"
+
+
+def backup(*arguments: str) -> Path:
+    output = StringIO()
+    call_command("backup", *arguments, stdout=output)
+    return Path(output.getvalue().strip())
+
+
+@contextmanager
+def writing(session: Session, acknowledged: list[int]) -> Iterator[None]:
+    """Append to the session without a pause while the block runs; a hundred at least are there before it does."""
+    is_over, is_under_way = threading.Event(), threading.Event()
+
+    def write() -> None:
+        try:
+            while not is_over.is_set():
+                acknowledged.append(make_message(session, content=f"number {len(acknowledged)}"))
+                if len(acknowledged) == 100:
+                    is_under_way.set()
+        finally:
+            connection.close()
+            is_under_way.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert is_under_way.wait(60)
+    try:
+        yield
+    finally:
+        is_over.set()
+        writer.join()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_what_is_copied_under_writes_is_whole_when_it_is_restored(tmp_path: Path):
+    session = make_session(make_user("ada"), title="Busy")
+    acknowledged: list[int] = []
+    with writing(session, acknowledged):
+        before = len(acknowledged)
+        path = backup(str(tmp_path / f"copies/one{SUFFIX}"))
+        after = len(acknowledged)
+    assert after > before, "the copy kept nobody waiting until it was done"
+
+    with own_database() as database:
+        environment = make_environment(tmp_path / "data", **database)
+        (tmp_path / "data").mkdir(mode=0o700)
+        said = manage(environment, "restore", str(path), "--yes")
+        kept = manage(environment, "shell", "--no-imports", "--command", _PRINT_IDS)
+        counters = json.loads(manage(environment, "rebuild", "--check", "--json"))
+        index = json.loads(manage(environment, "rebuild", "--search", "--check", "--json"))
+
+    assert said == f"Restored from {path}.\n"
+    ids = json.loads(kept)
+    assert ids == acknowledged[: len(ids)], "each acknowledged one once, in order, up to one moment"
+    assert len(ids) >= before
+    assert counters == {"sessions": 1, "differences": []}
+    assert (index["missing"], index["broken"]) == (0, False)
+
+
+_PRINT_IDS = (
+    "import json; from sessions.models import Message; "
+    "print(json.dumps(list(Message.objects.order_by('pk').values_list('pk', flat=True))))"
+)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_lies_in_the_data_folder_for_its_owner_alone(settings, tmp_path: Path):
+    settings.KODA_DATA_DIR = tmp_path
+    path = backup()
+    assert path.parent == tmp_path / "backups"
+    assert path.suffix == SUFFIX
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_is_there_stays(tmp_path: Path):
+    place = tmp_path / "precious"
+    place.write_text("mine")
+    with pytest.raises(CommandError, match="There is a file"):
+        backup(str(place))
+    assert place.read_text() == "mine"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path):
+    if os.geteuid() == 0:
+        place = Path("/proc/koda.copy")  # where even root cannot write
+    else:
+        tmp_path.chmod(0o500)
+        place = tmp_path / "copy"
+    with pytest.raises(CommandError, match="No copy was made"):
+        backup(str(place))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(IS_SQLITE, reason="SQLite needs no other program")
+def test_a_missing_program_is_named(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CommandError, match=r"pg_dump is not installed"):
+        backup(str(tmp_path / "copy"))
+
+
+def restore(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", "restore", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_restoring_replaces_what_is_there_and_not_while_somebody_uses_it(tmp_path: Path):
+    session = make_session(make_user("ada"))
+    transcripts.append(session.pk, [transcripts.MessageDraft(role="user", content="kept")])
+    path = backup(str(tmp_path / "copy"))
+    (tmp_path / "data").mkdir(mode=0o700)
+
+    with own_database() as database:
+        environment = make_environment(tmp_path / "data", **database)
+        manage(environment, "migrate", "--verbosity", "0")
+        manage(environment, "createcachetable", "left_over")  # a table that the copy does not know
+
+        with _in_use(environment, tmp_path / "data"):
+            refused = restore(environment, str(path), "--yes")
+        unasked = restore(environment, str(path))
+        done = restore(environment, str(path), "--yes")
+        count = manage(environment, "shell", "--no-imports", "--command", _PRINT_IDS)
+
+    assert refused.returncode == 1
+    assert "Stop every server" in refused.stderr
+    assert unasked.returncode == 1
+    assert "Say --yes" in unasked.stderr
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(count)) == Message.objects.count() == 1
+    assert len(list((tmp_path / "data").glob("*.before-*"))) == IS_SQLITE
+
+
+@contextmanager
+def _in_use(environment: dict[str, str], data_dir: Path) -> Iterator[None]:
+    """Have the database open, as a server has."""
+    if IS_SQLITE:
+        held = connection.Database.connect(data_dir / "koda.sqlite3")
+        held.execute("PRAGMA journal_mode=WAL").fetchone()
+        held.execute("SELECT 1 FROM django_migrations").fetchone()
+    else:
+        import psycopg
+
+        held = psycopg.connect(environment["KODA_DATABASE_URL"])
+    try:
+        yield
+    finally:
+        held.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("content", [b"", b"no database at all", b"SQLite format 3\0" + bytes(4096)])
+def test_what_is_no_copy_is_not_restored(tmp_path: Path, content: bytes):
+    path = tmp_path / "copy"
+    path.write_bytes(content)
+    user = make_user("ada")
+    with pytest.raises(CommandError):
+        call_command("restore", str(path), "--yes")
+    user.refresh_from_db()
+
+
+def test_a_name_sorts_by_its_time():
+    from datetime import UTC, datetime
+
+    names = [backups.name_of(datetime(2026, month, 3, 4, 5, 6, tzinfo=UTC)) for month in (11, 9, 12)]
+    assert sorted(names) == [names[1], names[0], names[2]]
