@@ -1,4 +1,4 @@
-"""The application as an ASGI server sees it: HTTP to Django, sockets to the live door."""
+"""The application as an ASGI server sees it: appends take the short way, other HTTP goes to Django, sockets go live."""
 
 import os
 
@@ -11,6 +11,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koda_web.settings")
 
 _http = get_asgi_application()  # loads the models, so it comes before everything that uses them
 
-from sessions.live.routing import websocket  # noqa: E402 - see above
+from django.conf import settings  # noqa: E402 - see above
 
-application = RequestIds(ProtocolTypeRouter({"http": _http, "websocket": websocket}))
+from sessions.live.ingest import Ingest  # noqa: E402
+from sessions.live.routing import websocket  # noqa: E402
+
+_router = ProtocolTypeRouter({"http": _http, "websocket": websocket})
+application = RequestIds(Ingest(_router, queued=settings.KODA_QUEUED_REQUESTS))

@@ -57,7 +57,9 @@ def require_sight(caller: Caller, session: Session) -> None:
 
 
 def _find(caller: Caller, session_id: UUID, rows: SessionQuerySet | None) -> Session:
-    return (Session.objects.all() if rows is None else rows).visible_to(caller.user).find(session_id)
+    if rows is None:
+        return Session.objects.readable(session_id, user=caller.user)
+    return rows.visible_to(caller.user).find(session_id)
 
 
 def _find_to_change(caller: Caller, session_id: UUID, scope: str) -> Session:

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 from asgiref.sync import ThreadSensitiveContext
 
 from sessions.live.asgi_types import Application, Message, Receive, Scope, Send
+from sessions.live.ingest import is_ingest
 from sessions.live.lanes import Lanes
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
@@ -71,8 +72,8 @@ class Admission:
         self._waiting_now = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request in, at once or in its turn, or refuse it; sockets pass."""
-        if scope["type"] != "http":
+        """Let the request in, at once or in its turn, or refuse it; sockets pass, and what has threads of its own."""
+        if scope["type"] != "http" or is_ingest(scope):
             await self._application(scope, receive, send)
         elif self._is_waiting(scope):
             await self._wait(scope, receive, send)

@@ -16,7 +16,8 @@ from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.preference import Preference
 from sessions.models.request import Request, RequestStatus
 from sessions.models.search_entry import SearchEntry
-from sessions.models.session import Session, Started
+from sessions.models.session import Session
+from sessions.models.session_births import Started
 from sessions.models.session_rows import Band, Mode, Status, Visibility
 from sessions.models.tool_call import Outcome, ToolCall, telling_argument
 from sessions.models.turn import Turn, TurnEnd

@@ -13,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from sessions.models.fields import require_name
+from sessions.models.prepared import Lookup
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -85,7 +86,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         Found by digest in a unique index: there is nothing to compare in variable time.
         """
         now = now or timezone.now()
-        key = self.select_related("user").filter(digest=digest_of(plain)).first()
+        key = _BY_DIGEST.get(self, digest_of(plain))
         return key if key is not None and key.is_valid(now) else None
 
 
@@ -138,3 +139,6 @@ class ApiKey(models.Model):
         """End the key; say whether it was still alive."""
         when = now or timezone.now()
         return bool(type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=when))
+
+
+_BY_DIGEST: Lookup[ApiKey] = Lookup("digest", rows=lambda keys: keys.select_related("user"))

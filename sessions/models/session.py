@@ -1,106 +1,29 @@
 """A session: one conversation of one agent, with its state, its counters and its place in the log."""
 
-import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import uuid_utils.compat
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.utils import timezone
 
-from sessions.exceptions import Conflict
 from sessions.models.alarm import Alarm
 from sessions.models.counted import CountedSession
 from sessions.models.event import Event, EventDraft
-from sessions.models.fields import NAME_BYTES, WrittenTextField, require_name
+from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.looping import LoopingSession
-from sessions.models.session_rows import (
-    KEY_BYTES,
-    Band,
-    Mode,
-    SessionQuerySet,
-    Status,
-    Visibility,
-    digest_of_key,
-)
+from sessions.models.session_births import SessionManager
+from sessions.models.session_rows import Band, Mode, Status, Visibility
 from sessions.models.unindexed import Unindexed
 from sessions.models.watched import Liveness, Needs, State, WatchedSession
 from sessions.signals import event_recorded
 
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-LONGEST_BYTES = {"key": KEY_BYTES, "source": 100}
-"""Bytes that these names have at most, where it is not `NAME_BYTES`; SQLite would not mind the column's length."""
 TITLE_LENGTH = 50
 """Characters that a title made from the first prompt has at most (Koda's own limit)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What `Session.objects.start` did: the session, and whether it is new."""
-
-    session: "Session"
-    is_new: bool
-
-
-_SessionManager = models.Manager.from_queryset(SessionQuerySet)
-
-
-class SessionManager(_SessionManager["Session"]):
-    """Birth of sessions."""
-
-    def start(
-        self,
-        *,
-        owner: "User",
-        source: str,
-        agent_name: str,
-        uuid: uuid.UUID | None = None,
-        now: datetime | None = None,
-        **facts: Any,
-    ) -> Started:
-        """Create a session and its first event, or return the one that a repeat of this call made.
-
-        `facts` are optional columns: key, project_root, title, visibility, mode, model, provider,
-        parent (a Session), parent_tool_call_id, is_imported, created_at. Raises `Conflict` when the id
-        or the key (of this owner and source) is taken by something else, without saying by whom,
-        and `InvalidRequest` for a name that cannot be one.
-        """
-        for field, value in {"source": source, "agent_name": agent_name, **facts}.items():
-            if isinstance(value, str):
-                require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
-        now = now or timezone.now()
-        session = Session(
-            owner=owner, source=source, agent_name=agent_name, liveness_since=now, updated_at=now,
-            **{"created_at": now, "last_activity_at": facts.get("created_at") or now, **facts},
-        )  # fmt: skip
-        if uuid is not None:
-            session.uuid = uuid
-        if session.mode is not None:
-            session.trust(session.mode)
-        if session.key is not None:
-            session.key_digest = digest_of_key(session.key)
-        try:
-            with transaction.atomic():
-                session.save(force_insert=True)
-                session.record([EventDraft(type="server.session_created")], now=now)
-        except IntegrityError:
-            return Started(self._repeat_of(session, facts), is_new=False)
-        return Started(session, is_new=True)
-
-    def _repeat_of(self, wanted: "Session", facts: dict[str, Any]) -> "Session":
-        """Return the session that an equal earlier call made. Raises `Conflict` when none did."""
-        taken = Session.objects.filter(uuid=wanted.uuid).first()
-        same = ("owner_id", "source", "agent_name", *facts)
-        if taken is None or any(getattr(taken, name) != getattr(wanted, name) for name in same):
-            raise Conflict("A session with this id or key exists and differs.")
-        return taken
 
 
 class Session(WatchedSession, CountedSession, LoopingSession):

@@ -162,14 +162,3 @@ class SessionQuerySet(FilterableQuerySet):
     def with_key(self, *, owner: "User", source: str, key: str) -> "SessionQuerySet":
         """Return the undeleted session that `source` calls `key`: none or one."""
         return self.active().filter(owner=owner, source=source, key_digest=digest_of_key(key))
-
-    def locked(self, pk: int) -> "Session":
-        """Return the session with its row locked until the transaction ends. Raises `NotFound`.
-
-        On SQLite the IMMEDIATE transaction is the lock.
-        """
-        session = self.select_for_update(of=("self",)).filter(pk=pk).first()
-        if session is None:
-            raise NotFound("No such session.")
-        session.remember_columns()
-        return session

@@ -1,0 +1,106 @@
+"""How sessions come to be, and how one is looked up by what names it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from sessions.exceptions import Conflict, NotFound
+from sessions.models.event import EventDraft
+from sessions.models.fields import NAME_BYTES, require_name
+from sessions.models.prepared import Lookup
+from sessions.models.session_rows import KEY_BYTES, SessionQuerySet, digest_of_key
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from sessions.models.session import Session
+
+LONGEST_BYTES = {"key": KEY_BYTES, "source": 100}
+"""Bytes that these names have at most, where it is not `NAME_BYTES`; SQLite would not mind the column's length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `Session.objects.start` did: the session, and whether it is new."""
+
+    session: "Session"
+    is_new: bool
+
+
+_SessionManager = models.Manager.from_queryset(SessionQuerySet)
+_LOCKED: "Lookup[Session]" = Lookup("id", rows=lambda sessions: sessions.select_for_update(of=("self",)))
+_BY_UUID: "Lookup[Session]" = Lookup("uuid", rows=lambda sessions: sessions.all())
+
+
+class SessionManager(_SessionManager["Session"]):
+    """Births and lookups of sessions."""
+
+    def start(
+        self,
+        *,
+        owner: "User",
+        source: str,
+        agent_name: str,
+        uuid: uuid.UUID | None = None,
+        now: datetime | None = None,
+        **facts: Any,
+    ) -> Started:
+        """Create a session and its first event, or return the one that a repeat of this call made.
+
+        `facts` are optional columns: key, project_root, title, visibility, mode, model, provider,
+        parent (a Session), parent_tool_call_id, is_imported, created_at. Raises `Conflict` when the id
+        or the key (of this owner and source) is taken by something else, without saying by whom,
+        and `InvalidRequest` for a name that cannot be one.
+        """
+        for field, value in {"source": source, "agent_name": agent_name, **facts}.items():
+            if isinstance(value, str):
+                require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
+        now = now or timezone.now()
+        session = self.model(
+            owner=owner, source=source, agent_name=agent_name, liveness_since=now, updated_at=now,
+            **{"created_at": now, "last_activity_at": facts.get("created_at") or now, **facts},
+        )  # fmt: skip
+        if uuid is not None:
+            session.uuid = uuid
+        if session.mode is not None:
+            session.trust(session.mode)
+        if session.key is not None:
+            session.key_digest = digest_of_key(session.key)
+        try:
+            with transaction.atomic():
+                session.save(force_insert=True)
+                session.record([EventDraft(type="server.session_created")], now=now)
+        except IntegrityError:
+            return Started(self._repeat_of(session, facts), is_new=False)
+        return Started(session, is_new=True)
+
+    def _repeat_of(self, wanted: "Session", facts: dict[str, Any]) -> "Session":
+        """Return the session that an equal earlier call made. Raises `Conflict` when none did."""
+        taken = self.filter(uuid=wanted.uuid).first()
+        same = ("owner_id", "source", "agent_name", *facts)
+        if taken is None or any(getattr(taken, name) != getattr(wanted, name) for name in same):
+            raise Conflict("A session with this id or key exists and differs.")
+        return taken
+
+    def locked(self, pk: int) -> "Session":
+        """Return the session with its row locked until the transaction ends. Raises `NotFound`.
+
+        On SQLite the IMMEDIATE transaction is the lock.
+        """
+        session = _LOCKED.get(self, pk)
+        if session is None:
+            raise NotFound("No such session.")
+        session.remember_columns()
+        return session
+
+    def readable(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
+        """Return the session with this public id, if `user` may see it. Raises `NotFound`."""
+        session = _BY_UUID.get(self, session_uuid)
+        if session is None or not session.may_be_read_by(user):
+            raise NotFound("No such session.")
+        return session
