@@ -198,7 +198,9 @@ def _database(url: str | None) -> dict[str, Any]:
         return sqlite.database(Path(str(parsed["NAME"])).absolute())
     # A connection kept on a thread is lost under ASGI, where each request has a thread of its own.
     pool = {"min_size": 1, "max_size": KODA_ADMITTED_REQUESTS + _LANES + _SPARE_CONNECTIONS, "timeout": 10}
-    return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": {**parsed.get("OPTIONS", {}), "pool": pool}}
+    # As on SQLite, who waits for a lock in vain is told so after a while: a held one must not hold all slots.
+    options = {"options": f"-c lock_timeout={sqlite.BUSY_SECONDS}s", **parsed.get("OPTIONS", {}), "pool": pool}
+    return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": options}
 
 
 DATABASES = {"default": _database(_environment.database_url.get_secret_value() if _environment.database_url else None)}

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 FIXED_VERSION = (3, 51, 3)
+BUSY_SECONDS = 20
+"""How long a transaction waits for another's lock before it gives up; the client is told to come again."""
 
 
 def use_fixed_library() -> None:
@@ -52,7 +54,7 @@ def database(path: Path) -> dict[str, Any]:
         "ATOMIC_REQUESTS": False,
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": BUSY_SECONDS,
             "init_command": " ".join(f"PRAGMA {name}={value};" for name, value in pragmas.items()),
         },
     }

@@ -97,7 +97,7 @@ def judge(facts: Facts, now: datetime) -> Verdict:
         )
     if facts.needs:
         return Verdict(liveness=Liveness.LIVE, reason=_WAITS_FOR[Needs(facts.needs)], next_deadline_at=None)
-    deadlines = _deadlines(facts)
+    deadlines = _deadlines(facts, now)
     passed = [(at, liveness) for at, liveness in deadlines if at <= now]
     liveness = passed[-1][1] if passed else _when_all_is_well(facts)
     return Verdict(
@@ -107,12 +107,9 @@ def judge(facts: Facts, now: datetime) -> Verdict:
     )
 
 
-def _deadlines(facts: Facts) -> list[tuple[datetime, str]]:
+def _deadlines(facts: Facts, now: datetime) -> list[tuple[datetime, str]]:
     """Return when the session becomes quiet, stuck and lost, the gravest last."""
-    progressed, heard = (
-        _latest(facts.turn_started_at, facts.progressed_at),
-        _latest(facts.turn_started_at, facts.heard_at),
-    )
+    progressed, heard = _since(facts, facts.progressed_at, now), _since(facts, facts.heard_at, now)
     deadlines: list[tuple[datetime, str]] = []
     if progressed is None or heard is None:
         return deadlines
@@ -126,9 +123,15 @@ def _deadlines(facts: Facts) -> list[tuple[datetime, str]]:
     return deadlines
 
 
-def _latest(*times: datetime | None) -> datetime | None:
-    """Return the latest of the times that are known."""
-    return max(filter(None, times), default=None)
+def _since(facts: Facts, told_at: datetime | None, now: datetime) -> datetime | None:
+    """Return when the source last told something, or the turn began if that was later.
+
+    A turn that begins after `now` began before the clock was set back: what was told since is the truth.
+    """
+    began_at = facts.turn_started_at
+    if began_at is None or told_at is None:
+        return told_at or began_at
+    return told_at if began_at > now else max(began_at, told_at)
 
 
 def _stuck_at(facts: Facts, progressed: datetime) -> datetime:
@@ -154,7 +157,7 @@ def _reason(facts: Facts, liveness: str, now: datetime) -> str:
         return ""
     if liveness == Liveness.UNKNOWN:
         return "running; its source reports no events"
-    since = _latest(facts.turn_started_at, facts.heard_at if liveness == Liveness.LOST else facts.progressed_at)
+    since = _since(facts, facts.heard_at if liveness == Liveness.LOST else facts.progressed_at, now)
     age = spell(now - (since or now))
     while_open = f" while {facts.doing} is open" if facts.doing else ""
     silent = "nothing heard" if liveness == Liveness.LOST else "no progress"

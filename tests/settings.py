@@ -24,7 +24,7 @@ DATABASES["default"]["TEST"] = {
 }
 if not _IS_SQLITE:
     # A power cut in the middle of a test run loses nothing worth keeping.
-    DATABASES["default"]["OPTIONS"]["options"] = "-c synchronous_commit=off"
+    DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # The manifest appears with collectstatic; the server fixture, which is the real thing, has one.
 STORAGES = {

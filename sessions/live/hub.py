@@ -12,7 +12,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Max
 
 from sessions.live import broadcast
@@ -39,6 +39,7 @@ _IDS_LOOKED_BACK = 2_000
 
 # Close codes, as docs/live.md explains them.
 BAD_FRAME, SIGN_IN, MAY_NOT_SEE, GONE, LAGGING, TOO_MANY, OUR_FAULT = 4400, 4401, 4403, 4404, 4408, 4429, 4500
+NO_STORE = 4503
 
 
 class Refused(Exception):
@@ -236,10 +237,19 @@ class Hub:
     async def _tick_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            try:
-                await self.tick()
-            except Exception:
-                logger.exception("A beat of the hub failed; the next one comes in %s s", TICK_SECONDS)
+            await self.beat()
+
+    async def beat(self) -> None:
+        """Tick, whatever comes of it; while the database does not answer, tell all sockets to come back later."""
+        try:
+            await self.tick()
+        except (OperationalError, InterfaceError):
+            logger.exception("The database does not answer; all sockets are told to come back")
+            # A page that hears nothing and still calls itself live would tell an untruth.
+            for watcher in list(self._watchers):
+                watcher.shut(NO_STORE)
+        except Exception:
+            logger.exception("A beat of the hub failed; the next one comes in %s s", TICK_SECONDS)
 
     async def tick(self) -> None:
         """Give and ask for signs of life, see who may still watch, and find what no hint told of."""

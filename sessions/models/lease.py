@@ -11,11 +11,14 @@ class LeaseManager(models.Manager["Lease"]):
     """Takes and gives back leases without locks: one conditional update decides."""
 
     def take(self, name: str, *, owner: str, seconds: float, now: datetime | None = None) -> bool:
-        """Take or renew the lease `name` for `owner`; say whether it is theirs for the next `seconds`."""
+        """Take or renew the lease `name` for `owner`; say whether it is theirs for the next `seconds`.
+
+        One that runs for more than twice that long was taken before the clock was set back, and counts for nothing.
+        """
         now = now or timezone.now()
         until = now + timedelta(seconds=seconds)
         self.bulk_create([Lease(name=name, owner=owner, until=now)], ignore_conflicts=True)
-        mine_or_over = Q(owner=owner) | Q(until__lte=now)
+        mine_or_over = Q(owner=owner) | Q(until__lte=now) | Q(until__gt=until + timedelta(seconds=seconds))
         return self.filter(mine_or_over, name=name).update(owner=owner, until=until) == 1
 
     def give_back(self, name: str, *, owner: str, now: datetime | None = None) -> None:

@@ -55,7 +55,7 @@ class Writer(threading.Thread):
             for number in self._numbers:
                 if self._has_ended.is_set():
                     return
-                self._append(f"{self.session}-{number}")
+                self.append(f"{self.session}-{number}")
         except BaseException as error:  # noqa: BLE001 - `end` raises it where the test sees it
             self.failure = error
 
@@ -92,7 +92,8 @@ class Writer(threading.Thread):
                 return found
             cursor = f"&cursor={page.json()['next_cursor']}"
 
-    def _append(self, client_id: str) -> None:
+    def append(self, client_id: str) -> None:
+        """Send one message until it is acknowledged."""
         body = {"role": "user", "content": f"says {client_id}", "client_id": client_id}
         self._send(f"sessions/{self.session}/messages", body)
         self.told.acknowledged.append(client_id)

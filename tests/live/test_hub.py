@@ -4,10 +4,11 @@ import asyncio
 from contextlib import contextmanager
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.signals import connection_created
 
 from sessions.live import broadcast, feeds
+from sessions.live.hub import NO_STORE
 from sessions.models import Event, Session
 from tests.factories import make_events, make_key, make_message, make_session, make_user
 from tests.live.sockets import hub, in_db, messages_in, page, program, settle, sign_in
@@ -258,3 +259,42 @@ async def test_rows_of_the_log_that_were_there_before_anybody_watched_are_no_new
     assert await in_db(Session.objects.count)() == 4
     assert connection.vendor in {"sqlite", "postgresql"}
     await wall.leave()
+
+
+@contextmanager
+def broken_database():
+    """Let every query fail on connections that are opened meanwhile, as when the database is gone."""
+
+    broken = []
+
+    def fail(*_arguments):
+        raise OperationalError("the connection is lost")
+
+    def join(*, connection, **_):
+        connection.execute_wrappers.append(fail)
+        broken.append(connection)
+
+    connection_created.connect(join)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(join)
+        for one in broken:
+            one.execute_wrappers.remove(fail)
+
+
+async def test_without_a_database_sockets_are_told_to_come_back_later():
+    session, key, user = await session_with_key()
+    peers = [
+        await program(f"sessions/{session.uuid}/", key).open(),
+        await page("board/", await sign_in(user)).open(),
+    ]
+    for peer in peers:
+        await peer.frame()
+    await settle()
+    with broken_database():
+        await hub().beat()
+    assert [await peer.close_code() for peer in peers] == [NO_STORE] * 2
+    again = await program(f"sessions/{session.uuid}/", key).open()
+    assert (await again.frame())["type"] == "hello"
+    await again.leave()

@@ -1,5 +1,7 @@
 """The pages for what went wrong."""
 
+import pytest
+from django.db import OperationalError, connection
 from django.template import loader
 from django.test import Client
 
@@ -39,3 +41,26 @@ def test_a_view_that_fails_shows_that_page(reader, monkeypatch):
     assert response.status_code == 500
     assert "The server failed at this" in response.content.decode()
     assert "on purpose" not in response.content.decode()
+
+
+def _break(*_arguments):
+    raise OperationalError("the connection is lost")
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_database_that_does_not_answer_is_told_as_such(reader, method):
+    reader.raise_request_exception = False
+    with connection.execute_wrapper(_break):
+        response = getattr(reader, method)("/account/alerts/")
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    shown = parse(response.content)
+    assert shown.one("h1").text == "The database does not answer"
+    assert len(shown.all("meta", **{"http-equiv": "refresh"})) == (method == "get"), "only what was read is read again"
+
+
+def test_the_same_is_a_problem_below_the_api(reader):
+    reader.raise_request_exception = False
+    with connection.execute_wrapper(_break):
+        response = reader.get("/api/v1/sessions")
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert response["Retry-After"]

@@ -86,7 +86,9 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
             yield
             return
         with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")  # the other may have much to migrate
             cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+            cursor.execute("RESET lock_timeout")
         try:
             yield
         finally:
