@@ -1,20 +1,14 @@
-"""Pages by keyset: a cursor says after which row to go on, so that no page costs more than the first.
-
-A cursor is signed for one list in one order. What was altered, or made for another, is refused.
-"""
+"""Pages by keyset: a cursor says after which row to go on, so that no page costs more than the first."""
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from django.core import signing
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.expressions import OrderBy
 from pydantic import AfterValidator, BaseModel, Field
 
 from sessions.exceptions import InvalidRequest
+from sessions.models.keyset import Keyset
 
 LIMIT = 50
 """Rows of a page when the caller does not say."""
@@ -52,7 +46,7 @@ def page(rows: "models.QuerySet[Row]", *, order: str, cursor: str | None, limit:
 
     One query, which an index can begin at. Raises `InvalidRequest` for a cursor that is not of this list and order.
     """
-    keyset = _Keyset(rows.model, order)
+    keyset = Keyset(rows.model, order)
     if cursor is not None:
         rows = rows.filter(keyset.beyond(cursor))
     if limit == 0:
@@ -61,46 +55,6 @@ def page(rows: "models.QuerySet[Row]", *, order: str, cursor: str | None, limit:
     if len(found) <= limit:
         return Slice(found, None)
     return Slice(found[:limit], keyset.mark(found[limit - 1]))
-
-
-class _Keyset:
-    """One order of the rows of one model, and the marks that people may stop at."""
-
-    def __init__(self, model: type[models.Model], order: str) -> None:
-        """Take "field" or "-field" of `model`."""
-        self._name, self._is_descending = order.removeprefix("-"), order.startswith("-")
-        field = model._meta.get_field(self._name)  # noqa: SLF001 - Django documents _meta
-        assert isinstance(field, models.Field)
-        self._field = field
-        self._signer = signing.Signer(salt=f"koda.cursor.{model.__name__}.{order}")
-
-    def ordering(self) -> tuple[OrderBy | str, str]:
-        """Return what to order by. An index knows nothing of "nulls last", so that is said only where it must be."""
-        nulls_last = True if self._field.null else None
-        value = F(self._name)
-        if self._is_descending:
-            return value.desc(nulls_last=nulls_last), "-pk"
-        return value.asc(nulls_last=nulls_last), "pk"
-
-    def mark(self, row: models.Model) -> str:
-        """Return the cursor that stands after `row`."""
-        value = getattr(row, self._name)
-        return self._signer.sign_object([value.isoformat() if isinstance(value, datetime) else value, row.pk])
-
-    def beyond(self, cursor: str) -> Q:
-        """Return the condition of the rows that come after `cursor`."""
-        try:
-            value, pk = self._signer.unsign_object(cursor)
-        except (signing.BadSignature, ValueError):
-            raise InvalidRequest.field("cursor", "is not a cursor of this list in this order") from None
-        name, side = self._name, "lt" if self._is_descending else "gt"
-        if value is None:
-            return Q(**{f"{name}__isnull": True, f"pk__{side}": pk})
-        value = self._field.to_python(value)
-        beyond = Q(**{f"{name}__{side}": value}) | Q(**{name: value, f"pk__{side}": pk})
-        # The first condition follows from the second; an index can begin at it.
-        bound = Q(**{f"{name}__{side}e": value}) & beyond
-        return bound | Q(**{f"{name}__isnull": True}) if self._field.null else bound
 
 
 After = Annotated[int, Field(ge=0, le=2**63 - 1, description="Only what comes after this number.")]

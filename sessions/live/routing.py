@@ -7,7 +7,7 @@ from channels.routing import URLRouter
 from django.urls import path, re_path
 
 from sessions.live.asgi_types import Application
-from sessions.live.consumers import BoardPage, BoardProgram, SessionPage, SessionProgram
+from sessions.live.consumers import BoardPage, BoardProgram, InboxPage, SessionPage, SessionProgram
 from sessions.live.lanes import Lanes
 from sessions.live.origins import SameOrigin, refuse
 
@@ -25,6 +25,7 @@ websocket: Application = Lanes(
     URLRouter(
         [
             path("ws/board/", _for_pages(BoardPage.as_asgi())),
+            path("ws/inbox/", _for_pages(InboxPage.as_asgi())),
             path("ws/sessions/<uuid:session_id>/", _for_pages(SessionPage.as_asgi())),
             path("ws/api/v1/board/", _board_program),
             path("ws/api/v1/sessions/<uuid:session_id>/", _session_program),

@@ -1,11 +1,12 @@
 """A request: something that an agent asks of a person and waits for."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
 
+from sessions.models.command import Command
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.watched import Needs
 
@@ -29,6 +30,19 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def open(self) -> "RequestQuerySet":
         """Return the requests that wait, the oldest first."""
         return self.filter(status=RequestStatus.OPEN).order_by("opened_at", "id")
+
+    def settled(self) -> "RequestQuerySet":
+        """Return those that nobody has to answer any more; none orders them."""
+        return self.exclude(status=RequestStatus.OPEN)
+
+    def of(self, sessions: "models.QuerySet[Session]") -> "RequestQuerySet":
+        """Return those of these sessions. Asked for row by row, so that the order comes from an index of requests."""
+        return self.filter(models.Exists(sessions.filter(pk=models.OuterRef("session_id"))))
+
+    def for_inbox(self) -> "RequestQuerySet":
+        """Load what the inbox says of each: its session, who answered, and what became of the answer."""
+        commands = models.Prefetch("commands", Command.objects.order_by("-id"), to_attr="told")
+        return self.select_related("session", "session__owner", "answered_by").prefetch_related(commands)
 
     def expire(self, now: datetime) -> int:
         """Close what is still open in these rows as expired; return how many."""
@@ -96,6 +110,8 @@ class Request(models.Model):
         indexes = [
             models.Index(fields=["opened_at", "id"], condition=models.Q(status="open"), name="request_inbox"),
             models.Index(fields=["session", "request_id", "-id"], name="request_by_agent_id"),
+            # The inbox: what was answered, newest first.
+            models.Index(fields=["-closed_at", "-id"], condition=~models.Q(status="open"), name="request_history"),
         ]
 
     def __str__(self) -> str:
@@ -106,6 +122,17 @@ class Request(models.Model):
     def is_open(self) -> bool:
         """Say whether it waits for a person."""
         return self.status == RequestStatus.OPEN
+
+    @property
+    def waited(self) -> timedelta | None:
+        """Return how long it took until it was settled; None while it waits."""
+        return self.closed_at - self.opened_at if self.closed_at is not None else None
+
+    @property
+    def command(self) -> Command | None:
+        """Return the command that answered it, when `for_inbox` loaded it and a person did."""
+        told: list[Command] = getattr(self, "told", [])
+        return told[0] if told else None
 
     def take_answer(self, answer: dict[str, Any], *, by: "User | None", now: datetime) -> None:
         """Close the request with a person's answer. The caller holds the session's lock and saw it open."""

@@ -89,6 +89,12 @@ class SessionQuerySet(FilterableQuerySet):
             return self.all()
         return self.filter(models.Q(owner=user.pk) | models.Q(visibility=Visibility.PUBLIC))
 
+    def changeable_by(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
+        """Return what `user` may write to: their own, and everything for staff."""
+        if not user.is_authenticated:
+            return self.none()
+        return self.all() if getattr(user, "is_staff", False) else self.filter(owner=user.pk)
+
     def active(self) -> "SessionQuerySet":
         """Leave out the deleted ones."""
         return self.filter(status=Status.ACTIVE)

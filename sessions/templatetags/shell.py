@@ -1,18 +1,31 @@
 """What the frame of every page needs to know: how its reader wants it to look."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django import template
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+
+from sessions.models import Request, Session
 
 register = template.Library()
 
 THEME_COOKIE = "koda_theme"
 DENSITY_COOKIE = "koda_density"
+PAGES = (
+    ("wall", "Wall", "w"),
+    ("inbox", "Inbox", "i"),
+    ("sessions", "Sessions", "s"),
+    ("search", "Search", "f"),
+    ("figures", "Figures", "n"),
+    ("storage", "Storage", "d"),
+    ("connect", "Connect", "c"),
+)
 THEMES = {"system": "System", "light": "Light", "dark": "Dark"}
 DENSITIES = {"calm": "Calm", "tight": "Tight"}
 
@@ -41,6 +54,47 @@ def choices_of(context: dict[str, Any], name: str) -> list[dict[str, Any]]:
     cookie, choices = {"theme": (THEME_COOKIE, THEMES), "density": (DENSITY_COOKIE, DENSITIES)}[name]
     current = chosen(context.get("request"), cookie, choices)
     return [{"value": value, "label": label, "is_chosen": value == current} for value, label in choices.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page of the menu."""
+
+    name: str
+    label: str
+    url: str
+    key: str
+
+
+@register.simple_tag
+def menu() -> list[Place]:
+    """Return the pages of the menu, and the letter that leads to each after `g`."""
+    return [Place(name, label, reverse(f"web:{name}"), key) for name, label, key in PAGES if _exists(name)]
+
+
+def _exists(name: str) -> bool:
+    try:
+        reverse(f"web:{name}")
+    except NoReverseMatch:
+        return False
+    return True
+
+
+@register.simple_tag(takes_context=True)
+def asked_count(context: dict[str, Any]) -> int:
+    """Return how many requests wait for the reader; one query over a small index."""
+    return Request.objects.open().of(Session.objects.changeable_by(context["user"]).active()).order_by().count()
+
+
+@register.simple_tag(takes_context=True)
+def page_with(context: dict[str, Any], name: str, mark: str, side: str = "after") -> str:
+    """Return this page with the list `name` standing at a mark, or at its beginning without one."""
+    words = context["request"].GET.copy()
+    for word in (f"{name}after", f"{name}before"):
+        words.pop(word, None)
+    if mark:
+        words[f"{name}{side}"] = mark
+    return f"?{words.urlencode()}"
 
 
 @register.simple_tag

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from sessions.models import Command, Liveness, Needs, Request, Session
+from sessions.models import Command, CommandStatus, Liveness, Needs, Request, Session
 from sessions.templatetags.ages import age
 from sessions.templatetags.cleartext import on_one_line, reveal
 from sessions.templatetags.diffs import MINUS, counts_of, edits_of
@@ -38,6 +38,14 @@ _COMMANDS = {
     "continue50": "Go on for 50 rounds",
     "continue200": "Go on for 200 rounds",
 }
+_FATES: dict[str, str] = {
+    CommandStatus.REQUESTED: "not fetched yet",
+    CommandStatus.DELIVERED: "delivered",
+    CommandStatus.OBEYED: "obeyed",
+    CommandStatus.REFUSED: "refused by the agent",
+    CommandStatus.EXPIRED: "too late for its turn",
+}
+"""What became of an answer."""
 _PREVIEWS: dict[str, Callable[[Any], str]] = {
     "WriteNew": lambda n: f"A new file of {n.get('line_count', 0):,} lines, {n.get('byte_count', 0):,} bytes.",
     "WriteOverwrite": lambda n: (
@@ -165,6 +173,17 @@ def command_words(command: Command) -> SafeString:
     if command.kind in {"user_prompt", "ask_user_response"}:
         return format_html("“{}”", on_one_line(str(body.get("text", body.get("answer", "")))))
     return format_html("{}", _COMMANDS.get(str(body.get("action", command.kind)), on_one_line(command.kind)))
+
+
+@register.simple_tag
+def settled_words(request: Request) -> SafeString:
+    """Return how a request was settled: by whom, and what its agent made of the answer."""
+    command = request.command
+    if command is None:
+        return format_html("{}", "expired: answered in its own terminal, or its turn ended")
+    who = request.answered_by.get_username() if request.answered_by else "somebody who has gone"
+    answer = "answered" if request.kind == Needs.INPUT else command_words(command)
+    return format_html("{} by {}, {}", answer, on_one_line(who), _FATES[command.status])
 
 
 @register.simple_tag

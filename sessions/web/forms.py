@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.http import QueryDict
 
 from sessions.models import Needs, Request, Visibility
 from sessions.models.filtering import StateFilter
@@ -10,6 +11,8 @@ from sessions.templatetags.shell import DENSITIES, THEMES
 
 LONGEST_TITLE = 500
 LONGEST_WORDS = 100_000
+LONGEST_ID = 19
+"""Digits of a number that may not fit 64 bits."""
 
 
 class FilterForm(forms.Form):
@@ -87,6 +90,18 @@ class AnswerForm(forms.Form):
         if action == "reject" and words:
             decision = {"decision": "reject_with_feedback", "feedback": words}
         return {"type": "approval_response", "id": asked.request_id, "decision": decision}
+
+
+class BulkAnswerForm(forms.Form):
+    """One answer to several approvals."""
+
+    action = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Deny")])
+
+    def __init__(self, data: QueryDict) -> None:
+        """Take what was ticked; any number may be one of a request."""
+        super().__init__(data)
+        ticked = [text for text in data.getlist("ask") if text.isascii() and text.isdigit() and len(text) < LONGEST_ID]
+        self.fields["ask"] = forms.TypedMultipleChoiceField(coerce=int, choices=[(text, text) for text in ticked])
 
 
 class TellForm(forms.Form):

@@ -2,8 +2,10 @@
 
 import uuid as uuids
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate
+from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -26,6 +28,16 @@ else:
 
 SessionView = Callable[Concatenate[PageRequest, Session, ...], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
+
+
+def page_url(request: HttpRequest) -> str:
+    """Return the address of this page with its query, by which a form says where to go back to."""
+    return request.get_full_path()
+
+
+def socket_url(path: str, now: datetime, words: dict[str, str] | None = None) -> str:
+    """Return the socket of a page that was rendered at `now`, from which time on it must be told, with its filter."""
+    return f"{path}?{urlencode({'since': int(now.timestamp() * 1_000_000), **(words or {})})}"
 
 
 def wants_fragment(request: PageRequest) -> bool:

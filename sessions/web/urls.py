@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from sessions.web.views import account, alerts, answers, log, search, session, transcript, wall
+from sessions.web.views import account, alerts, answers, inbox, log, search, session, transcript, wall
 
 app_name = "web"
 
 urlpatterns = [
     path("", wall.wall, name="wall"),
+    path("inbox/", inbox.inbox, name="inbox"),
+    path("inbox/count/", inbox.count, name="inbox-count"),
     path("search/", search.search_page, name="search"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),

@@ -139,11 +139,18 @@ function fit(part) {
   const how = part.getAttribute("hx-swap-oob") ?? "true";
   if (how.startsWith("beforeend:")) return fitAppended(part, document.querySelector(how.slice(10)));
   if (document.getElementById(part.id)) return;
-  const list = how !== "delete" && part.matches(".session") && document.querySelector(`#${part.dataset.band} > ol`);
+  const list = how !== "delete" && listFor(part);
   if (!list) return part.remove();
-  const place = document.createElement("li");
+  const place = document.createElement(part.localName);
   place.id = part.id;
   list.append(place);
+}
+
+// Where a new part belongs: a row in its band, a request that waits at the end of the inbox.
+function listFor(part) {
+  if (part.matches(".session")) return document.querySelector(`#${part.dataset.band} > ol`);
+  if (part.matches('.ask.listed[data-state="needs"]')) return document.querySelector("#asks[data-open-end]");
+  return null;
 }
 
 function fitAppended(part, list) {

@@ -1,6 +1,6 @@
 // What every page does: ages tick, keys work, closed things open, failures are told.
 const NARROW = "\u202f";
-window.koda = { skew: 0, now: () => Date.now() + window.koda.skew };
+window.koda = { skew: 0, now: () => Date.now() + window.koda.skew, keys: {}, announce };
 
 const rendered = document.querySelector("meta[name=koda-now]");
 if (rendered) window.koda.skew = Math.max(-86_400_000, Math.min(86_400_000, rendered.content / 1000 - Date.now()));
@@ -32,6 +32,31 @@ function tick() {
 window.koda.span = spanWords;
 setInterval(tick, 1000);
 document.addEventListener("visibilitychange", tick);
+
+// --- What needs a person: the menu counts it on every page, and only that is announced ------------------------
+
+const RECOUNT_EVERY = 15_000;
+const waiting = () => Number(document.getElementById("inbox-count")?.dataset.count ?? 0);
+let counted = waiting();
+let countedAt = Date.now();
+
+function announce(sentence) {
+  const place = document.getElementById("announce");
+  if (place) place.textContent = sentence;
+}
+
+function recount() {
+  const link = document.getElementById("to-inbox");
+  if (!link || document.querySelector("#wall, #asks") || Date.now() - countedAt < RECOUNT_EVERY) return;   // those are told
+  countedAt = Date.now();
+  window.htmx.trigger(link, "koda:recount");
+}
+document.addEventListener("koda:tick", recount);
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target.id !== "inbox-count" && event.target.id !== "to-inbox") return;
+  if (waiting() > counted) announce(waiting() === 1 ? "One request waits for you" : `${waiting()} requests wait for you`);
+  counted = waiting();
+});
 
 // --- Things that open ---------------------------------------------------------------------------------------
 
@@ -82,8 +107,8 @@ document.addEventListener("htmx:sendError", () => tell("The server cannot be rea
 
 // --- Keys ---------------------------------------------------------------------------------------------------
 
-const ITEMS = ".session, .message[id], .event";
-const marked = () => document.querySelector(":is(.session, .message, .event)[aria-current]");
+const ITEMS = ".session, .message[id], .event, .ask.listed, .hit";
+const marked = () => document.querySelector(":is(.session, .message, .event, .ask, .hit)[aria-current]");
 
 function mark(item) {
   marked()?.removeAttribute("aria-current");
@@ -102,7 +127,7 @@ function nextItem(step) {
 
 function openMarked() {
   const item = marked();
-  const link = item?.querySelector(".title");
+  const link = item?.querySelector(".title, .whose a, :scope > div > a");
   if (link) link.click();
   else toggleInside();
 }
@@ -118,12 +143,20 @@ const KEYS = {
   k: () => mark(nextItem(-1)),
   Enter: openMarked,
   o: toggleInside,
-  g: () => scrollTo(0, 0),
+  g: () => { scrollTo(0, 0); leadsUntil = Date.now() + 1500; },
   G: () => document.getElementById("pill")?.click() ?? scrollTo(0, document.body.scrollHeight),
   u: () => { location.href = "/"; },
   "?": () => document.getElementById("keys")?.showModal(),
-  "/": () => document.getElementById("q")?.select(),
+  "/": () => (document.getElementById("q") ?? document.getElementById("search-all"))?.select(),
 };
+let leadsUntil = 0;               // after g a letter leads to a page of the menu
+
+function lead(key) {
+  const link = Date.now() < leadsUntil && document.querySelector(`.top nav [data-key="${CSS.escape(key)}"]`);
+  leadsUntil = 0;
+  if (link) link.click();
+  return Boolean(link);
+}
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, select, textarea, dialog");
@@ -135,8 +168,8 @@ document.addEventListener("keydown", (event) => {
   }
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Enter" && (!marked() || event.target.closest("a, button, summary"))) return;
-  if (event.key === "/" && !document.getElementById("q")) return;
-  const act = KEYS[event.key];
+  if (event.key.length === 1 && lead(event.key)) return event.preventDefault();
+  const act = window.koda.keys[event.key] ?? KEYS[event.key];
   if (!act) return;
   event.preventDefault();
   act();

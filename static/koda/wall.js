@@ -53,7 +53,7 @@ function showChanges(touched) {
     if (isNew) flash(row, "changed");
     else if (was.words !== words(row)) flash(row.querySelector(".now"), "changed");
     flash(row.querySelector("svg.icon"), "beat");
-    if (isNew && row.dataset.band === "needs") announce(`${row.querySelector(".title")?.textContent} waits for you`);
+    if (isNew && row.dataset.band === "needs") window.koda.announce(`${row.querySelector(".title")?.textContent} waits for you`);
   }
 }
 
@@ -62,11 +62,6 @@ function flash(part, name) {
   part.classList.remove(name);
   requestAnimationFrame(() => part.classList.add(name));
   part.addEventListener("animationend", () => part.classList.remove(name), { once: true });
-}
-
-function announce(sentence) {
-  const place = document.getElementById("announce");
-  if (place) place.textContent = sentence;
 }
 
 function count() {

@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from sessions import transcripts
-from sessions.models import Event, Message, Session
+from sessions.models import Event, Message, Request, Session
 from sessions.models.rows import for_rows
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.web.conftest import signed_in
@@ -38,6 +38,7 @@ def urls_of(session):
     return [
         "/",
         "/?q=Busy",
+        "/inbox/",
         base,
         f"{base}?tab=events",
         f"{base}delete/",
@@ -133,7 +134,7 @@ def test_every_page_has_one_heading_of_the_first_rank_and_a_way_past_the_menu(re
         assert page.by_id("main").tag == "main"
 
 
-FRAGMENTS = ["row", "counters", "message", "tool", "now", "verdict", "event"]
+FRAGMENTS = ["row", "counters", "inbox_count", "ask", "message", "tool", "now", "verdict", "event"]
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)
@@ -147,10 +148,15 @@ def test_a_fragment_is_one_element_with_its_id_and_asks_no_database(busy, django
         "event": Event.objects.get(session=busy, seq=2),
         "present": transcripts.present(busy),
         "counts": Session.objects.band_counts(timezone.now()),
+        "request": Request.objects.for_inbox().get(session=busy),
+        "asked_count": 1,
+        "is_listed": True,
     }
     ids = {
         "row": f"session-{busy.pk}",
         "counters": "counters",
+        "inbox_count": "inbox-count",
+        "ask": f"ask-{objects['request'].pk}",
         "message": f"message-{message.pk}",
         "tool": f"tool-{objects['call'].pk}",
         "now": "now",

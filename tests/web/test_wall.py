@@ -293,7 +293,7 @@ def test_its_queries_do_not_grow_with_the_sessions(owner, reader):
     few = count_queries()
     fill(8)
     assert count_queries() == few
-    assert few <= 16, "session, user, 4 bands with their requests, 4 counts, facets, preference, incidents"
+    assert few <= 17, "session, user, 4 bands with their requests, 4 counts, facets, preference, incidents, inbox"
     assert Session.objects.count() == 27
 
 
@@ -301,4 +301,4 @@ def test_staff_see_everything_and_the_way_to_the_admin(owner):
     session = make_session(owner)
     page = wall(signed_in(make_user(is_staff=True)))
     assert row(page, session)
-    assert "Admin" in [link.text for link in page.one("nav", aria_label="Pages").all("a")]
+    assert "Admin" in [link.text for link in page.one("details", "me").all("a")]

@@ -87,6 +87,7 @@ class BoardPage(PageSocket):
 
     wants_html = True
     words: Words
+    since: datetime
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,9 +106,10 @@ class BoardPage(PageSocket):
         query = self.query
         self.words = frozenset((name, query[name]) for name in FILTER_WORDS if query.get(name))
         since = self.number("since", default=0)
+        self.since = _time(since)
         await self.hub.join_board(self, kind=self.kind, limit=self.limit)
         if since:
-            self._changed.update(dict.fromkeys(await reading(partial(changed_since, _time(since)))))
+            self._changed.update(dict.fromkeys(await reading(partial(changed_since, self.since))))
         self._are_counts_due = True
         hello = frames.hello()
         hello["seq"] = 0
@@ -129,10 +131,10 @@ class BoardPage(PageSocket):
         self.poke()
 
     async def deliver(self) -> None:
-        """Send rows as they are now, what has gone, and the counters when it is time."""
+        """Send what is new, what has gone, and the counters when it is time."""
         if self.is_in_flight:
             return
-        parts = [*self._rows(), await self._counters_if_due()]
+        parts = [*await self.parts(), await self._counters_if_due()]
         parts += [frames.removed_row(pk) for pk in self._gone]
         self._gone.clear()
         html = "\n".join(filter(None, parts))
@@ -140,7 +142,8 @@ class BoardPage(PageSocket):
             self._batches += 1
             await self.send_batch(f"{html}\n{frames.cursor(self._batches)}", number=self._batches)
 
-    def _rows(self) -> list[str]:
+    async def parts(self) -> list[str]:
+        """Return the rows that have changed, as they are now, while there is room."""
         rows: list[str] = []
         room = frames.LIMIT_BYTES
         for pk in list(self._changed):

@@ -1,9 +1,7 @@
 """The wall: four bands of sessions, live."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import PurePath
-from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -17,7 +15,7 @@ from sessions.models import Band, Preference, Session
 from sessions.models.rows import for_rows
 from sessions.models.session_rows import SessionQuerySet
 from sessions.web.forms import FilterForm
-from sessions.web.requests import PageRequest, wants_fragment
+from sessions.web.requests import PageRequest, socket_url, wants_fragment
 
 ROWS = {Band.NEEDS: 200, Band.ADRIFT: 200, Band.RUNNING: 200, Band.RECENT: 50}
 """Rows of each band that the page holds; the heading counts all of them."""
@@ -64,7 +62,7 @@ def wall(request: PageRequest) -> HttpResponse:
         "words": words,
         "bands": [_load(visible.filtered(**words), band) for band in Band],
         "incidents": incidents.ongoing(visible, now=now),
-        "socket": socket_url(words, now),
+        "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
     }
     if wants_fragment(request):
@@ -72,11 +70,6 @@ def wall(request: PageRequest) -> HttpResponse:
     context["preference"] = Preference.objects.of(request.user)
     facets = {"counts": visible.band_counts(now), "facets": _facets(visible, words), "states": form.STATES}
     return render(request, "sessions/wall.html", {**context, **facets})
-
-
-def socket_url(words: dict[str, str], now: datetime) -> str:
-    """Return where this page's rows come from: its filter, and the time from which on it must be told."""
-    return f"/ws/board/?{urlencode({'since': int(now.timestamp() * 1_000_000), **words})}"
 
 
 def _load(sessions: SessionQuerySet, band: Band) -> Shown:
