@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 """Sessions that a search returns when nobody says how many."""
-MOST_WORDS = 200
-"""Different words of a keyword that are looked for."""
+WORDS_AT_ONCE = 200
+"""Words of a keyword for which one query looks."""
 LONGEST_THRESHOLD = 10**9
 """Seconds: thirty years, and still within the calendar. Nothing is older."""
 _CATCH_UP_SECONDS = 2.0
@@ -128,9 +128,15 @@ class Backend:
                 recounting.correct(session.pk, by=self.by)
                 Unindexed.objects.requeue(session)
 
-    def cleanup_stale(self, *, ttl_hours: int, include_running: bool, is_dry_run: bool) -> list[str]:
-        """Destroy for good what was last active strictly longer ago; return the keys. 0 hours means off."""
-        if ttl_hours == 0:
+    def cleanup_stale(
+        self, *, ttl_hours: int, include_running: bool, is_dry_run: bool, is_forced: bool = False
+    ) -> list[str]:
+        """Destroy for good what was last active strictly longer ago; return the keys, the longest idle first.
+
+        0 hours means off, unless it `is_forced`: then all that was active before this moment goes. Raises
+        `InvalidRequest` below 0.
+        """
+        if ttl_hours == 0 and not is_forced:
             return []
         purged = retention.purge_stale(
             self.sessions(), ttl_hours=ttl_hours, include_running=include_running, is_dry_run=is_dry_run
@@ -152,9 +158,11 @@ class Backend:
         if not terms or count == 0:
             return []
         indexing.catch_up(seconds=_CATCH_UP_SECONDS)
-        query = Query(tuple(terms[:MOST_WORDS]), is_any=True)
-        first_match = self._first_matches(query)
-        first_match |= self._first_messages(list(self._with_words_in_key(query)))
+        first_match: dict[int, int] = {}
+        for start in range(0, len(terms), WORDS_AT_ONCE):
+            query = Query(tuple(terms[start : start + WORDS_AT_ONCE]), is_any=True)
+            matches = self._first_matches(query) | self._first_messages(list(self._with_words_in_key(query)))
+            first_match |= {pk: min(message, first_match.get(pk, message)) for pk, message in matches.items()}
         best = sorted(first_match, key=lambda pk: first_match[pk])[:count]
         rows = self.sessions().in_bulk(best)
         return [rows[pk] for pk in best if pk in rows]

@@ -1,7 +1,7 @@
 """Changes of what was said: take the newest message back, replace it, clear all.
 
-The source is ZeroClaw's SessionBackend (contracts/zeroclaw.md 1). What such a change takes away is destroyed; tokens
-stay counted. Each verb is a sign of life, since only an agent takes its own words back.
+The source is ZeroClaw's SessionBackend (contracts/zeroclaw.md 1). What such a change takes away is destroyed, a title
+that it made too; tokens stay counted. Each verb is a sign of life, since only an agent takes its own words back.
 """
 
 from datetime import datetime
@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from sessions import liveness
 from sessions.exceptions import InvalidRequest
-from sessions.models import EventDraft, Message, Session, ToolCall
+from sessions.models import EventDraft, Message, Role, Session, ToolCall
 from sessions.models.fields import require_content, require_name
-from sessions.models.message import ROLE_BYTES
 
 
 def remove_last(session_id: int, *, by: str, now: datetime | None = None) -> bool:
@@ -30,6 +29,7 @@ def remove_last(session_id: int, *, by: str, now: datetime | None = None) -> boo
         rows = session.messages.filter(pk=newest)
         open_again = ToolCall.objects.take_back(session, rows)
         rows.only("pk").delete()
+        _entitle_anew(session)
         session.count_messages(-1)
         removed = {"message_id": newest, "tool_call_ids": open_again, "by": by}
         _record(session, EventDraft(type="server.message_removed", payload=removed), now=now)
@@ -43,7 +43,7 @@ def replace_last(session_id: int, *, role: str, content: str, by: str, now: date
     """
     if not role:
         raise InvalidRequest.field("role", "must not be empty")
-    require_name("role", role, longest_bytes=ROLE_BYTES)
+    require_name("role", role)
     require_content("content", content)
     now = now or timezone.now()
     with transaction.atomic():
@@ -55,7 +55,11 @@ def replace_last(session_id: int, *, role: str, content: str, by: str, now: date
         open_again = ToolCall.objects.take_back(session, rows)
         ToolCall.objects.filter(message=newest).update(message=None)  # those of which an event told
         ToolCall.objects.filter(result_message=newest).update(result_message=None)
-        rows.only("session_id").get().rewrite(role=role, content=content)
+        row = rows.only("session_id", "role").get()
+        was_prompt = row.role == Role.USER
+        row.rewrite(role=role, content=content)
+        if was_prompt or role == Role.USER:
+            _entitle_anew(session)
         replaced = {"message_id": newest, "tool_call_ids": open_again, "by": by}
         _record(session, EventDraft(type="server.message_replaced", payload=replaced), now=now, activity_at=now)
     return True
@@ -75,6 +79,7 @@ def clear(session_id: int, *, by: str, now: datetime | None = None) -> int:
             return 0
         open_again = ToolCall.objects.take_back(session, rows)
         rows.only("pk").delete()
+        session.entitle("", is_anew=True)
         session.count_messages(-count)
         cleared = {"count": count, "tool_call_ids": open_again, "by": by}
         _record(session, EventDraft(type="server.messages_cleared", payload=cleared), now=now, activity_at=now)
@@ -84,6 +89,13 @@ def clear(session_id: int, *, by: str, now: datetime | None = None) -> int:
 def _newest(session: Session) -> int | None:
     """Return the id of the newest message, archived or not."""
     return session.messages.order_by("-id").values_list("pk", flat=True).first()
+
+
+def _entitle_anew(session: Session) -> None:
+    """Let a title that the first prompt made follow what is the first prompt now."""
+    if session.is_title_derived:
+        prompts = session.messages.filter(role=Role.USER).with_words().order_by("id")
+        session.entitle(prompts.values_list("content", flat=True).first() or "", is_anew=True)
 
 
 def _record(session: Session, event: EventDraft, *, now: datetime, activity_at: datetime | None = None) -> None:

@@ -22,8 +22,7 @@ from sessions.models import (
     ToolCall,
     Usage,
 )
-from sessions.models.fields import NAME_BYTES, require_content, require_name
-from sessions.models.message import ROLE_BYTES
+from sessions.models.fields import require_content, require_name
 from sessions.pairing import pair_tools
 
 
@@ -111,7 +110,7 @@ def _require_valid(drafts: Sequence[MessageDraft], *, any_role: bool) -> None:
         names = {"role": draft.role, "client_id": draft.client_id, "tool_call_id": draft.tool_call_id}
         for field, value in names.items():
             try:
-                require_name(field, value or "-", longest_bytes=ROLE_BYTES if field == "role" else NAME_BYTES)
+                require_name(field, value or "-")
             except InvalidRequest as invalid:
                 errors.append(FieldError(f"messages.{index}.{field}", invalid.errors[0].message))
     if errors:

@@ -15,6 +15,8 @@ from twisted.internet.interfaces import IAddress
 
 from sessions.live.refusals import BROKEN, BUSY, Refusal, malformed, render, too_large
 
+HEAD_BYTES = 128 * 1024
+"""Bytes that the first line and all headers of a request have at most: a query may have ten thousand words."""
 LINGER_SECONDS = 30
 """How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
 
@@ -150,6 +152,7 @@ class Factory(HTTPFactory):
         """Return the protocol of a new connection."""
         protocol: Any = super().buildProtocol(addr)
         protocol.requestFactory = Request
+        _widen(protocol._channel)  # noqa: SLF001
         self._connections.add(protocol)
         return protocol
 
@@ -157,3 +160,9 @@ class Factory(HTTPFactory):
         """Return the HTTP channels that are connected; an upgraded socket is none any more."""
         channels = [protocol._channel for protocol in self._connections]  # noqa: SLF001
         return [channel for channel in channels if channel.transport and channel.transport.connected]
+
+
+def _widen(channel: Any) -> None:
+    """Let a request begin with up to HEAD_BYTES, and answer one that goes on; Twisted would hang up at 16 KiB."""
+    channel.MAX_LENGTH = channel.totalHeadersSize = HEAD_BYTES
+    channel.lineLengthExceeded = lambda _line: channel._respondToBadRequestAndDisconnect()  # noqa: SLF001

@@ -9,11 +9,8 @@ from django.db.models.functions import Coalesce, Length
 from django.db.models.sql.compiler import SQLCompiler
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
-from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.fields import NAME_BYTES, WrittenJSONField, WrittenTextField
 from sessions.models.tool_call import ToolCall
-
-ROLE_BYTES = 32
-"""Bytes that a role has at most, where any is welcome."""
 
 
 class Role(models.TextChoices):
@@ -105,7 +102,7 @@ class Message(models.Model):
     """One row. Null content and empty content are different things and stay so."""
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="messages", db_index=False)
-    role = models.CharField(max_length=32)
+    role = models.CharField(max_length=NAME_BYTES)
     content = WrittenTextField(null=True, blank=True)
     thinking = WrittenTextField(null=True, blank=True)
     tool_calls = WrittenJSONField(null=True, blank=True, help_text="The array as sent; null is not [].")

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import RawSQL
 from django.db.models.sql.compiler import SQLCompiler
 
+from sessions.models.fields import NAME_BYTES
 from sessions.models.folding import Query, Term
 from sessions.models.search_index import FULL_TEXT, TABLE
 
@@ -138,7 +139,7 @@ class SearchEntry(models.Model):
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+")
     message = models.OneToOneField("koda_sessions.Message", models.CASCADE, null=True, related_name="+")
     tool_call = models.OneToOneField("koda_sessions.ToolCall", models.CASCADE, null=True, related_name="+")
-    role = models.CharField(max_length=32, blank=True, default="")
+    role = models.CharField(max_length=NAME_BYTES, blank=True, default="")
     agent_name = models.TextField(blank=True, default="")
     tool = models.TextField(blank=True, default="", help_text="The first tool that it tells of.")
     at = models.DateTimeField()

@@ -267,8 +267,13 @@ class Session(WatchedSession, CountedSession, LoopingSession):
         self.is_unseen = False
         return True
 
-    def entitle(self, prompt: str) -> None:
-        """Take the title from the first prompt when there is none (Koda: set once, 50 characters)."""
+    def entitle(self, prompt: str, *, is_anew: bool = False) -> None:
+        """Take the title from the first prompt when there is none (Koda: set once, 50 characters).
+
+        With `is_anew` that prompt may be another one by now, and a title that it made goes.
+        """
+        if is_anew and self.is_title_derived:
+            self.title, self.is_title_derived = None, False
         line = " ".join(prompt.split())
         if self.title is None and line:
             self.is_title_derived = True

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _OF_MESSAGES = ("message_ids", "message_id", "summary_message_id", "hint_message_id")
 """Where the payload of the server's own events names messages."""
-_OF_THE_SESSION = frozenset({"server.session_created", "server.session_edited"})
+_OF_THE_SESSION = frozenset({"server.session_created", "server.session_edited", "server.messages_cleared"})
 _OF_CALLS = "tool_call_result"
 _NEWBORN = frozenset({"server.messages_added", "server.compacted"})
 """Events that name messages nobody can have found yet."""

@@ -162,9 +162,3 @@ def test_random_operations_mean_what_koda_means_by_them(settings_of_rates):
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-
-@pytest.fixture
-def settings_of_rates(settings):
-    """Count no requests: hundreds a second are what this test is for."""
-    settings.KODA_RATE_LIMIT = None

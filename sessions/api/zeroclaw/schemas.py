@@ -9,7 +9,6 @@ from sessions.api.zeroclaw.paths import decoded_key
 from sessions.exceptions import InvalidRequest
 from sessions.models import Session
 from sessions.models.fields import NAME_BYTES, clean_text, require_name
-from sessions.models.message import ROLE_BYTES
 from sessions.models.session_rows import KEY_BYTES
 
 LONGEST_KEY = 1024
@@ -53,9 +52,6 @@ Key = Annotated[
 """The client's own name for a session, within the source of its API key."""
 
 Name = Annotated[str, AfterValidator(lambda value: _require_name(value, longest_bytes=NAME_BYTES))]
-RoleIn = Annotated[
-    str, Field(min_length=1), AfterValidator(lambda value: _require_name(value, longest_bytes=ROLE_BYTES))
-]
 Written = Annotated[str, BeforeValidator(_clean)]
 Unsigned = Annotated[int, Field(ge=0, le=LARGEST)]
 
@@ -65,7 +61,7 @@ class MessageIn(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"role": "user", "content": "Make the build faster."}]})
 
-    role: RoleIn = Field(description=f"Any word of at most {ROLE_BYTES} bytes.")
+    role: Name = Field(min_length=1, description=f"Any text of at most {NAME_BYTES:,} bytes.")
     content: Written = Field(description="NUL and broken Unicode become U+FFFD.")
 
 
@@ -177,9 +173,10 @@ class CleanupIn(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ttl_hours": 720, "dry_run": True}]})
 
-    ttl_hours: Unsigned = Field(description="Hours since the last activity; 0 removes nothing.")
+    ttl_hours: Unsigned = Field(description="Hours since the last activity; 0 removes nothing, unless forced.")
     dry_run: bool = Field(default=False, description="Only say what would be removed.")
     include_running: bool = Field(default=True, description="Whatever its state, as in ZeroClaw.")
+    force: bool = Field(default=False, description="Let `ttl_hours` 0 remove all that was active before this moment.")
 
 
 class CleanupOut(BaseModel):

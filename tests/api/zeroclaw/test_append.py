@@ -1,9 +1,6 @@
 """POST /api/zeroclaw/sessions/{key}/messages."""
 
-import threading
-
 import pytest
-from django.db import connection
 
 from sessions.models import Message, Session
 from tests.api.calling import agent_of
@@ -32,7 +29,7 @@ def test_later_ones_count_and_move_the_activity_alone(agent, time_machine):
     assert told["last_activity"] == "2026-03-01T10:00:00.000000+00:00"
 
 
-@pytest.mark.parametrize(("role", "content"), [("critic", ""), ("роль", "\n"), ("user", "a\0b"), ("user", "😀")])
+@pytest.mark.parametrize(("role", "content"), [("critic", ""), ("роль " * 200, "\n"), ("user", "a\0b"), ("user", "😀")])
 def test_any_role_and_any_content_is_kept(agent, role, content):
     say(agent, content=content, role=role)
     assert messages_of(agent) == [(role, content.replace("\0", "\ufffd"))]
@@ -43,7 +40,7 @@ def test_any_role_and_any_content_is_kept(agent, role, content):
     [
         ({"content": "x"}, "role"),
         ({"role": "", "content": "x"}, "role"),
-        ({"role": "r" * 33, "content": "x"}, "role"),
+        ({"role": "r" * 2001, "content": "x"}, "role"),
         ({"role": "a\0", "content": "x"}, "role"),
         ({"role": "user"}, "content"),
         ({"role": "user", "content": None}, "content"),
@@ -87,29 +84,3 @@ def test_two_sources_and_two_users_may_use_one_key(agent, owner):
     for number, one in enumerate([agent, *others]):
         assert messages_of(one) == [("user", str(number))]
         assert keys_of(one) == ["k"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_two_first_messages_at_once_both_are_kept_in_one_session(owner):
-    agents, count = [agent_of(owner) for _ in range(6)], 4
-    start, failures = threading.Barrier(len(agents)), []
-
-    def talk(agent):
-        try:
-            start.wait(10)
-            for number in range(count):
-                say(agent, f"race {number}")
-        except BaseException as error:  # noqa: BLE001 - told below, on the thread that may fail the test
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=talk, args=[agent]) for agent in agents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not failures
-    assert Session.objects.count() == count
-    for session in Session.objects.all():
-        assert session.message_count == session.messages.count() == len(agents)

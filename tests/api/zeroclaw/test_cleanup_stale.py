@@ -46,6 +46,18 @@ def test_nought_is_off_and_more_than_the_calendar_has_finds_nothing(agent):
     assert Session.objects.count() == 4
 
 
+def test_nought_removes_all_that_was_active_before_now_when_it_is_forced(agent):
+    say(agent, "this very moment")
+    everything = ["oldest", "old", "young", "new"]
+    dry = agent.post(CLEANUP, {"ttl_hours": 0, "force": True, "dry_run": True}).body
+    assert dry == {"removed": 4, "keys": everything}
+    assert agent.post(CLEANUP, {"ttl_hours": 0, "force": True, "include_running": False}).body == {
+        "removed": 3, "keys": everything[1:]
+    }  # fmt: skip
+    assert agent.post(CLEANUP, {"ttl_hours": 0, "force": True}).body == {"removed": 1, "keys": ["oldest"]}
+    assert keys_of(agent) == ["this very moment"]
+
+
 def test_only_the_keys_of_the_source_go(agent, owner):
     assert agent_of(owner, source="desk").post(CLEANUP, {"ttl_hours": 1}).body == {"removed": 0, "keys": []}
     assert Session.objects.count() == 4

@@ -38,6 +38,8 @@ def test_nothing_of_it_is_found_and_the_log_counts_it(agent):
     say(agent, content="lamps")
     assert len(agent.get(f"{ROOT}/sessions?keyword=lamps")["sessions"]) == 1
     agent.delete(ALL)
+    assert session_of().title is None
+    assert agent.get("search?q=lamps")["items"] == []
     assert agent.get(f"{ROOT}/sessions?keyword=lamps")["sessions"] == []
     assert not SearchEntry.objects.filter(message__isnull=False).exists()
     assert session_of().events.get(type="server.messages_cleared").payload["count"] == 1

@@ -41,15 +41,38 @@ def test_a_call_asks_so_often(warm, django_assert_num_queries, name, history):
         warm.call(method, at("k", rest), body)
 
 
-@pytest.mark.parametrize(("method", "rest"), [("DELETE", "/messages/last"), ("PUT", "/messages/last")])
-def test_a_revision_asks_equally_often_however_long_the_history(warm, django_assert_max_num_queries, method, rest):
-    body = {"role": "user", "content": "x"} if method == "PUT" else None
-    with django_assert_max_num_queries(25) as few:
-        warm.call(method, at("k", rest), body)
+@pytest.mark.parametrize(
+    ("method", "rest", "body", "most"),
+    [
+        ("DELETE", "/messages/last", None, 25),
+        ("PUT", "/messages/last", {"role": "user", "content": "x"}, 25),
+        ("DELETE", "/messages", None, 25),
+        ("PUT", "/name", {"name": "n"}, 12),
+        ("POST", "/compact", None, 16),
+        ("DELETE", "", None, 12),
+    ],
+)
+def test_a_change_asks_equally_often_however_long_the_history(
+    warm, django_assert_max_num_queries, method, rest, body, most
+):
     for _ in range(40):
-        say(warm)
-    with django_assert_max_num_queries(25) as many:
-        warm.call(method, at("k", rest), body)
+        say(warm, "long")
+    with django_assert_max_num_queries(most) as few:
+        assert warm.call(method, at("k", rest), body).status == 200
+    with django_assert_max_num_queries(most) as many:
+        assert warm.call(method, at("long", rest), body).status == 200
+    assert len(few) == len(many)
+
+
+def test_a_search_asks_equally_often_however_much_there_is(warm, django_assert_max_num_queries):
+    warm.get(f"{ROOT}/sessions?keyword=x")
+    with django_assert_max_num_queries(8) as few:
+        warm.get(f"{ROOT}/sessions?keyword=hello")
+    for number in range(10):
+        say(warm, f"k{number}")
+    warm.get(f"{ROOT}/sessions?keyword=x")
+    with django_assert_max_num_queries(8) as many:
+        assert len(warm.get(f"{ROOT}/sessions?keyword=hello")["sessions"]) == 11
     assert len(few) == len(many)
 
 

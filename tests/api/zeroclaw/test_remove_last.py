@@ -34,6 +34,20 @@ def test_an_unknown_session_is_no_error_and_is_not_made(agent):
     assert not Session.objects.exists()
 
 
+def test_a_title_that_a_prompt_made_goes_with_it(agent):
+    say(agent, content="secret plan")
+    assert session_of().title == "secret plan"
+    agent.delete(LAST)
+    assert (session_of().title, session_of().is_title_derived) == (None, False)
+    say(agent, content="harmless")
+    say(agent, content="more")
+    agent.delete(LAST)
+    assert session_of().title == "harmless"
+    agent.put(at("k", "/name"), {"name": "given"})
+    agent.delete(LAST)
+    assert session_of().title == "given"
+
+
 def test_the_log_says_who_took_what_back(agent):
     say(agent)
     newest = session_of().messages.get().pk

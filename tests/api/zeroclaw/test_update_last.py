@@ -42,6 +42,14 @@ def test_what_cannot_be_a_message_replaces_nothing(agent, body):
     assert messages_of(agent) == [("user", "hello")]
 
 
+def test_a_title_that_a_prompt_made_follows_it(agent):
+    say(agent, content="secret plan")
+    agent.put(LAST, {"role": "user", "content": "harmless"})
+    assert session_of().title == "harmless"
+    agent.put(LAST, NEW)
+    assert session_of().title is None
+
+
 def test_what_stood_there_is_not_found_any_more(agent):
     say(agent, content="secret word")
     agent.put(LAST, {"role": "user", "content": "harmless"})

@@ -55,7 +55,10 @@ def list_sessions(
 def cleanup_stale(request: HttpRequest, body: CleanupIn) -> CleanupOut:
     """Destroy for good the sessions that were last active strictly longer ago. Needs the scope control."""
     keys = backend_for(request, Scope.CONTROL).cleanup_stale(
-        ttl_hours=body.ttl_hours, include_running=body.include_running, is_dry_run=body.dry_run
+        ttl_hours=body.ttl_hours,
+        include_running=body.include_running,
+        is_dry_run=body.dry_run,
+        is_forced=body.force,
     )
     return CleanupOut(removed=len(keys), keys=keys)
 
