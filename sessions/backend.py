@@ -18,6 +18,7 @@ from sessions.models import Message, SearchEntry, Session, Unindexed
 from sessions.models.folding import Query, Term, words_of
 from sessions.models.search_entry import facet
 from sessions.models.session_rows import SessionQuerySet
+from sessions.retention import Policy, Rule
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -138,10 +139,13 @@ class Backend:
         """
         if ttl_hours == 0 and not is_forced:
             return []
-        purged = retention.purge_stale(
-            self.sessions(), ttl_hours=ttl_hours, include_running=include_running, is_dry_run=is_dry_run
-        )
-        return [str(session.key) for session in purged.sessions]
+        rule = Rule(
+            policy=Policy.STALE, age=ttl_hours, include_running=include_running,
+            asker=self.owner, within=self.sessions(),
+        )  # fmt: skip
+        keys = dict(self.sessions().values_list("pk", "key"))
+        going = retention.preview(rule).session_ids if is_dry_run else retention.purge(rule, by=self.by).session_ids
+        return [str(keys[pk]) for pk in going if pk in keys]
 
     # --- Search --------------------------------------------------------------------------------------------
 

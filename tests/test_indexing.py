@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 
-from sessions import compaction, indexing, retention, search, transcripts
+from sessions import compaction, indexing, search, transcripts
 from sessions.models import EventDraft, Message, SearchEntry, Session, Unindexed
 from sessions.models.search_index import FULL_TEXT, TABLE, install, tidy
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.message_drafts import append
+from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="tables and triggers of SQLite")
@@ -82,7 +83,7 @@ def test_summary_and_hint_of_a_compaction_are_found(ada, session):
     pk = make_message(session, content="zebra")
     compaction.compact(session.pk, summary="a zebra was spoken of", preserve_count=0, by="key:1")
     assert len(finds("zebra", ada)) == 2
-    retention.purge_archived(ada, min_age_days=0, by="key:1")
+    purge_archived(ada, min_age_days=0, by="key:1")
     assert pk not in finds("zebra", ada)
     assert len(finds("zebra", ada)) == 1
     require_whole()
@@ -197,7 +198,7 @@ def test_nothing_of_a_purged_text_is_left_in_the_bytes_of_the_index():
     with connection.cursor() as cursor:
         assert is_in_index(cursor, secret[:12])
         compaction.compact(session.pk, summary="s", preserve_count=0, by="key:1")
-        retention.purge_archived(ada, min_age_days=0, by="key:1")
+        purge_archived(ada, min_age_days=0, by="key:1")
         assert not is_in_index(cursor, secret[1:])
         tidy(connection)
         cursor.execute("VACUUM")

@@ -1,10 +1,10 @@
-"""What else is kept: the token ledger, metadata, files, checkpoints; and the leases of the server's own jobs."""
+"""What else is kept: token ledger, metadata, files, checkpoints, receipts of purges; leases of the jobs."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 
 from sessions.admin.records import RecordAdmin, head_of, show_json, show_text
-from sessions.models import Checkpoint, File, Lease, Metadata, Usage
+from sessions.models import Checkpoint, File, Lease, Metadata, Receipt, Usage
 
 
 @admin.register(Usage)
@@ -68,5 +68,17 @@ class LeaseAdmin(RecordAdmin[Lease]):
     search_fields = ()
 
     def for_list(self, rows: QuerySet[Lease]) -> QuerySet[Lease]:
+        """Return the rows as they are: they belong to no session."""
+        return rows
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(RecordAdmin[Receipt]):
+    """What purges destroyed."""
+
+    list_display = ("uuid", "policy", "rule", "by", "session_count", "size", "is_complete", "started_at")
+    search_fields = ()
+
+    def for_list(self, rows: QuerySet[Receipt]) -> QuerySet[Receipt]:
         """Return the rows as they are: they belong to no session."""
         return rows

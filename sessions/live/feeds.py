@@ -6,7 +6,7 @@ the frames depend on.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 from django.db.models import Q
@@ -123,7 +123,9 @@ class LogFeed:
             return Batch(session, (), place)
         draft = _Draft(session, self.can_change, Place(events[-1].seq))
         rows = [draft.render("event", event=event) for event in events]
-        draft.parts = [frames.appended("ol", "#events", rows), draft.render("verdict", oob="morph")]
+        purged = [event.payload["up_to"] for event in events if event.type == "server.events_purged"]
+        gone = [frames.purged_events(max(purged))] if purged else []
+        draft.parts = [*gone, frames.appended("ol", "#events", rows), draft.render("verdict", oob="morph")]
         return draft.finish()
 
 
@@ -170,6 +172,8 @@ class _Draft:
         """Take out the messages that `events` destroyed, before others come; render again what they replaced."""
         gone = [event.payload["message_id"] for event in events if event.type == "server.message_removed"]
         parts = [frames.removed_message(pk) for pk in gone]
+        purged = [event.payload.get("ranges", []) for event in events if event.type == "server.messages_purged"]
+        parts += [frames.purged_messages([*chain.from_iterable(purged)])] if purged else []
         if any(event.type == "server.messages_cleared" for event in events):
             parts = [frames.emptied("div", "transcript")]
         self.parts = [*parts, *self.parts]

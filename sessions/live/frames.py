@@ -249,6 +249,17 @@ def removed_message(pk: int) -> SafeString:
     return format_html('<article id="message-{}" hx-swap-oob="delete"></article>', pk)
 
 
+def purged_messages(ranges: list[list[int]]) -> SafeString:
+    """Return what takes all messages between two ids out of the page, however many there were; `link.js` does it."""
+    spans = " ".join(f"{first}-{last}" for first, last in ranges)
+    return format_html('<i data-purged="message" data-spans="{}"></i>', spans)
+
+
+def purged_events(up_to: int) -> SafeString:
+    """Return what takes all that the agent told up to an event out of the log's page."""
+    return format_html('<i data-purged="event" data-spans="0-{}"></i>', up_to)
+
+
 def emptied(tag: str, element_id: str) -> SafeString:
     """Return what takes everything out of an element `tag`."""
     return format_html('<{0} id="{1}" hx-swap-oob="innerHTML"></{0}>', SafeString(tag), element_id)

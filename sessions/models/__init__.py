@@ -14,6 +14,7 @@ from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
 from sessions.models.message import Message, Role
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.preference import Preference
+from sessions.models.receipt import Receipt
 from sessions.models.request import Request, RequestStatus
 from sessions.models.search_entry import SearchEntry
 from sessions.models.session import Session
@@ -57,6 +58,7 @@ __all__ = [
     "NewKey",
     "Outcome",
     "Preference",
+    "Receipt",
     "Request",
     "RequestStatus",
     "Role",

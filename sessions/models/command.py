@@ -106,3 +106,10 @@ class Command(models.Model):
         self.detail = detail
         self.acked_at = now
         self.save(update_fields=["status", "detail", "acked_at"])
+
+    def forget(self) -> None:
+        """Keep what kind it was and drop its words; one that was taken and never acknowledged is over with it."""
+        self.body, self.detail = {"type": self.kind}, ""
+        if self.status == CommandStatus.DELIVERED:
+            self.status = CommandStatus.EXPIRED
+        self.save(update_fields=["body", "detail", "status"])

@@ -40,6 +40,12 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Return the events of the log after `seq`, oldest first."""
         return self.filter(seq__gt=seq).order_by("seq")
 
+    def told_by_agents(self) -> "EventQuerySet":
+        """Return what agents told: all but the server's own events, which stay as long as their session."""
+        return self.filter(
+            ~models.Q(type__startswith=SERVER_PREFIX) | models.Q(type=f"{SERVER_PREFIX}activity_changed")
+        )
+
     def liveness_changes(self) -> "EventQuerySet":
         """Return the events that the ribbon is drawn from."""
         return self.filter(type=f"{SERVER_PREFIX}liveness_changed")
@@ -74,6 +80,15 @@ class EventManager(_EventManager["Event"]):
             for alias in draft.aliases
         )
         return events
+
+    def forget(self, session: "Session", rows: "list[tuple[int, int, str | None]]") -> int:
+        """Destroy events given as (pk, seq, event id), so that a repeat of their ids is still known; return how many.
+
+        The caller holds the session's lock.
+        """
+        aliases = [EventAlias(session=session, event_id=event_id, seq=seq) for _, seq, event_id in rows if event_id]
+        EventAlias.objects.bulk_create(aliases, ignore_conflicts=True)
+        return self.filter(pk__in=[pk for pk, _, _ in rows]).delete()[0]
 
     def known_ids(self, session: "Session", event_ids: list[str]) -> dict[str, int]:
         """Return the seq of each of `event_ids` that this session already holds."""
@@ -130,6 +145,12 @@ class Event(models.Model):
         """Say whether the server itself recorded this."""
         return self.type.startswith(SERVER_PREFIX)
 
+    def forget_reason(self) -> None:
+        """Drop the reason of a change of liveness: it may quote what the agent did."""
+        if self.payload.get("reason"):
+            self.payload["reason"] = ""
+            self.save(update_fields=["payload"])
+
     def parts(self) -> list[str]:
         """Return the text of a joined run of deltas as it was sent, part by part."""
         text = str(self.payload.get("text", ""))
@@ -143,7 +164,10 @@ class Event(models.Model):
 
 
 class EventAlias(models.Model):
-    """The sender's id of a delta that was joined into an earlier event, kept so that a repeat is recognised."""
+    """A sender's id without an event of its own, kept so that a repeat is recognised.
+
+    Of a delta that was joined into an earlier event, or of an event that a purge destroyed.
+    """
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+", db_index=False)
     event_id = models.TextField()

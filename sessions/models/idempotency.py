@@ -46,6 +46,10 @@ class StoredAnswerManager(models.Manager["StoredAnswer"]):
         except IntegrityError:
             return self.get(**mine)
 
+    def forget(self, text: str) -> int:
+        """Delete the answers that say `text`, in whichever way; return how many. Reads all that are kept."""
+        return self.filter(models.Q(path__contains=text) | models.Q(body__contains=text)).delete()[0]
+
     def drop_old(self, *, now: datetime | None = None) -> int:
         """Delete the answers that nobody can ask for any more; return how many."""
         old = self.filter(created_at__lt=(now or timezone.now()) - KEPT_FOR)

@@ -18,15 +18,13 @@ from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.looping import LoopingSession
 from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import Band, Mode, Status, Visibility
+from sessions.models.titled import TitledSession
 from sessions.models.unindexed import Unindexed
 from sessions.models.watched import Liveness, Needs, State, WatchedSession
 from sessions.signals import event_recorded
 
-TITLE_LENGTH = 50
-"""Characters that a title made from the first prompt has at most (Koda's own limit)."""
 
-
-class Session(WatchedSession, CountedSession, LoopingSession):
+class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     """One conversation. `pk` orders by insertion; `uuid` is the id that the world knows."""
 
     uuid = models.UUIDField(unique=True, default=uuid_utils.compat.uuid7, editable=False)
@@ -36,8 +34,6 @@ class Session(WatchedSession, CountedSession, LoopingSession):
     key_digest = models.CharField(max_length=64, null=True, blank=True, editable=False)
     agent_name = WrittenTextField()
     project_root = WrittenTextField(null=True, blank=True)
-    title = WrittenTextField(null=True, blank=True)
-    is_title_derived = models.BooleanField(default=False, help_text="Made from the first prompt; nobody gave it.")
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     mode = models.CharField(max_length=10, choices=Mode, null=True, blank=True)
@@ -129,11 +125,6 @@ class Session(WatchedSession, CountedSession, LoopingSession):
     def display_title(self) -> str:
         """Return the title, else the key, else the beginning of the id."""
         return self.title or self.key or f"Session {str(self.uuid)[-12:]}"
-
-    @property
-    def given_name(self) -> str | None:
-        """Return the title if somebody gave it, None when there is none or the first prompt made it."""
-        return None if self.is_title_derived else self.title
 
     @property
     def project_name(self) -> str:
@@ -267,18 +258,6 @@ class Session(WatchedSession, CountedSession, LoopingSession):
         self.is_unseen = False
         return True
 
-    def entitle(self, prompt: str, *, is_anew: bool = False) -> None:
-        """Take the title from the first prompt when there is none (Koda: set once, 50 characters).
-
-        With `is_anew` that prompt may be another one by now, and a title that it made goes.
-        """
-        if is_anew and self.is_title_derived:
-            self.title, self.is_title_derived = None, False
-        line = " ".join(prompt.split())
-        if self.title is None and line:
-            self.is_title_derived = True
-            self.title = line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
-
     def trusted_at_most(self, mode: str) -> str:
         """Return `mode`, or the parent's where that is lower: a child is never above its parent (Koda's rule)."""
         return Mode.at_most(mode, self.parent.mode if self.parent else None)
@@ -305,14 +284,17 @@ class Session(WatchedSession, CountedSession, LoopingSession):
             session.record([EventDraft(type="server.session_deleted", payload={"by": by})], now=now)
         return True
 
-    def destroy(self) -> None:
-        """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell."""
+    def destroy(self) -> dict[str, int]:
+        """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell.
+
+        Return how many rows went, by the label of their model.
+        """
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
             for going in session.with_descendants():
                 going.last_seq += 1
                 going.ring()
-            session.delete()
+            return session.delete()[1]
 
     def with_descendants(self) -> list["Session"]:
         """Return this session and all that its sub-agents made below it, one query a generation."""

@@ -90,7 +90,7 @@ class SessionQuerySet(FilterableQuerySet):
         return self.filter(models.Q(owner=user.pk) | models.Q(visibility=Visibility.PUBLIC))
 
     def changeable_by(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
-        """Return what `user` may write to: their own, and everything for staff."""
+        """Return what `user` may write to, and purge: their own, and everything for staff."""
         if not user.is_authenticated:
             return self.none()
         return self.all() if getattr(user, "is_staff", False) else self.filter(owner=user.pk)

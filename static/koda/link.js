@@ -136,6 +136,7 @@ htmx.defineExtension("koda", {
 });
 
 function fit(part) {
+  if (part.dataset.purged) return takeOut(part);
   const how = part.getAttribute("hx-swap-oob") ?? "true";
   if (how.startsWith("beforeend:")) return fitAppended(part, document.querySelector(how.slice(10)));
   if (document.getElementById(part.id)) return;
@@ -151,6 +152,16 @@ function listFor(part) {
   if (part.matches(".session")) return document.querySelector(`#${part.dataset.band} > ol`);
   if (part.matches('.ask.listed[data-state="needs"]')) return document.querySelector("#asks[data-open-end]");
   return null;
+}
+
+// A purge names the first and the last of what it destroyed, not each: what stands between them goes.
+function takeOut(part) {
+  const spans = part.dataset.spans.split(" ").filter(Boolean).map((span) => span.split("-").map(Number));
+  for (const item of document.querySelectorAll(`.${part.dataset.purged}:not([data-from="server"])`)) {
+    const id = Number(item.id.replace(/\D+/, ""));
+    if (spans.some(([first, last]) => first <= id && id <= last)) item.remove();
+  }
+  part.remove();
 }
 
 function fitAppended(part, list) {

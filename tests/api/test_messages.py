@@ -2,10 +2,11 @@
 
 import pytest
 
-from sessions import compaction, retention
+from sessions import compaction
 from sessions.models import Message
 from tests.api.calling import agent_of
 from tests.factories import make_message, make_session, make_user
+from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db
 USAGE = {
@@ -289,7 +290,7 @@ def test_tokens_are_summed_in_all_and_by_agent_and_no_purge_lowers_them(agent, p
     used = {"role": "assistant", "content": "x", "usage": USAGE}
     agent.post(path, {"messages": [used, {**used, "agent_name": "scout"}, {**used, "agent_name": "scout"}]})
     compaction.compact(session.pk, summary="s", preserve_count=0, by="test")
-    retention.purge_archived(owner, min_age_days=0, by="test")
+    purge_archived(owner, min_age_days=0, by="test")
 
     answer = agent.get(f"sessions/{session.uuid}/usage")
 

@@ -7,11 +7,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from sessions import compaction, retention, transcripts
+from sessions import compaction, transcripts
 from sessions.models import Event, SearchEntry, Session
 from sessions.models.search_index import FULL_TEXT
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.message_drafts import answering, append, asking
+from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +77,7 @@ def test_check_changes_nothing_and_ends_with_1(session, capsys):
 
 def test_what_a_purge_destroyed_stays_counted(ada, session):
     compaction.compact(session.pk, summary="s", preserve_count=0, by="key:1")
-    retention.purge_archived(ada, min_age_days=0, by="key:1")
+    purge_archived(ada, min_age_days=0, by="key:1")
     assert not session.tool_calls.filter(call_id="a").exists()
     assert json.loads(run("--json"))["differences"] == []
 

@@ -3,14 +3,19 @@
 import asyncio
 import json
 import re
+from datetime import timedelta
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
-from sessions import commands, compaction
+from sessions import commands, compaction, retention
 from sessions.live import feeds, frames
 from sessions.live.consumers.socket import PATIENCE_SECONDS
+from sessions.models import EventDraft, Session
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.live.sockets import cursor_of, eventually, hub, in_db, messages_in, page, sign_in
+from tests.purging import purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -332,3 +337,40 @@ async def test_a_request_that_waits_shows_in_the_present():
     html = await peer.batch()
     assert "rm -r dist" not in re.search(r'<section class="present".*?</section>', html, re.DOTALL)[0]
     await peer.leave()
+
+
+async def test_messages_that_are_purged_leave_the_page_by_their_stretches():
+    session, user = await session_of_somebody()
+    first = await in_db(make_message)(session, content="one")
+    kept = await in_db(make_message)(session, content="two")
+    last = await in_db(make_message)(session, content="three")
+    peer, _ = await open_page(session, user, after=4)
+    await in_db(retention.drop_rows)(session.pk, message_ids=[last, first], by="test")
+    html = await peer.batch()
+    assert f'<i data-purged="message" data-spans="{first}-{first} {last}-{last}"></i>' in html
+    assert str(kept) not in re.findall(r"[0-9]+", re.search(r'data-spans="([^"]*)"', html)[1])
+    await peer.leave()
+
+
+async def test_a_purge_of_a_hundred_thousand_messages_is_one_small_part():
+    session, user = await session_of_somebody()
+    peer, _ = await open_page(session, user, after=1)
+    await in_db(record)(session, "server.messages_purged", count=100_000, ranges=[[1, 250_000]])
+    assert 'data-spans="1-250000"' in await peer.batch()
+    await peer.leave()
+
+
+async def test_events_that_are_purged_leave_the_log():
+    session, user = await session_of_somebody()
+    await in_db(make_events)(session, {"type": "text_delta", "text": "old"})
+    peer, _ = await open_page(session, user, after=2, query="&events=1")
+    await in_db(purge)("events", 0, now=timezone.now() + timedelta(days=1))
+    html = await peer.batch()
+    assert '<i data-purged="event" data-spans="0-2"></i>' in html
+    await peer.leave()
+
+
+def record(session, kind, **payload):
+    with transaction.atomic():
+        locked = Session.objects.locked(session.pk)
+        locked.record([EventDraft(type=kind, payload=payload)], now=timezone.now())

@@ -1,7 +1,6 @@
 """Release sessions whose agents went away: their turns end as abandoned, and they rest."""
 
 import json
-import sys
 import uuid
 from argparse import ArgumentParser
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from django.utils import timezone
 from sessions import protocol
 from sessions.exceptions import KodaError
 from sessions.management.adrift import adrift, as_fields, as_line, count_of, silent_for
+from sessions.management.asking import confirm
 from sessions.models import Session
 
 BY = "shell"
@@ -46,7 +46,11 @@ class Command(BaseCommand):
             for one in chosen:
                 self.stdout.write(as_line(one, now))
         if chosen and not options["dry_run"] and not options["yes"]:
-            self._ask(len(chosen))
+            confirm(
+                f"Release {count_of(len(chosen))}?",
+                without_terminal="Nobody is here to ask: say --yes to release them.",
+                refused="Released nothing.",
+            )
         failures = {} if options["dry_run"] else _release(chosen)
         self._report(chosen, failures, now, is_dry=options["dry_run"], is_json=options["json"])
         if failures:
@@ -57,13 +61,6 @@ class Command(BaseCommand):
         """Return the sessions that are stuck or lost and have been silent for so many seconds."""
         longest = timedelta(seconds=older_than)
         return [one for one in adrift().select_related("owner") if silent_for(one, now) >= longest]
-
-    def _ask(self, count: int) -> None:
-        """Ask on a terminal; without one, nobody could answer."""
-        if not sys.stdin.isatty():
-            raise CommandError("Nobody is here to ask: say --yes to release them.")
-        if input(f"Release {count_of(count)}? [y/N] ").strip().lower() not in {"y", "yes"}:
-            raise CommandError("Released nothing.")
 
     def _report(
         self, chosen: list[Session], failures: dict[str, str], now: datetime, *, is_dry: bool, is_json: bool

@@ -10,8 +10,8 @@ from sessions.api import access
 from sessions.api.auth import authenticate
 from sessions.api.native.schemas.records import ArchivedStatsOut, CompactedOut, CompactIn, PurgedOut, PurgeIn
 from sessions.api.problems import failing
-from sessions.models import Scope
-from sessions.retention import ArchivedStats
+from sessions.models import Scope, Session
+from sessions.retention import ArchivedStats, Policy, Rule
 
 router = Router(tags=["Compaction"])
 
@@ -53,7 +53,8 @@ def purge_compacted(request: HttpRequest, body: PurgeIn) -> PurgedOut:
     """Destroy archived messages in the sessions that the key's user owns; tokens stay counted. Needs control."""
     caller = authenticate(request)
     caller.require(Scope.CONTROL)
-    count = retention.purge_archived(
-        caller.user, min_age_days=body.min_age_days, is_dry_run=body.dry_run, by=caller.name
-    )
-    return PurgedOut(purged=count)
+    within = Session.objects.filter(owner=caller.user)
+    rule = Rule(policy=Policy.COMPACTED, age=body.min_age_days, asker=caller.user, within=within)
+    if body.dry_run:
+        return PurgedOut(purged=retention.preview(rule).count)
+    return PurgedOut(purged=retention.purge(rule, by=caller.name).counts.get("messages", 0))

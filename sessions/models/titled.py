@@ -1,0 +1,52 @@
+"""The title of a session: given by somebody, or made from the first prompt."""
+
+from collections.abc import Iterable
+
+from django.db import models
+
+from sessions.models.fields import WrittenTextField
+
+TITLE_LENGTH = 50
+"""Characters that a title made from the first prompt has at most (Koda's own limit)."""
+
+
+class TitledSession(models.Model):
+    """The title and where it came from."""
+
+    title = WrittenTextField(null=True, blank=True)
+    is_title_derived = models.BooleanField(default=False, help_text="Made from the first prompt; nobody gave it.")
+
+    class Meta:
+        """Only the columns."""
+
+        abstract = True
+
+    @property
+    def given_name(self) -> str | None:
+        """Return the title if somebody gave it, None when there is none or the first prompt made it."""
+        return None if self.is_title_derived else self.title
+
+    def entitle(self, prompt: str, *, is_anew: bool = False) -> None:
+        """Take the title from the first prompt when there is none (Koda: set once, 50 characters).
+
+        With `is_anew` that prompt may be another one by now, and a title that it made goes.
+        """
+        if is_anew and self.is_title_derived:
+            self.title, self.is_title_derived = None, False
+        title = title_of(prompt)
+        if self.title is None and title:
+            self.is_title_derived = True
+            self.title = title
+
+    def lose_prompts(self, prompts: Iterable[str | None], *, next_prompt: str) -> bool:
+        """Take the title anew when one of these prompts, which are destroyed, had made it; say whether one had."""
+        if not self.is_title_derived or self.title not in {title_of(prompt or "") for prompt in prompts}:
+            return False
+        self.entitle(next_prompt, is_anew=True)
+        return True
+
+
+def title_of(prompt: str) -> str:
+    """Return the title that a prompt makes: one line, cut."""
+    line = " ".join(prompt.split())
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"

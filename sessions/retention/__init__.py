@@ -1,0 +1,26 @@
+"""What may be purged, and purging it: one preview and one purge for every door.
+
+A `Rule` says what is due; `preview` tells what would go, `purge` destroys it and leaves a receipt. Token ledger, turns
+and figures of a session stay as long as the session does.
+"""
+
+from sessions.retention.archived import ArchivedStats, archived_stats, drop_rows
+from sessions.retention.previewing import Preview, Touched, preview
+from sessions.retention.purging import Purged, purge
+from sessions.retention.rules import Policy, Rule
+from sessions.retention.store import give_back, stored_bytes
+
+__all__ = [
+    "ArchivedStats",
+    "Policy",
+    "Preview",
+    "Purged",
+    "Rule",
+    "Touched",
+    "archived_stats",
+    "drop_rows",
+    "give_back",
+    "preview",
+    "purge",
+    "stored_bytes",
+]

@@ -1,0 +1,174 @@
+"""What a purge would destroy, in numbers and names; nothing is changed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from sessions.models import CheckpointMessage, Event, Message, Session, ToolCall
+from sessions.models.message import Octets
+from sessions.retention.plans import Plan, plan
+from sessions.retention.rows import size_of
+from sessions.retention.rules import Policy, Rule
+
+LARGEST = 10
+"""Sessions that a preview names at most."""
+IDS_AT_ONCE = 500
+"""Ids that one query names at most."""
+SESSION_TABLES = (
+    (Message, ("content", "thinking", "tool_calls")),
+    (ToolCall, ()),
+    (Event, ("payload",)),
+    (CheckpointMessage, ("body",)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """A session that a purge takes something of: how much, in rows and bytes, and of when the newest of it is."""
+
+    session: Session
+    count: int
+    size: int
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a purge would destroy at this moment.
+
+    `counts` are rows by table. Of archived messages the log's copies go as well; only the receipt counts them. `kept`
+    sessions are due, and stay because one below them stays. `session_ids` name the whole sessions that would go.
+    `newest` and `oldest` are of what would go.
+    """
+
+    rule: Rule
+    counts: dict[str, int]
+    session_count: int
+    size: int
+    oldest: datetime | None
+    newest: datetime | None
+    kept: int
+    session_ids: list[int]
+    largest: list[Touched]
+
+    @property
+    def count(self) -> int:
+        """Return how many things of the policy's own kind would go."""
+        return self.counts.get(self.rule.policy.table, 0)
+
+
+def preview(rule: Rule, *, now: datetime | None = None) -> Preview:
+    """Return what `purge` would destroy now."""
+    now = now or timezone.now()
+    if rule.policy is Policy.COMPACTED:
+        messages = rule.due_messages(now)
+        calls = ToolCall.objects.filter(message__in=messages.order_by().values("pk"))
+        counts = {"tool_calls": calls.count()}
+        return _of_rows(rule, messages, "compacted_at", ("content", "thinking", "tool_calls"), counts)
+    if rule.policy is Policy.EVENTS:
+        return _of_rows(rule, rule.due_events(now), "received_at", ("payload",), {})
+    return _of_sessions(rule, going(rule, now=now))
+
+
+def going(rule: Rule, *, now: datetime) -> Plan:
+    """Return which sessions a rule destroys, those below first.
+
+    One that is not due itself goes with its parent when it is due but for the filters, or, below a deleted session,
+    when a tool call of that began it: it is part of that session's work. Both must belong to the same person.
+    """
+    condition = rule.due_sessions(now)
+    due = rule.sessions().filter(condition).order_by("last_activity_at", "pk").values_list("pk", flat=True)
+    below = Session.objects.exclude(parent=None).order_by("pk")
+    of_the_same = below.filter(owner=F("parent__owner"))
+    follows = condition
+    if rule.policy is Policy.DELETED:
+        follows |= Q(parent_tool_call_id__isnull=False) & ~Q(state="running")
+    return plan(
+        list(due),
+        dict(below.values_list("pk", "parent")),
+        follows=list(of_the_same.filter(follows).values_list("pk", flat=True)),
+    )
+
+
+def _of_rows(
+    rule: Rule, rows: models.QuerySet[Any], at: str, columns: Sequence[str], counts: dict[str, int]
+) -> Preview:
+    """Return the preview of a purge that takes rows out of sessions."""
+    size = sum((Octets(Coalesce(name, models.Value(""))) for name in columns), start=models.Value(0))
+    figures = {"count": models.Count("pk"), "size": Coalesce(models.Sum(size), 0), "newest": models.Max(at)}
+    found = rows.order_by().aggregate(sessions=models.Count("session", distinct=True), oldest=models.Min(at), **figures)
+    by_session = rows.order_by().values("session").annotate(**figures).order_by("-count", "session")[:LARGEST]
+    named = list(by_session)
+    sessions = Session.objects.in_bulk([row["session"] for row in named])
+    return Preview(
+        rule=rule,
+        counts={rule.policy.table: found["count"], **counts},
+        session_count=found["sessions"],
+        size=found["size"],
+        oldest=found["oldest"],
+        newest=found["newest"],
+        kept=0,
+        session_ids=[],
+        largest=[
+            Touched(session=sessions[row["session"]], count=row["count"], size=row["size"], at=row["newest"])
+            for row in named
+            if row["session"] in sessions
+        ],
+    )
+
+
+def _of_sessions(rule: Rule, planned: Plan) -> Preview:
+    """Return the preview of a purge of whole sessions."""
+    counts = {"sessions": len(planned.going), "messages": 0, "tool_calls": 0, "events": 0, "checkpoint_messages": 0}
+    size, times = 0, []
+    names = ("messages", "tool_calls", "events", "checkpoint_messages")
+    for ids in batched(planned.going):
+        for name, (model, columns) in zip(names, SESSION_TABLES, strict=True):
+            rows: models.QuerySet[Any] = model._base_manager.filter(session__in=ids)  # noqa: SLF001 - Django's own
+            counts[name] += rows.count()
+            size += size_of(rows, *columns) if columns else 0
+        at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
+        times += [one for one in Session.objects.filter(pk__in=ids).values_list(at, flat=True) if one is not None]
+    return Preview(
+        rule=rule,
+        counts=counts,
+        session_count=len(planned.going),
+        size=size,
+        oldest=min(times, default=None),
+        newest=max(times, default=None),
+        kept=len(planned.staying),
+        session_ids=planned.going,
+        largest=_largest(planned.going),
+    )
+
+
+def _largest(ids: Sequence[int]) -> list[Touched]:
+    """Return the sessions with the most messages, each measured."""
+    found: list[Session] = []
+    for some in batched(ids):
+        found += Session.objects.filter(pk__in=some).order_by("-message_count", "pk")[:LARGEST]
+    found.sort(key=lambda session: (-session.message_count, session.pk))
+    return [
+        Touched(
+            session=session,
+            count=session.message_count,
+            size=size_of(session.messages.all(), "content", "thinking", "tool_calls")
+            + size_of(session.events.all(), "payload"),
+            at=session.deleted_at or session.last_activity_at,
+        )
+        for session in found[:LARGEST]
+    ]
+
+
+def batched(ids: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the ids in pieces that one query takes."""
+    rest = iter(ids)
+    while piece := list(islice(rest, IDS_AT_ONCE)):
+        yield piece

@@ -1,0 +1,215 @@
+"""Destroying rows of one session a batch at a time, with everything that repeats their words.
+
+Each function is called in a transaction of its own that holds the session's lock, so that writers get through between
+two batches, and an interruption leaves whole batches behind.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+
+from sessions.models import (
+    CheckpointMessage,
+    CommandStatus,
+    Delivery,
+    Event,
+    EventDraft,
+    Message,
+    RequestStatus,
+    Role,
+    SearchEntry,
+    Session,
+    StoredAnswer,
+    ToolCall,
+)
+from sessions.models.idempotency import KEPT_FOR
+from sessions.models.message import Octets
+from sessions.retention.plans import stretches
+
+MESSAGES_AT_ONCE = 500
+EVENTS_AT_ONCE = 1000
+"""Rows of one transaction at most."""
+_PROMPTS_LOOKED_AT = 20
+BRINGERS = {"server.messages_added": ("message_ids",), "server.compacted": ("summary_message_id", "hint_message_id")}
+"""Where the events that bring messages name them."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was destroyed: rows by table, and the bytes of UTF-8 that agents and people had written in them."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    size: int = 0
+
+    def add(self, model: type[models.Model], count: int) -> None:
+        """Count rows of one table."""
+        if count:
+            self.counts[table_of(model)] += count
+
+    def add_labels(self, deleted: dict[str, int]) -> None:
+        """Count what Django says that it deleted."""
+        for label, count in deleted.items():
+            self.add(apps.get_model(label), count)
+
+
+def table_of(model: type[models.Model]) -> str:
+    """Return the name by which receipts call a table."""
+    return str(model._meta.verbose_name_plural).replace(" ", "_")  # noqa: SLF001 - public in all but name
+
+
+def size_of(rows: models.QuerySet[models.Model], *columns: str) -> int:
+    """Return the bytes of these text columns."""
+    size = sum((Octets(Coalesce(name, models.Value(""))) for name in columns), start=models.Value(0))
+    return int(rows.order_by().aggregate(size=Coalesce(models.Sum(size), 0))["size"])
+
+
+# --- Messages ----------------------------------------------------------------------------------------------
+
+
+def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str, now: datetime) -> int:
+    """Destroy messages, given in growing order, with the tool calls that they made; return how many there were.
+
+    Tokens stay counted. A title that one of them made is made anew.
+    """
+    rows = session.messages.filter(pk__in=ids)
+    tally.size += size_of(rows, "content", "thinking", "tool_calls")
+    kept = session.messages.filter(pk__range=(ids[0], ids[-1])).exclude(pk__in=ids).values_list("pk", flat=True)
+    ranges = stretches(ids, list(kept))
+    prompts = list(rows.filter(role=Role.USER).values_list("content", flat=True)) if session.is_title_derived else []
+    tally.add(SearchEntry, SearchEntry.objects.of_messages(ids).delete()[0])
+    tally.add_labels(ToolCall.objects.filter(session=session, message__in=ids).delete()[1])
+    count = rows.only("pk").delete()[1].get(Message._meta.label, 0)  # noqa: SLF001 - public in all but name
+    tally.add(Message, count)
+    if not count:
+        return 0
+    session.count_messages(-count)
+    drafts = [EventDraft(type="server.messages_purged", payload={"count": count, "ranges": ranges, "by": by})]
+    if session.lose_prompts(prompts, next_prompt=_first_prompt(session)):
+        SearchEntry.objects.filter(session=session, message=None, tool_call=None).delete()
+        drafts.append(EventDraft(type="server.session_edited", payload={"changes": {"title": session.title}, "by": by}))
+    session.record(drafts, now=now)
+    return count
+
+
+def _first_prompt(session: Session) -> str:
+    """Return the first of a person's messages that are left."""
+    rows = session.messages.filter(role=Role.USER).with_words().order_by("id").values_list("content", flat=True)
+    return next((text for text in rows[:_PROMPTS_LOOKED_AT] if text and text.strip()), "")
+
+
+# --- The log -----------------------------------------------------------------------------------------------
+
+
+def border_of(session: Session, message_id: int) -> int:
+    """Return the seq up to which the log tells of nothing younger than this message.
+
+    That is up to where the first later message came: agents stream a message's words before it, and after it, too.
+    """
+    border = session.last_seq
+    told = session.events.filter(type__in=BRINGERS).order_by("-seq").values_list("seq", "type", "payload")
+    for seq, kind, payload in told.iterator(chunk_size=200):
+        named = [payload.get(name) for name in BRINGERS[kind]]
+        ids = [pk for value in named for pk in (value if isinstance(value, list) else [value]) if pk is not None]
+        if ids and min(ids) <= message_id:
+            break
+        if ids:
+            border = seq - 1
+    return border
+
+
+def forget_log(session: Session, tally: Tally, *, up_to: int, by: str, now: datetime) -> bool:
+    """Destroy a batch of what agents told up to the event `up_to`, the oldest first; say whether more is left.
+
+    Turns, figures and the server's own events stay, and a repeat of what was told is still known as one. What copies
+    the words goes first: an interruption must not leave a copy whose origin is gone.
+    """
+    live = session.events.told_by_agents().filter(seq__lte=up_to).order_by("seq")
+    rows = list(live.values_list("pk", "seq", "event_id")[: EVENTS_AT_ONCE + 1])
+    is_more = len(rows) > EVENTS_AT_ONCE
+    rows = rows[:EVENTS_AT_ONCE]
+    if not rows:
+        return False
+    last = rows[-1][1] if is_more else up_to
+    _blank(session, tally, up_to=last)
+    tally.size += size_of(Event.objects.filter(pk__in=[row[0] for row in rows]), "payload")
+    count = Event.objects.forget(session, rows)
+    tally.add(Event, count)
+    purged = EventDraft(type="server.events_purged", payload={"count": count, "up_to": last, "by": by})
+    session.record([purged], now=now)
+    return is_more
+
+
+def _blank(session: Session, tally: Tally, *, up_to: int) -> None:
+    """Take out of the tables the words of the log up to an event; the rows stay, for they are figures."""
+    calls = ToolCall.objects.filter(session=session, message=None, outcome__isnull=False)
+    calls = calls.filter(Q(start_seq__lte=up_to) | Q(result_seq__lte=up_to)).exclude(args=None, detail="")
+    tally.add(
+        SearchEntry, SearchEntry.objects.filter(tool_call__in=list(calls.values_list("pk", flat=True))).delete()[0]
+    )
+    calls.update(args=None, detail="")
+    closed = session.requests.filter(opened_seq__lte=up_to).exclude(status=RequestStatus.OPEN)
+    closed.update(detail="", preview=None, options=None, answer=None)
+    Delivery.objects.filter(session=session, seq__lte=up_to, next_attempt_at=None).delete()
+    newest = session.events.filter(seq__lte=up_to).order_by("-seq").values_list("received_at", flat=True).first()
+    for command in session.commands.filter(created_at__lte=newest).exclude(status=CommandStatus.REQUESTED):
+        command.forget()
+    for event in session.events.liveness_changes().filter(seq__lte=up_to):
+        event.forget_reason()
+
+
+# --- Whole sessions ----------------------------------------------------------------------------------------
+
+
+def is_large(session: Session) -> bool:
+    """Say whether one transaction would hold up writers for too long."""
+    most = EVENTS_AT_ONCE + MESSAGES_AT_ONCE
+    tables = (session.events, session.messages, CheckpointMessage.objects.filter(session=session))
+    return sum(rows.order_by().values("pk")[:most].count() for rows in tables) >= most
+
+
+def shrink(session: Session, tally: Tally, *, by: str, now: datetime) -> None:
+    """Destroy a batch of a large session.
+
+    It is deleted softly first: an interruption leaves no half of one in lists.
+    """
+    if not session.is_deleted:
+        session.remove(by=by, now=now)
+        return
+    ids = list(session.messages.order_by("id").values_list("pk", flat=True)[:MESSAGES_AT_ONCE])
+    if ids:
+        drop_messages(session, ids, tally, by=by, now=now)
+    elif session.events.told_by_agents().exists():
+        forget_log(session, tally, up_to=session.last_seq, by=by, now=now)
+    else:
+        _drop_rest(session, tally)
+
+
+def _drop_rest(session: Session, tally: Tally) -> None:
+    """Destroy a batch of what nobody but the session's own end refers to."""
+    for rows, column in ((CheckpointMessage.objects.filter(session=session), "body"), (session.events, "payload")):
+        ids = list(rows.order_by("pk").values_list("pk", flat=True)[:EVENTS_AT_ONCE])
+        if ids:
+            batch = rows.filter(pk__in=ids)
+            tally.size += size_of(batch, column)
+            tally.add_labels(batch.delete()[1])
+            return
+
+
+def destroy(session: Session, tally: Tally, *, now: datetime) -> None:
+    """Destroy what is left of a session, and the answers to repeated requests that may still tell of it."""
+    for rows, columns in (
+        (session.messages, ("content", "thinking", "tool_calls")),
+        (session.events, ("payload",)),
+        (CheckpointMessage.objects.filter(session=session), ("body",)),
+        (session.checkpoints, ("rest",)),
+    ):
+        tally.size += size_of(rows, *columns)  # type: ignore[arg-type]
+    if session.updated_at >= now - KEPT_FOR:
+        tally.add(StoredAnswer, StoredAnswer.objects.forget(str(session.uuid)))
+    tally.add_labels(session.destroy())

@@ -1,0 +1,160 @@
+"""retention: whole sessions, stale and deleted."""
+
+import pytest
+
+from sessions import retention
+from sessions.models import Receipt, Session
+from sessions.retention import Policy, Rule, rows
+from tests.factories import make_message, make_session, make_user
+from tests.models.bells import listening
+from tests.purging import purge
+from tests.retention.words import NOW, days_ago, places_of, speak
+
+pytestmark = pytest.mark.django_db
+WORD = "qzvaxolotl"
+
+
+def make_old(days=40, **facts):
+    return make_session(now=days_ago(days), **facts)
+
+
+def left():
+    return set(Session.objects.all())
+
+
+def test_a_stale_session_goes_with_all_that_it_said():
+    session = make_old(title=f"About {WORD}")
+    speak(session, WORD, at=days_ago(40))
+    young = make_old(10)
+    purged = purge("stale", 24 * 30, now=NOW)
+    assert left() == {young}
+    assert places_of(WORD) == set()
+    assert (purged.counts["sessions"], purged.counts["messages"]) == (1, 3)
+    assert purged.size > 200
+
+
+@pytest.mark.parametrize(("hours", "goes"), [(239, True), (240, False), (241, False)])
+def test_the_age_is_exceeded_strictly(hours, goes):
+    make_old(10)
+    purge("stale", hours, now=NOW)
+    assert bool(left()) is not goes
+
+
+def test_one_that_runs_stays_unless_it_is_wanted_too():
+    session = make_old()
+    speak(session, WORD, at=days_ago(40))
+    Session.objects.filter(pk=session.pk).update(state="running")
+    assert purge("stale", 1, now=NOW).counts == {}
+    assert purge("stale", 1, now=NOW, include_running=True).counts["sessions"] == 1
+
+
+def test_all_hours_must_be_forced():
+    make_old()
+    purge("stale", 0, now=NOW, is_forced=True)
+    assert left() == set()
+
+
+def test_one_below_which_a_younger_one_stands_stays_and_is_told_of():
+    parent = make_old()
+    child = make_old(1, owner=parent.owner, parent=parent)
+    found = retention.preview(Rule(policy=Policy.STALE, age=24), now=NOW)
+    assert (found.count, found.kept) == (0, 1)
+    purge("stale", 24, now=NOW)
+    assert left() == {parent, child}
+
+
+def test_those_below_are_counted_as_their_own():
+    parent = make_old()
+    make_old(owner=parent.owner, parent=parent)
+    found = retention.preview(Rule(policy=Policy.STALE, age=24), now=NOW)
+    assert found.count == purge("stale", 24, now=NOW).counts["sessions"] == 2
+
+
+def test_one_below_another_persons_session_keeps_it():
+    parent = make_old()
+    make_old(owner=make_user(), parent=parent)
+    assert purge("stale", 24, now=NOW, within=Session.objects.filter(owner=parent.owner)).counts == {}
+
+
+@pytest.mark.parametrize(("days", "goes"), [(0, True), (9, True), (10, False)])
+def test_a_deleted_session_goes_so_long_after_its_deletion(days, goes):
+    session, kept = make_old(), make_old()
+    session.remove(by="user:1", now=days_ago(10))
+    purge("deleted", days, now=NOW)
+    assert left() == ({kept} if goes else {session, kept})
+
+
+def test_a_sub_agents_session_goes_with_its_deleted_parent_and_a_fork_keeps_it():
+    parent, forked = make_old(), make_old()
+    make_old(owner=parent.owner, parent=parent, parent_tool_call_id="task")
+    fork = make_old(owner=forked.owner, parent=forked)
+    for session in (parent, forked):
+        session.remove(by="user:1", now=days_ago(10))
+    assert purge("deleted", 1, now=NOW).counts["sessions"] == 2
+    assert left() == {forked, fork}
+
+
+def test_people_purge_only_what_they_may():
+    mine, theirs = make_old(), make_old()
+    assert purge("stale", 1, now=NOW, within=Rule.of(mine.owner, "stale", 1).within).counts["sessions"] == 1
+    assert left() == {theirs}
+    boss = make_user(is_staff=True)
+    assert retention.preview(Rule.of(boss, "stale", 1), now=NOW).count == 1
+
+
+def test_whoever_watches_it_is_told(django_capture_on_commit_callbacks):
+    session = make_old()
+    with listening() as heard, django_capture_on_commit_callbacks(execute=True):
+        purge("stale", 1, now=NOW)
+    assert [pk for pk, _ in heard] == [session.pk]
+
+
+def test_a_large_one_goes_piece_by_piece_and_stands_in_no_list_meanwhile(monkeypatch):
+    monkeypatch.setattr(rows, "MESSAGES_AT_ONCE", 4)
+    monkeypatch.setattr(rows, "EVENTS_AT_ONCE", 5)
+    session = make_old()
+    for _ in range(4):
+        speak(session, WORD, at=days_ago(40))
+    found = retention.preview(Rule(policy=Policy.STALE, age=24), now=NOW)
+    looks = iter([False] * 3 + [True] * 50)
+    stopped = retention.purge(
+        Rule(policy=Policy.STALE, age=24), by="test", now=NOW, is_told_to_stop=lambda: next(looks)
+    )
+    session.refresh_from_db()
+    assert not stopped.is_complete
+    assert session.is_deleted
+    assert 0 < session.messages.count() < 12
+    assert session.message_count == session.messages.count(), "the counters follow"
+    rest = purge("stale", 24, now=NOW)
+    assert left() == set()
+    assert places_of(WORD) == set()
+    assert stopped.counts["messages"] + rest.counts["messages"] == found.counts["messages"] == 12
+    assert [receipt.is_complete for receipt in Receipt.objects.order_by("pk")] == [False, True]
+
+
+def test_one_that_comes_to_life_meanwhile_stays():
+    session, other = make_old(), make_old(39)
+
+    def wake(done, _of):
+        if done == 0:
+            make_message(other, content="I am back")
+
+    purged = retention.purge(Rule(policy=Policy.STALE, age=24), by="test", now=NOW, tell=wake)
+    assert purged.session_ids == [session.pk]
+    assert left() == {other}
+
+
+def test_what_a_receipt_says():
+    owner = make_user()
+    make_old(owner=owner, source="ops")
+    rule = Rule.of(owner, "stale", 24, source="ops")
+    receipt = retention.purge(rule, by="user:1", now=NOW, previewed=1).receipt
+    receipt.refresh_from_db()
+    assert (receipt.policy, receipt.rule) == ("stale", "not used for more than 24 hours, source ops")
+    assert receipt.criteria == {"ttl_hours": 24, "project": "", "source": "ops", "include_running": False}
+    assert (receipt.owner, receipt.by, receipt.previewed, receipt.session_count) == (owner, "user:1", 1, 1)
+    assert receipt.counts["sessions"] == 1
+    assert receipt.is_complete
+    assert receipt.bytes_before > 0
+    assert list(Receipt.objects.visible_to(owner)) == [receipt]
+    assert not Receipt.objects.visible_to(make_user()).exists()

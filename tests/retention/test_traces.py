@@ -1,0 +1,112 @@
+"""Nothing of a purged text is left: in the tables and the index at once, in the files after they were rewritten."""
+
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from sessions import compaction, indexing, retention
+from sessions.models import Session
+from sessions.retention import rows
+from tests.factories import make_session
+from tests.purging import purge
+from tests.retention.words import NOW, days_ago, places_of, speak
+
+SECRET, OTHER = "qzvaxolotl", "wombatlike"
+on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL's files are not ours to read")
+
+
+def archive_all(session: Session) -> None:
+    compaction.compact(session.pk, summary="It was about animals.", preserve_count=0, by="test", now=days_ago(39))
+
+
+@pytest.mark.django_db
+def test_an_archived_text_leaves_every_table_and_every_index():
+    session = make_session()
+    speak(session, SECRET, at=days_ago(40))
+    archive_all(session)
+    speak(session, OTHER, at=days_ago(2))
+    spoken = {"event", "message", "toolcall", "request", "command", "session", "searchentry"}
+    assert spoken <= places_of(SECRET)
+    purged = purge("compacted", 30, now=NOW)
+    assert purged.counts["messages"] == 3
+    assert places_of(SECRET) == set()
+    assert spoken <= places_of(OTHER), "what was said later stays, the new title too"
+    session.refresh_from_db()
+    assert session.title == f"the {OTHER} again"
+    indexing.start_again()
+    indexing.finish()
+    assert places_of(SECRET) == set()
+
+
+@pytest.mark.django_db
+def test_an_archived_text_leaves_a_session_that_said_nothing_since():
+    session = make_session()
+    speak(session, SECRET, at=days_ago(40))
+    archive_all(session)
+    purge("compacted", 30, now=NOW)
+    assert places_of(SECRET) == set()
+    session.refresh_from_db()
+    assert session.title is None
+
+
+@pytest.mark.django_db
+def test_a_title_that_somebody_gave_stays():
+    session = make_session(title="About animals")
+    speak(session, SECRET, at=days_ago(40))
+    archive_all(session)
+    purge("compacted", 30, now=NOW)
+    session.refresh_from_db()
+    assert session.title == "About animals"
+
+
+@pytest.mark.django_db
+def test_an_interrupted_purge_of_archived_messages_leaves_nothing_to_forget(monkeypatch):
+    """The log goes first: as long as a copy is left, so is the message by which the next run finds it."""
+    monkeypatch.setattr(rows, "EVENTS_AT_ONCE", 5)
+    session = make_session()
+    for _ in range(2):
+        speak(session, SECRET, at=days_ago(40))
+    archive_all(session)
+    rule = retention.Rule(policy=retention.Policy.COMPACTED, age=30)
+    looks = iter([False, True])
+    stopped = retention.purge(rule, by="test", now=NOW, is_told_to_stop=lambda: next(looks))
+    assert not stopped.is_complete
+    assert session.messages.archived().count() == 6
+    purge("compacted", 30, now=NOW)
+    assert places_of(SECRET) == set()
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("policy", ["compacted", "stale", "deleted", "events"])
+def test_nothing_is_left_in_the_bytes_of_the_file_and_its_log(policy):
+    session = make_session(title="Animals")
+    speak(session, SECRET, at=days_ago(40))
+    archive_all(session)
+    speak(make_session(), OTHER, at=NOW)
+    if policy == "events":
+        Session.objects.get(pk=session.pk).messages.all().delete()
+        session.tool_calls.all().delete()
+    if policy == "deleted":
+        session.remove(by="user:1", now=days_ago(35))
+    assert is_in_files(SECRET)
+    purge(policy, 24 * 30 if policy == "stale" else 30, now=NOW)
+    assert places_of(SECRET) == set()
+    assert retention.give_back()
+    assert not is_in_files(SECRET)
+    assert is_in_files(OTHER)
+
+
+def is_in_files(word: str) -> bool:
+    path = Path(connection.settings_dict["NAME"])
+    files = [path, *path.parent.glob(f"{path.name}-*")]
+    assert any(file.name.endswith("-wal") for file in files)
+    return any(word[3:].encode() in file.read_bytes() for file in files)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'")
+@pytest.mark.django_db(transaction=True)
+def test_on_postgresql_the_tables_are_vacuumed():
+    make_session()
+    assert retention.give_back()
