@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -112,9 +113,12 @@ class Writer:
     def __init__(self) -> None:
         self._handler = KeyedHandler()
         self.is_grouping = connection.vendor == "sqlite"
+        self._file: tuple[int, int] | None = None
 
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         """Return the answers to the jobs, in order; what they wrote is committed, in one transaction if it can be."""
+        if self.is_grouping:
+            self._leave_lost_file()
         try:
             if self.is_grouping and len(jobs) > 1:
                 try:
@@ -125,6 +129,18 @@ class Writer:
         finally:
             if connection.errors_occurred or not self.is_grouping:
                 connection.close()
+
+    def _leave_lost_file(self) -> None:
+        """Close a connection whose file was removed or replaced: what it takes, nobody would ever read."""
+        try:
+            state = Path(connection.settings_dict["NAME"]).stat()
+        except OSError:
+            found = None
+        else:
+            found = (state.st_dev, state.st_ino)
+        if found != self._file:
+            connection.close()
+            self._file = found
 
     def _answer_together(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         answers = []
