@@ -77,7 +77,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = _is_https
 # Agents on the same machine speak plain HTTP to the server, and no client of an API follows a redirect.
-SECURE_REDIRECT_EXEMPT = [r"^api/", r"^v1/", r"^healthz$", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^v[12]/", r"^healthz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _is_https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https and KODA_PROXY_COUNT else None
 # Whether the neighbouring subdomains speak HTTPS, and whether browsers should know it by heart, is not for
@@ -121,6 +121,7 @@ INSTALLED_APPS = [
     "sessions.apps.SessionsConfig",
 ]
 MIDDLEWARE = [
+    "sessions.api.stakpak.paths.forgive_slashes",
     "sessions.api.middleware.ProblemMiddleware",
     "sessions.api.zeroclaw.paths.keep_keys_encoded",
     "django.middleware.security.SecurityMiddleware",

@@ -33,6 +33,9 @@ _WAITS_FOR = {
     Needs.INPUT: "waits for an answer",
 }
 
+_SEEMS_TO_WAIT = "asked for a tool and has no result yet: it waits for an approval, or the tool runs"
+"""Of sources without events, which do not say that they ask."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -96,7 +99,9 @@ def judge(facts: Facts, now: datetime) -> Verdict:
             liveness=Liveness.UNKNOWN, reason="read from another store, which cannot tell", next_deadline_at=None
         )
     if facts.needs:
-        return Verdict(liveness=Liveness.LIVE, reason=_WAITS_FOR[Needs(facts.needs)], next_deadline_at=None)
+        liveness = _when_all_is_well(facts)
+        reason = _WAITS_FOR[Needs(facts.needs)] if liveness == Liveness.LIVE else _SEEMS_TO_WAIT
+        return Verdict(liveness=liveness, reason=reason, next_deadline_at=None)
     deadlines = _deadlines(facts, now)
     passed = [(at, liveness) for at, liveness in deadlines if at <= now]
     liveness = passed[-1][1] if passed else _when_all_is_well(facts)
@@ -286,7 +291,7 @@ def _watch_one(pk: int, now: datetime) -> bool:
         if session.next_deadline_at is None or session.next_deadline_at > now:
             return False
         events = settle(session, now)
-        session.record(events, now=now)
+        session.record(events, now=now if events else session.updated_at)  # another deadline is no change
     return bool(events)
 
 

@@ -173,6 +173,20 @@ def _count(session: Session, messages: Sequence[Message]) -> None:
     Usage.objects.add(session, entries)
 
 
+def note_usage(session_id: int, message_id: int, usage: TokenCounts, *, now: datetime | None = None) -> None:
+    """Count the tokens of a message whose sender tells of them later; the message has none yet. Raises `NotFound`."""
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        message = session.messages.get(pk=message_id)
+        message.take_usage(usage)
+        session.count_usage(usage, api_calls=1)
+        place = (message.agent_name or MAIN_AGENT, message.created_at.astimezone(UTC).date())
+        Usage.objects.add(session, {place: (usage, 1)})
+        noted = EventDraft(type="server.usage_noted", payload={"message_id": message_id})
+        session.record([noted, *liveness.settle(session, now)], now=now)
+
+
 def context(session: Session) -> list[Message]:
     """Return what Koda would load as context: the unarchived rows, pruned once, oldest first."""
     return prune(list(Message.objects.of(session.pk).unarchived()))

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 
-from sessions.admin.records import RecordAdmin, head_of, show_json, show_text
+from sessions.admin.records import RecordAdmin, head_of, show_text
 from sessions.models import Checkpoint, File, Lease, Metadata, Receipt, Usage
 
 
@@ -50,14 +50,12 @@ class FileAdmin(RecordAdmin[File]):
 class CheckpointAdmin(RecordAdmin[Checkpoint]):
     """Checkpoints; their messages are many and are read through the API."""
 
-    columns = ("uuid", "seq", "message_count", "created_at")
+    columns = ("uuid", "seq", "branch", "message_count", "created_at")
     list_display = ("id", "session_link", *columns)
-    fields = ("session", "uuid", "seq", "parent", "message_count", "rest_shown", "created_at", "updated_at")
-
-    @admin.display(description="state without messages")
-    def rest_shown(self, checkpoint: Checkpoint) -> str:
-        """Return the state without its messages."""
-        return show_json(checkpoint.rest)
+    fields = (
+        "session", "uuid", "seq", "parent", "continues_seq", "kept_count", "branch", "message_count", "rest",
+        "created_at", "updated_at",
+    )  # fmt: skip
 
 
 @admin.register(Lease)

@@ -11,7 +11,9 @@ FIRST_ERROR = 400
 
 
 class DescribedAPI(NinjaAPI):
-    """Says of its errors what they are: problem details, not JSON."""
+    """Says of its errors what they are: problem details, not JSON, unless the contract has a form of its own."""
+
+    error_type = CONTENT_TYPE
 
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
@@ -22,5 +24,5 @@ class DescribedAPI(NinjaAPI):
         for operation in operations:
             for status, response in operation["responses"].items():
                 if int(status) >= FIRST_ERROR:
-                    response["content"] = {CONTENT_TYPE: response["content"]["application/json"]}
+                    response["content"] = {self.error_type: response["content"]["application/json"]}
         return schema

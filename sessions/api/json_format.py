@@ -16,6 +16,7 @@ from ninja.renderers import BaseRenderer
 from pydantic import PlainSerializer, WithJsonSchema
 
 from sessions.api.faults import Unreadable, UnsupportedType
+from sessions.models.exact_json import exact_float, exact_int
 
 DEEPEST = 100
 """Levels of arrays and objects that a body may have."""
@@ -35,10 +36,10 @@ Time = Annotated[
 """A time in an answer."""
 
 
-def load(raw: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8. Raises `Unreadable`."""
+def load(raw: bytes, *, is_exact: bool = False) -> Any:
+    """Return the value of a JSON text in UTF-8, with `is_exact` as `load_exact` does. Raises `Unreadable`."""
     try:
-        value = json.loads(raw.decode(), parse_constant=_refuse_constant, parse_float=_read_float)
+        value = json.loads(raw.decode(), parse_constant=_refuse_constant, **(_EXACT if is_exact else _PLAIN))
     except json.JSONDecodeError as error:
         raise Unreadable(f"The body is not JSON: {error}") from None
     except UnicodeDecodeError:
@@ -71,6 +72,10 @@ def _read_float(text: str) -> float:
     return value
 
 
+_PLAIN: dict[str, Any] = {"parse_float": _read_float}
+_EXACT: dict[str, Any] = {"parse_float": exact_float, "parse_int": exact_int}
+
+
 def _is_deeper(value: Any, levels: int) -> bool:
     """Say whether `value` has more than `levels` levels of arrays and objects; without recursion."""
     level = [value]
@@ -99,6 +104,8 @@ class JsonRenderer(BaseRenderer):
 class JsonParser(Parser):
     """Reads bodies."""
 
+    is_exact = False
+
     def parse_body(self, request: HttpRequest) -> Any:
         """Return the value of the body. Raises `UnsupportedType` or `Unreadable`."""
         kind = request.content_type or ""
@@ -107,4 +114,10 @@ class JsonParser(Parser):
             raise UnsupportedType(f"Send JSON, with Content-Type: application/json instead of {kind[:100]}.")
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnsupportedType("Send the body as it is, without Content-Encoding.")
-        return load(request.body)
+        return load(request.body, is_exact=self.is_exact)
+
+
+class ExactJsonParser(JsonParser):
+    """Reads bodies whose numbers must go out again as they came in."""
+
+    is_exact = True

@@ -9,22 +9,30 @@ from django.http.response import HttpResponseBase
 
 from sessions.api.metrics import count_answer
 from sessions.api.problems import CONTENT_TYPE, of_status, problem
+from sessions.api.stakpak.envelope import CONTENT_TYPE as ENVELOPE_TYPE
+from sessions.api.stakpak.envelope import envelope
+from sessions.api.stakpak.paths import is_stakpak_path
 
 Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 def is_api_path(path: str) -> bool:
-    """Say whether `path` belongs to a door that speaks problem details."""
-    return path == "/api" or path.startswith("/api/")
+    """Say whether `path` belongs to a door for programs."""
+    return path == "/api" or path.startswith("/api/") or is_stakpak_path(path)
 
 
-def unknown_path(_request: HttpRequest) -> HttpResponse:
-    """Answer for every path below `/api/` at which there is nothing."""
-    return problem(of_status(404))
+def unknown_path(request: HttpRequest) -> HttpResponse:
+    """Answer for every path of a door for programs at which there is nothing."""
+    return _told(request, 404)
+
+
+def _told(request: HttpRequest, status: int) -> HttpResponse:
+    """Return the error of a status in the form of the door that the path belongs to."""
+    return (envelope if is_stakpak_path(request.path) else problem)(of_status(status))
 
 
 class ProblemMiddleware:
-    """Django middleware, first of all: an API path answers problem details whoever refuses, never HTML."""
+    """Django middleware, first of all: whoever refuses, a path for programs is answered in its own form."""
 
     sync_capable = True
     async_capable = True
@@ -52,16 +60,16 @@ def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
     if not is_api_path(request.path):
         return response
     is_error = response.status_code >= HTTPStatus.BAD_REQUEST
-    if is_error and response.get("Content-Type") != CONTENT_TYPE and isinstance(response, HttpResponse):
-        _rewrite(response)
+    form = ENVELOPE_TYPE if is_stakpak_path(request.path) else CONTENT_TYPE
+    if is_error and response.get("Content-Type") != form and isinstance(response, HttpResponse):
+        _rewrite(response, _told(request, response.status_code))
     response.setdefault("Cache-Control", "no-store")
     count_answer(request.method, response.status_code)
     return response
 
 
-def _rewrite(response: HttpResponse) -> None:
-    """Put problem details in the place of an error page; headers that others set, such as Allow, stay."""
-    answer = problem(of_status(response.status_code))
+def _rewrite(response: HttpResponse, answer: HttpResponse) -> None:
+    """Put our answer in the place of an error page; headers that others set, such as Allow, stay."""
     response.content = answer.content
     for name, value in (*answer.items(), ("Content-Length", str(len(answer.content)))):
         response[name] = value

@@ -6,7 +6,7 @@ no handler sees (an unknown path, a wrong method, a foreign host name) is the mi
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -174,8 +174,8 @@ def _message_of(fault: dict[str, Any]) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
-def install(api: NinjaAPI) -> None:
-    """Let `api` answer every exception with problem details."""
+def install(api: NinjaAPI, *, answer: Callable[[KodaError], HttpResponse] = problem) -> None:
+    """Let `api` answer every exception with problem details, or in the form that `answer` gives."""
 
     def handle(request: HttpRequest, error: Any) -> HttpResponse:
         translated = translate(error)
@@ -183,7 +183,7 @@ def install(api: NinjaAPI) -> None:
             logger.error("%s %s failed", request.method, request.path, exc_info=error)
             # Whoever listens for Django's own signal (error trackers, the test client) hears of it as ever.
             got_request_exception.send(sender=None, request=request)
-        return problem(translated)
+        return answer(translated)
 
     for kind in (Exception, Http404, HttpError, ValidationError):
         api.add_exception_handler(kind, handle)

@@ -37,6 +37,8 @@ _BESIDE = frozenset(
 
 _REVISIONS = frozenset({"server.message_removed", "server.message_replaced", "server.messages_cleared"})
 """Events that take back what was said."""
+_REOPENING = _REVISIONS | {"server.checkpoint_added"}
+"""Events that name calls by `tool_call_ids`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,8 @@ class _Draft:
         if any(event.type == "server.messages_cleared" for event in events):
             parts = [frames.emptied("div", "transcript")]
         self.parts = [*parts, *self.parts]
+        archived = [event.payload["archived_ids"] for event in events if event.type == "server.history_rewritten"]
+        self.parts = [*(frames.removed_message(pk) for pks in archived for pk in pks), *self.parts]
         changed = {event.payload["message_id"] for event in events if event.type == "server.message_replaced"}
         rows = Message.objects.of(self.session.pk).for_transcript().filter(pk__in=changed.difference(self.message_ids))
         self.parts += [self.render("message", oob="morph", message=row) for row in rows] if changed else []
@@ -185,7 +189,7 @@ class _Draft:
         """Render the calls again that `events` changed and that stand in a message which the page has already."""
         named = {str(e.payload.get("id")) for e in events if e.type in {"tool_call_start", "tool_call_result"}}
         turns = [event.received_at for event in events if event.type in {"turn_start", "turn_end"}]
-        reopened = [pk for event in events if event.type in _REVISIONS for pk in event.payload["tool_call_ids"]]
+        reopened = [pk for event in events if event.type in _REOPENING for pk in event.payload["tool_call_ids"]]
         is_changed = Q(call_id__in=named) | Q(result_message__in=self.message_ids) | Q(pk__in=reopened)
         if turns:
             is_changed |= Q(outcome=Outcome.ABORTED, ended_at__gte=min(turns))
@@ -215,6 +219,8 @@ def brought_by(event: Event) -> list[int]:
     """Return the ids of the messages that an event tells of, in order."""
     if event.type == "server.messages_added":
         return [int(pk) for pk in event.payload["message_ids"]]
+    if event.type == "server.history_rewritten":
+        return [int(pk) for pk in event.payload["restored_ids"]]
     if event.type == "server.compacted":
         rows = (event.payload.get("summary_message_id"), event.payload.get("hint_message_id"))
         return [int(pk) for pk in rows if pk is not None]

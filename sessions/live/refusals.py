@@ -70,7 +70,7 @@ def malformed(detail: str) -> Refusal:
 def render(refusal: Refusal, *, path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Return headers and body of the refusal in the form of the door that `path` belongs to."""
     path = _REPEATED_SLASHES.sub("/", path)
-    if path == "/v1" or path.startswith("/v1/"):
+    if path in {"/v1", "/v2"} or path.startswith(("/v1/", "/v2/")):
         kind = "application/json"
         body = json.dumps({"error": {"key": refusal.code, "message": refusal.detail}})
     elif path.startswith("/api/") or refusal.is_always_problem:

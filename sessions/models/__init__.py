@@ -2,7 +2,7 @@
 
 from sessions.models.alarm import Alarm, AlarmKind
 from sessions.models.api_key import ApiKey, NewKey, Scope
-from sessions.models.checkpoint import Checkpoint, CheckpointMessage
+from sessions.models.checkpoint import Checkpoint, CheckpointPiece
 from sessions.models.command import Command, CommandStatus
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.delivery import Delivery, DeliveryKind
@@ -38,7 +38,7 @@ __all__ = [
     "ApiKey",
     "Band",
     "Checkpoint",
-    "CheckpointMessage",
+    "CheckpointPiece",
     "Command",
     "CommandStatus",
     "Delivery",

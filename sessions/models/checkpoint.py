@@ -1,28 +1,59 @@
 """A checkpoint: the whole state of a session at one step, kept without keeping its history again.
 
-Real clients send the whole history at every step. Messages are kept once, as rows of a *branch*
-at a *position*; a checkpoint names the spans of branches that it is made of and how long each is.
-Growing by one message adds one row; reading any checkpoint is one query over its spans.
+Real clients send the whole history at every step. Each message is kept once, at a *place* in the session's pool; a
+checkpoint says from which places it is made. A history that only grows is one span, however long it is. The pool is
+kept in pieces of several messages, so that reading a thousand messages is not reading a thousand rows.
 """
+
+import uuid as uuids
+from typing import TYPE_CHECKING
 
 import uuid_utils.compat
 from django.db import models
 
-from sessions.models.fields import WrittenJSONField
+from sessions.exceptions import NotFound
+from sessions.models.fields import WrittenJSONField, WrittenTextField
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
+
+
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    """Rows of checkpoints; order is by seq, never by time."""
+
+    def of(self, session: "Session") -> "CheckpointQuerySet":
+        """Return those of one session, the oldest first."""
+        return self.filter(session=session).order_by("seq")
+
+    def find(self, uuid: uuids.UUID) -> "Checkpoint":
+        """Return the checkpoint with this public id and its session. Raises `NotFound`."""
+        checkpoint = self.select_related("session").filter(uuid=uuid).first()
+        if checkpoint is None:
+            raise NotFound("No such checkpoint.")
+        return checkpoint
 
 
 class Checkpoint(models.Model):
-    """One state. `rest` is the state without its messages, exactly as it was sent."""
+    """One state. Its messages are those at `spans`, each as `variants` says where it differs from what stands there."""
 
     uuid = models.UUIDField(unique=True, default=uuid_utils.compat.uuid7, editable=False)
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="checkpoints", db_index=False)
     seq = models.BigIntegerField(help_text="From 1 without gaps, per session; the newest is the active one.")
     parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="children")
-    spans = WrittenJSONField(default=list, help_text="[[branch, from, to], …] in order; `to` is not included.")
+    spans = WrittenJSONField(default=list, help_text="[[first, end], …]: places in the pool; `end` is not included.")
+    variants = WrittenJSONField(default=list, help_text="[[index, head, tail, middle], …]: see `sessions.likeness`.")
+    added_count = models.BigIntegerField(default=0, help_text="Places that the pool got with it.")
     message_count = models.BigIntegerField(default=0)
-    rest = WrittenJSONField(default=dict)
+    stem = models.BinaryField(default=b"", help_text="Digest of all its messages but the last.")
+    rest = WrittenTextField(default="{}", help_text="JSON: the state without its messages, exactly as it was sent.")
+    unread = WrittenTextField(null=True, blank=True, help_text="The state of another store that nobody can read.")
+    continues_seq = models.BigIntegerField(null=True, blank=True, help_text="Whose history it goes on from.")
+    kept_count = models.BigIntegerField(default=0, help_text="Messages that it has in common with that one.")
+    branch = models.BigIntegerField(default=0, help_text="0 is the first line; each rewritten history begins one.")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+
+    objects = models.Manager.from_queryset(CheckpointQuerySet)()
 
     class Meta:
         """Asked by session, newest first."""
@@ -34,21 +65,24 @@ class Checkpoint(models.Model):
         return f"checkpoint {self.seq}"
 
 
-class CheckpointMessage(models.Model):
-    """One message of a session's checkpoints, exactly as it was sent, kept once."""
+class CheckpointPiece(models.Model):
+    """Some messages of a session's pool, one JSON text a line, from place `first` up to `end`."""
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+", db_index=False)
-    branch = models.PositiveIntegerField()
-    position = models.PositiveIntegerField()
-    body = WrittenJSONField()
+    first = models.BigIntegerField()
+    end = models.BigIntegerField()
+    text = WrittenTextField()
 
     class Meta:
-        """Read by span: session, branch, positions in order."""
+        """Read by session and place."""
 
-        constraints = [
-            models.UniqueConstraint(fields=["session", "branch", "position"], name="checkpoint_message_place_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["session", "first"], name="checkpoint_piece_once")]
 
     def __str__(self) -> str:
-        """Return its place."""
-        return f"{self.branch}:{self.position}"
+        """Return its places."""
+        return f"{self.first} to {self.end}"
+
+    @property
+    def lines(self) -> list[str]:
+        """Return its messages."""
+        return str(self.text).split("\n")

@@ -1,5 +1,6 @@
 """The log: what happened to a session, in order, with no gaps. It is the truth that screens follow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,14 @@ class EventDraft:
     turn_id: str | None = None
     part_lengths: list[int] | None = None
     aliases: tuple[str, ...] = ()
+
+
+def is_conclusion(drafts: Sequence[EventDraft]) -> bool:
+    """Say whether these change nothing of what anybody said: `updated_at`, by which clients choose, stays."""
+    return bool(drafts) and all(draft.type in _CONCLUSIONS for draft in drafts)
+
+
+_CONCLUSIONS = frozenset({"server.liveness_changed", "server.session_seen"})
 
 
 class EventQuerySet(models.QuerySet["Event"]):

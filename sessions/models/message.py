@@ -177,6 +177,12 @@ class Message(models.Model):
         self.thinking = self.tool_calls = self.tool_call_id = None
         self.save(update_fields=["role", "content", "thinking", "tool_calls", "tool_call_id"])
 
+    def take_usage(self, usage: TokenCounts) -> None:
+        """Take over the tokens that its model call took. The caller holds the session's lock and keeps the counters."""
+        for name, value in usage.as_dict().items():
+            setattr(self, name, value)
+        self.save(update_fields=list(usage.as_dict()))
+
     def calls(self) -> list[dict[str, Any]]:
         """Return the tool calls that this row asks for; anything that is not an array of objects is none."""
         if not isinstance(self.tool_calls, list):

@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from sessions.models.alarm import Alarm
 from sessions.models.counted import CountedSession
-from sessions.models.event import Event, EventDraft
+from sessions.models.event import Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.looping import LoopingSession
 from sessions.models.session_births import SessionManager
-from sessions.models.session_rows import Band, Mode, Status, Visibility
+from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
 from sessions.models.unindexed import Unindexed
 from sessions.models.watched import Liveness, Needs, State, WatchedSession
@@ -92,6 +92,8 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             models.Index(fields=["owner", "status", "-last_activity_at", "-id"], name="session_recent_by_owner"),
             # Koda's and Stakpak's lists: newest born first, ties by insertion.
             models.Index(fields=["status", "-created_at", "-id"], name="session_born"),
+            # Stakpak's list of one owner, last changed first.
+            models.Index(fields=["owner", "status", "-updated_at", "-id"], condition=LISTED, name="session_listed"),
             # Koda's list of one project.
             models.Index(fields=["project_root", "-created_at", "-id"], name="session_by_project"),
             # Running and stuck lists.
@@ -192,7 +194,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         first = self.last_seq + 1
         self.last_seq += len(pending)
         self.revision += 1
-        self.updated_at = now
+        self.updated_at = self.updated_at if is_conclusion(pending) else now
         if activity_at is not None:
             self.last_activity_at = activity_at
         changed = self._changed_columns()

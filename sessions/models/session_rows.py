@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 4096
 """Bytes that a key has at most: 1,024 characters of any script."""
+LISTED = models.Q(active_checkpoint__isnull=False)
+"""Sessions that Stakpak's client may see in a list: one without a checkpoint makes all of its answer unreadable."""
 
 
 def digest_of_key(key: str) -> str:

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from sessions.models import CheckpointMessage, Event, Message, Session, ToolCall
+from sessions.models import CheckpointPiece, Event, Message, Session, ToolCall
 from sessions.models.message import Octets
 from sessions.retention.plans import Plan, plan
 from sessions.retention.rows import size_of
@@ -25,7 +25,7 @@ SESSION_TABLES = (
     (Message, ("content", "thinking", "tool_calls")),
     (ToolCall, ()),
     (Event, ("payload",)),
-    (CheckpointMessage, ("body",)),
+    (CheckpointPiece, ("text",)),
 )
 
 

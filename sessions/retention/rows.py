@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from sessions.models import (
-    CheckpointMessage,
+    CheckpointPiece,
     CommandStatus,
     Delivery,
     Event,
@@ -169,7 +169,7 @@ def _blank(session: Session, tally: Tally, *, up_to: int) -> None:
 def is_large(session: Session) -> bool:
     """Say whether one transaction would hold up writers for too long."""
     most = EVENTS_AT_ONCE + MESSAGES_AT_ONCE
-    tables = (session.events, session.messages, CheckpointMessage.objects.filter(session=session))
+    tables = (session.events, session.messages, CheckpointPiece.objects.filter(session=session))
     return sum(rows.order_by().values("pk")[:most].count() for rows in tables) >= most
 
 
@@ -192,7 +192,7 @@ def shrink(session: Session, tally: Tally, *, by: str, now: datetime) -> None:
 
 def _drop_rest(session: Session, tally: Tally) -> None:
     """Destroy a batch of what nobody but the session's own end refers to."""
-    for rows, column in ((CheckpointMessage.objects.filter(session=session), "body"), (session.events, "payload")):
+    for rows, column in ((CheckpointPiece.objects.filter(session=session), "text"), (session.events, "payload")):
         ids = list(rows.order_by("pk").values_list("pk", flat=True)[:EVENTS_AT_ONCE])
         if ids:
             batch = rows.filter(pk__in=ids)
@@ -206,8 +206,8 @@ def destroy(session: Session, tally: Tally, *, now: datetime) -> None:
     for rows, columns in (
         (session.messages, ("content", "thinking", "tool_calls")),
         (session.events, ("payload",)),
-        (CheckpointMessage.objects.filter(session=session), ("body",)),
-        (session.checkpoints, ("rest",)),
+        (CheckpointPiece.objects.filter(session=session), ("text",)),
+        (session.checkpoints, ("rest", "variants", "unread")),
     ):
         tally.size += size_of(rows, *columns)  # type: ignore[arg-type]
     if session.updated_at >= now - KEPT_FOR:

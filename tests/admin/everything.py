@@ -33,7 +33,7 @@ def make_everything(**facts) -> Session:
     Command.objects.create(session=session, body={"type": "interrupt"}, created_at=now)
     Metadata.objects.create(session=session, key="todo", value="- [ ] all", updated_at=now)
     File.objects.create(session=session, path="/srv/a", created_at=now)
-    Checkpoint.objects.create(session=session, seq=1, rest={}, created_at=now, updated_at=now)
+    Checkpoint.objects.create(session=session, seq=1, created_at=now, updated_at=now)
     make_key(user=make_user())
     Lease.objects.take(f"job-{session.pk}", owner="here", seconds=1)
     session.refresh_from_db()

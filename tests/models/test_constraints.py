@@ -10,7 +10,7 @@ from sessions.models import (
     Alarm,
     ApiKey,
     Checkpoint,
-    CheckpointMessage,
+    CheckpointPiece,
     Command,
     Event,
     EventAlias,
@@ -77,7 +77,7 @@ REFUSED_TWICE = [
     ("metadata_key_once", Metadata, {"key": "todo", "value": "", "updated_at": NOW}),
     ("file_path_once", File, {"path": "/a", "created_at": NOW}),
     ("checkpoint_seq_once", Checkpoint, {"seq": 1, "created_at": NOW, "updated_at": NOW}),
-    ("checkpoint_message_place_once", CheckpointMessage, {"branch": 1, "position": 2, "body": {}}),
+    ("checkpoint_piece_once", CheckpointPiece, {"first": 1, "end": 2, "text": "{}"}),
 ]
 
 OF_DELIVERIES = {"delivery_once", "delivery_kind", "delivery_waits_or_is_over"}

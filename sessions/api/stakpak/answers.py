@@ -1,0 +1,54 @@
+"""Answers that may be megabytes: written once, past the schemas, which describe them."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from sessions import checkpoints
+from sessions.api import access
+from sessions.api.auth import Caller, authenticate
+from sessions.api.json_format import dump
+from sessions.api.stakpak.schemas import checkpoint_out, session_out
+from sessions.exceptions import Forbidden, NotFound
+from sessions.models import Checkpoint, Session
+from sessions.models.session_rows import LISTED, SessionQuerySet
+
+
+def listed() -> SessionQuerySet:
+    """Return the sessions that this contract knows, each with its newest checkpoint."""
+    return Session.objects.filter(LISTED).select_related("active_checkpoint__parent")
+
+
+def find_to_read(request: HttpRequest, session_id: Any) -> Session:
+    """Return a session whose content the caller may read. Raises `NotFound` or `Forbidden`."""
+    return access.find_to_read(authenticate(request), session_id, rows=listed())
+
+
+def find_to_write(request: HttpRequest, session_id: Any) -> tuple[Caller, Session]:
+    """Return the caller and a session that they may change. Raises `NotFound` or `Forbidden`."""
+    caller = authenticate(request)
+    try:
+        session = access.find_to_write(caller, session_id)
+    except Forbidden:
+        caller.require("write")
+        raise Forbidden("read only") from None
+    if session.active_checkpoint_id is None:
+        raise NotFound("No such session.")
+    return caller, session
+
+
+def answer(body: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """Return JSON."""
+    return HttpResponse(dump(body), status=status, content_type="application/json")
+
+
+def shown(session: Session) -> dict[str, Any]:
+    """Return a session with the state of its newest checkpoint."""
+    newest = session.active_checkpoint
+    assert newest is not None
+    return session_out(session, active_checkpoint=shown_checkpoint(newest, session=session))
+
+
+def shown_checkpoint(checkpoint: Checkpoint, *, session: Session) -> dict[str, Any]:
+    """Return a checkpoint with its state."""
+    return checkpoint_out(checkpoint, session=session, state=checkpoints.read(checkpoint))

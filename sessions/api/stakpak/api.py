@@ -1,0 +1,38 @@
+"""The API object of this contract, with its routes and its description."""
+
+from sessions.api import idempotency, problems
+from sessions.api.auth import KeyOrBrowser
+from sessions.api.described import DescribedAPI
+from sessions.api.json_format import ExactJsonParser, JsonRenderer
+from sessions.api.stakpak import envelope
+from sessions.api.stakpak.routers import account, checkpoints, sessions
+
+DESCRIPTION = """
+What the Stakpak agent's storage speaks: set `STAKPAK_API_ENDPOINT` to this server's address and `STAKPAK_API_KEY` to a
+key of the scopes `read` and `write`.
+
+Send `Authorization: Bearer <key>`; `manage.py createapikey --prefix stkpk_api` makes keys. An error is
+`{"error": {"key", "message"}}`.
+A 2xx means committed. Any POST may carry an `Idempotency-Key`: the same key, path and body replays the stored answer.
+"""
+
+
+class StakpakAPI(DescribedAPI):
+    """Answers errors in the contract's own envelope."""
+
+    error_type = envelope.CONTENT_TYPE
+
+
+api = StakpakAPI(
+    title="Koda Web: Stakpak",
+    version="0.3.88",
+    description=DESCRIPTION,
+    urls_namespace="api-stakpak",
+    auth=KeyOrBrowser(),
+    parser=ExactJsonParser(),
+    renderer=JsonRenderer(),
+)
+problems.install(api, answer=envelope.envelope)
+idempotency.install(api)
+for _router in (account.router, checkpoints.router, sessions.router):
+    api.add_router("", _router)

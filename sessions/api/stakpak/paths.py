@@ -1,0 +1,54 @@
+"""Paths of this contract: the client joins its endpoint and a path as they are, so slashes may come twice.
+
+It follows redirects by turning POST into GET, so there are none: such a path is read as what it means.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+_OURS = re.compile(r"/+v[12](?:/|\Z)")
+_SLASHES = re.compile(r"/{2,}")
+
+Response = HttpResponseBase | Awaitable[HttpResponseBase]
+
+
+def is_stakpak_path(path: str) -> bool:
+    """Say whether a path belongs to this contract; its client asks for some things below `/v2/`, too."""
+    return _OURS.match(path) is not None
+
+
+def plain_path(path: str) -> str:
+    """Return a path of this contract without doubled slashes and without one at its end."""
+    return _SLASHES.sub("/", path).rstrip("/")
+
+
+@sync_and_async_middleware
+def forgive_slashes(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Response]:
+    """Return Django middleware, first of all, that reads paths of this contract as they are meant."""
+    if iscoroutinefunction(get_response):
+
+        async def handle_async(request: HttpRequest) -> HttpResponseBase:
+            _straighten(request)
+            response: HttpResponseBase = await get_response(request)
+            return response
+
+        return handle_async
+
+    def handle(request: HttpRequest) -> HttpResponseBase:
+        _straighten(request)
+        response: HttpResponseBase = get_response(request)
+        return response
+
+    return handle
+
+
+def _straighten(request: HttpRequest) -> None:
+    if is_stakpak_path(request.path_info):
+        request.path_info = plain_path(request.path_info)
+        request.path = plain_path(request.path)

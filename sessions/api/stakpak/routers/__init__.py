@@ -1,0 +1,1 @@
+"""The routes of Stakpak's contract, by what they are about."""

@@ -1,0 +1,194 @@
+"""Checkpoint messages in the words of the common records: what a transcript shows of them, and how a call ended.
+
+The source is contracts/stakpak.md 3. The checkpoints keep each message as it was sent; here it becomes readable. All
+here is pure.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sessions.likeness import without_tag
+from sessions.models import Outcome, TokenCounts, telling_argument
+from sessions.models.exact_json import load_loosely
+from sessions.models.fields import NAME_BYTES, clean_text
+
+NO_ROLE = "no role"
+"""What is shown for a message that does not say whose it is."""
+_ENRICHMENT = re.compile(
+    r"\s*<(local_context|available_skills|agents_md|apps_md)>.*?</\1>", re.DOTALL
+)  # the client puts these behind what the person typed
+_REJECTED = frozenset({"TOOL_CALL_REJECTED", "Tool call rejected by user"})
+_CANCELLED = "TOOL_CALL_CANCELLED"
+_SKIPPED = '"skipped"'
+_FAILED = re.compile(r"\[[A-Z][A-Z0-9_]+\]|Error\b|Tool '.*' timed out after")
+_READ_ONLY = frozenset({
+    "view", "generate_password", "search_docs", "search_memory", "load_skill", "local_code_search", "get_all_tasks",
+    "get_task_details", "wait_for_tasks",
+})  # fmt: skip
+"""Tools that Stakpak approves by itself (6.7): nobody is waited for."""
+_LARGEST_COUNT = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one checkpoint message tells."""
+
+    role: str
+    content: str | None
+    tool_calls: list[Any] | None
+    tool_call_id: str | None
+    usage: TokenCounts | None
+    outcome: str | None
+
+    def call_ids(self) -> list[str]:
+        """Return the ids of the calls that it asks for."""
+        calls = self.tool_calls or []
+        return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
+
+
+def tell(text: str) -> Told:
+    """Return what a message tells; nothing that stands in it can make this fail."""
+    value = load_loosely(text)
+    message: dict[str, Any] = value if isinstance(value, dict) else {"content": value}
+    role, call_id = _word(message.get("role"), longest=NAME_BYTES), message.get("tool_call_id")
+    content = _content(message.get("content"))
+    if content is not None:
+        content = _as_typed(content) if role == "user" else without_tag(content)
+    calls = message.get("tool_calls")
+    return Told(
+        role=role or NO_ROLE,
+        content=content,
+        tool_calls=calls if isinstance(calls, list) else None,
+        tool_call_id=_word(call_id, longest=NAME_BYTES) if isinstance(call_id, str) else None,
+        usage=_usage(message.get("usage")) if role == "assistant" else None,
+        outcome=outcome_of(content) if role == "tool" else None,
+    )
+
+
+def outcome_of(result: str | None) -> str:
+    """Return how a call ended, by the text of its result (3.5 and 9.8)."""
+    text = (result or "").strip()
+    if text in _REJECTED:
+        return Outcome.REJECTED.value
+    if _CANCELLED in text or _is_skipped(text):
+        return Outcome.ABORTED.value
+    return Outcome.FAILED.value if _FAILED.match(text) else Outcome.SUCCESS.value
+
+
+def _is_skipped(text: str) -> bool:
+    if not text.startswith("{") or _SKIPPED not in text[:40]:
+        return False
+    try:
+        return "skipped" in json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _word(value: Any, *, longest: int) -> str:
+    """Return a text as a name of at most so many bytes; anything else is none."""
+    if not isinstance(value, str):
+        return ""
+    return clean_text(value).encode()[:longest].decode(errors="ignore")
+
+
+def _content(content: Any) -> str | None:
+    """Return the text of a content: of parts their texts, each on a line, and a word for each picture."""
+    if content is None or isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(_part(part) for part in content)
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        return json.dumps(part, ensure_ascii=False)
+    if isinstance(part.get("text"), str):
+        return str(part["text"])
+    url = part.get("image_url")
+    address = str(url.get("url", "")) if isinstance(url, dict) else ""
+    if address.startswith("data:"):
+        return f"[{address[5:].partition(';')[0] or 'image'}]"
+    return f"[image: {address}]" if address else f"[{part.get('type', 'part')}]"
+
+
+def _as_typed(content: str) -> str:
+    """Return a prompt without what the client put behind it; one that is nothing else stays."""
+    typed = _ENRICHMENT.sub("", content)
+    return content if typed == content or not typed.strip() else typed.strip()
+
+
+def _usage(usage: Any) -> TokenCounts | None:
+    """Return the five counts of the client's usage (3.4), None when it says nothing."""
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    details = details if isinstance(details, dict) else {}
+    counts = {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "cache_read_tokens": details.get("cache_read_input_tokens"),
+        "cache_creation_tokens": details.get("cache_write_input_tokens"),
+    }
+    return TokenCounts(**{name: _count(count) for name, count in counts.items()})
+
+
+def _count(count: Any) -> int:
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _LARGEST_COUNT
+    return count if is_count else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call that nobody has answered."""
+
+    call_id: str
+    tool: str
+    detail: str
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Say whether the agent asks before it does this, as far as one can tell from outside."""
+        return self.tool.partition("__")[2] not in _READ_ONLY and self.tool not in _READ_ONLY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a history ends: who spoke last, and which of the last calls are unanswered."""
+
+    role: str | None
+    asked: list[Asked]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether the agent has nothing more to do: it spoke last and asked for nothing, or nobody spoke."""
+        return self.role in {None, "assistant", "system", "developer"} and not self.asked
+
+
+def ending_of(texts: Sequence[str]) -> Ending:
+    """Return how a history ends; only its last messages are looked at, back to what was no tool's."""
+    answered: set[str | None] = set()
+    for text in reversed(texts):
+        told = tell(text)
+        if told.role == "tool":
+            answered.add(told.tool_call_id)
+            continue
+        asked = [one for one in _asked(told) if one.call_id not in answered] if told.role == "assistant" else []
+        return Ending(role="tool" if answered else told.role, asked=asked)
+    return Ending(role="tool" if answered else None, asked=[])
+
+
+def _asked(told: Told) -> list[Asked]:
+    calls = [call for call in told.tool_calls or [] if isinstance(call, dict) and isinstance(call.get("id"), str)]
+    found = []
+    for call in calls:
+        nested = call.get("function")
+        function: dict[str, Any] = nested if isinstance(nested, dict) else {}
+        tool, detail = str(function.get("name") or "?"), telling_argument(function.get("arguments"))
+        found.append(Asked(call_id=call["id"], tool=tool, detail=detail))
+    return found

@@ -1,0 +1,125 @@
+"""The transcript of a session that is kept in checkpoints: its messages are those of the newest one.
+
+A history that grows appends. A rewritten one takes what it has no more out of the context (nothing is deleted), and
+brings back what stood there before.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sessions import transcripts
+from sessions.likeness import places_of
+from sessions.models import Checkpoint, EventDraft, Message, Session, ToolCall
+from sessions.models.message import MessageQuerySet
+from sessions.pool import Placed
+from sessions.projection import tell
+
+_STORE = "checkpoint"
+
+
+def write(
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    placed: Placed,
+    *,
+    newest: Checkpoint | None,
+    at: datetime | None,
+    now: datetime,
+) -> None:
+    """Let the transcript say what a new checkpoint says. The session is locked."""
+    places = list(places_of(placed.spans))
+    if placed.is_grown:
+        kept = newest.message_count if newest else 0
+        if placed.revised is not None:
+            _note_usage(checkpoint, places[placed.revised], texts[placed.revised], now=now)
+        _append(checkpoint, zip(map(_client_id, places[kept:]), texts[kept:], strict=True), at=at, now=now)
+    else:
+        _rewrite(checkpoint, places, texts, at=at, now=now)
+
+
+def _client_id(place: int) -> str:
+    return f"{_STORE}:{place}"
+
+
+def _append(
+    checkpoint: Checkpoint,
+    fresh: Iterable[tuple[str, str]],
+    *,
+    at: datetime | None,
+    now: datetime,
+    counted: frozenset[str] = frozenset(),
+) -> None:
+    """Append messages by client id; the tokens of `counted` ones were counted when they first came."""
+    drafts = []
+    for client_id, text in fresh:
+        told = tell(text)
+        drafts.append(
+            transcripts.MessageDraft(
+                role=told.role, content=told.content, tool_calls=told.tool_calls, tool_call_id=told.tool_call_id,
+                usage=None if client_id in counted else told.usage, client_id=client_id, created_at=at,
+                outcome=told.outcome,
+            )
+        )  # fmt: skip
+    if drafts:
+        transcripts.append(checkpoint.session_id, drafts, now=now, any_role=True)
+
+
+def _note_usage(checkpoint: Checkpoint, place: int, text: str, *, now: datetime) -> None:
+    """Count the tokens of a message that came without and has them now."""
+    usage = tell(text).usage
+    row = Message.objects.filter(session=checkpoint.session_id, client_id=_client_id(place)).first()
+    if usage is not None and row is not None and row.usage is None:
+        transcripts.note_usage(checkpoint.session_id, row.pk, usage, now=now)
+
+
+def _rewrite(
+    checkpoint: Checkpoint, places: Sequence[int], texts: Sequence[str], *, at: datetime | None, now: datetime
+) -> None:
+    """Take out what is no more, bring back what was, append what is new.
+
+    A transcript is in order of its ids, so a message that now stands behind younger ones is told anew: then its calls
+    are tied to the new row.
+    """
+    rows: dict[str, list[tuple[int, bool]]] = {}
+    own = Message.objects.of(checkpoint.session_id).filter(client_id__startswith=f"{_STORE}:")
+    for pk, client_id, compacted_at in own.values_list("pk", "client_id", "compacted_at"):
+        rows.setdefault(":".join(str(client_id).split(":")[:2]), []).append((pk, compacted_at is not None))
+    kept: list[int] = []
+    for place in places:
+        later = [pk for pk, _ in rows.get(_client_id(place), ()) if not kept or pk > kept[-1]]
+        if not later:
+            break
+        kept.append(later[0])
+    told_before = {pk for place in places[len(kept) :] for pk, _ in rows.get(_client_id(place), ())}
+    is_archived = {pk: archived for found in rows.values() for pk, archived in found}
+    restored = [pk for pk in kept if is_archived[pk]]
+    gone = sorted(pk for pk, archived in is_archived.items() if not archived and pk not in set(kept))
+    _move(own, restored, to=None)
+    _move(own, gone, to=at or now)
+    for batch in _batches(sorted(told_before)):
+        calls = ToolCall.objects.filter(session=checkpoint.session_id)
+        calls.filter(message__in=batch).update(message=None)
+        calls.filter(result_message__in=batch).update(result_message=None)
+    fresh, counted = [], set()
+    for place, text in zip(places[len(kept) :], texts[len(kept) :], strict=True):
+        is_new = _client_id(place) not in rows
+        client_id = _client_id(place) if is_new else f"{_client_id(place)}:{checkpoint.seq}"
+        fresh.append((client_id, text))
+        if not is_new:
+            counted.add(client_id)
+    if gone or restored:
+        moved = EventDraft(
+            type="server.history_rewritten", payload={"archived_ids": gone, "restored_ids": restored}, at=at
+        )
+        Session.objects.locked(checkpoint.session_id).record([moved], now=now)
+    _append(checkpoint, fresh, at=at, now=now, counted=frozenset(counted))
+
+
+def _move(rows: MessageQuerySet, pks: Sequence[int], *, to: datetime | None) -> None:
+    for batch in _batches(pks):
+        rows.filter(pk__in=batch).update(compacted_at=to)
+
+
+def _batches(pks: Sequence[int], *, size: int = 500) -> Iterable[Sequence[int]]:
+    """Yield the ids in pieces that one query takes."""
+    return (pks[start : start + size] for start in range(0, len(pks), size))
