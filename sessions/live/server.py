@@ -321,15 +321,15 @@ async def _wait(tasks: Sequence[asyncio.Task[Any]], *, seconds: float) -> None:
 def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
     """Log a finished request: a failed one as a warning, a slow one as information, others for debugging.
 
-    Without the query, in which people search.
+    One that asked to wait is not slow. Without the query, in which people search.
     """
     if (protocol, action) != ("http", "complete"):
         return
     taken, status = details["time_taken"], details["status"]
+    path, _, query = details["path"].partition("?")
     level = logging.DEBUG
     if status >= _ERROR:
         level = logging.WARNING
-    elif taken > _SLOW_SECONDS:
+    elif taken > _SLOW_SECONDS and "wait=" not in query:
         level = logging.INFO
-    path = details["path"].partition("?")[0]
     logger.log(level, "%s %s %s %.0f ms", details["method"], path, status, taken * 1000)
