@@ -10,29 +10,30 @@ def finish(path, *, seconds=0.1, status=200):
 
 
 @pytest.fixture
-def lines(caplog):
+def log(caplog):
     caplog.set_level(logging.DEBUG, logger="sessions.live.server")
-    return caplog.records
+    return caplog
 
 
-def test_a_failure_warns_a_slow_answer_informs_and_the_rest_is_for_debugging(lines):
+def test_a_failure_warns_a_slow_answer_informs_and_the_rest_is_for_debugging(log):
     finish("/a", status=503)
     finish("/b", seconds=1.5)
     finish("/c")
-    assert [line.levelname for line in lines] == ["WARNING", "INFO", "DEBUG"]
+    assert [line.levelname for line in log.records] == ["WARNING", "INFO", "DEBUG"]
 
 
-def test_who_asked_to_wait_was_not_slow(lines):
+def test_who_asked_to_wait_was_not_slow(log):
     finish("/api/v1/sessions/7/commands?wait=25", seconds=25)
-    assert [line.levelname for line in lines] == ["DEBUG"]
+    assert [line.levelname for line in log.records] == ["DEBUG"]
 
 
-def test_what_people_search_for_is_not_logged(lines):
+def test_what_people_search_for_is_not_logged(log):
     finish("/search/?q=a+secret", seconds=2)
-    assert "secret" not in lines[0].getMessage()
+    assert "/search/" in log.text
+    assert "secret" not in log.text
 
 
-def test_only_finished_requests_are_logged(lines):
+def test_only_finished_requests_are_logged(log):
     log_action("websocket", "connected", {})
     log_action("http", "started", {})
-    assert not lines
+    assert not log.records
