@@ -1,4 +1,4 @@
-# Everything a person types: run, demo, test, coverage, check, lock, clean.
+# Everything a person types: run, demo, test, coverage, bench, check, lock, clean.
 # A machine needs Python 3.11 or newer and make; the rest is fetched into .venv once.
 
 SHELL := /bin/sh
@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 WORKERS ?= auto
 
-.PHONY: run demo test coverage pictures check lock clean setup format
+.PHONY: run demo test coverage pictures bench check lock clean setup format
 
 run: setup  ## set up what is missing and serve
 	@exec $(BIN)/python manage.py serve
@@ -39,6 +39,9 @@ coverage: $(VENV)/.test  ## the same, and which lines no test reached; takes nea
 pictures: $(VENV)/.test  ## the pictures of README and docs, from the demo's agents
 	@$(BIN)/python -m tests.browsers --install
 	@$(BIN)/python -m tests.browser.pictures
+
+bench: $(VENV)/.test .bench/bin/python  ## speed, beside the limits and the neighbours; takes minutes, wants the machine alone
+	@$(BIN)/python -m benchmarks --peers .bench/bin/python --write
 
 check: $(VENV)/.dev  ## format, lint, types, floors, templates, migrations, settings
 	$(BIN)/ruff format --check .
@@ -66,7 +69,7 @@ lock: $(VENV)/.dev  ## choose new versions within pyproject.toml's bounds, with 
 	@! grep -nE '(https?|file)://|--(index|find)' $(LOCKS)/*.txt
 
 clean:  ## remove what make built; the data folder stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.*
+	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.*
 
 # The environment grows: dev holds test, test holds run.
 $(VENV)/.run: $(LOCKS)/run.txt | $(VENV)/bin/python
@@ -81,6 +84,11 @@ $(VENV)/.test: $(LOCKS)/test.txt $(VENV)/.run
 $(VENV)/.dev: $(LOCKS)/dev.txt $(VENV)/.test
 	@$(PIP_INSTALL) -r $<
 	@touch $@
+
+# The neighbours have dependencies of their own, which are none of ours.
+.bench/bin/python: benchmarks/peers.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv .bench
+	@.bench/bin/python -m pip install -qq --disable-pip-version-check -r $<
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then \
