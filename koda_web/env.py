@@ -129,6 +129,9 @@ class Environment(BaseSettings):
     rate_limit: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_off_is_none)] = 6000
     stuck_after: Annotated[int, Field(ge=1)] = 300
     stuck_after_by_agent: Annotated[dict[str, Annotated[int, Field(ge=1)]], NoDecode, BeforeValidator(_read_pairs)] = {}
+    time_saved_per_call: Annotated[
+        dict[str, Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]], NoDecode, BeforeValidator(_read_pairs)
+    ] = {}
     webhook_private: bool = False
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] = "info"

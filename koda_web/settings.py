@@ -44,6 +44,7 @@ KODA_STUCK_AFTER = timedelta(seconds=_environment.stuck_after)
 KODA_STUCK_AFTER_BY_AGENT = {
     agent: timedelta(seconds=seconds) for agent, seconds in _environment.stuck_after_by_agent.items()
 }
+KODA_TIME_SAVED_PER_CALL = _environment.time_saved_per_call
 KODA_WEBHOOK_PRIVATE = _environment.webhook_private
 KODA_ADMITTED_REQUESTS = _environment.admitted_requests
 KODA_QUEUED_REQUESTS = _environment.queued_requests

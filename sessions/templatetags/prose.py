@@ -3,6 +3,7 @@
 What comes out holds only the tags and attributes named here, whatever went in.
 """
 
+import re
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -48,8 +49,10 @@ TAGS = frozenset({
     "p", "br", "hr", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a",
     "table", "thead", "tbody", "tr", "th", "td", "span", "div",
 })  # fmt: skip
+_REDACTED = re.compile(r"\[REDACTED_SECRET:([A-Za-z0-9._-]{1,80}):[a-z0-9]{6}\]")
+"""What Stakpak's client puts in the place of a secret before anything leaves the machine: the rule, and a mark."""
 _CLASSES = {
-    "span": {name for name in STANDARD_TYPES.values() if name},
+    "span": {"redacted", *(name for name in STANDARD_TYPES.values() if name)},
     "pre": {"code"},
     "div": {"wide"},
 }
@@ -58,7 +61,7 @@ _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 
 def _highlight(code: str, language: str, _attributes: str) -> str:
     """Return a code block, with classes for weight where the language is known and the code is short."""
-    body: str = escape(code)
+    body = _with_pills(escape(code))
     if language.lower() in LANGUAGES and len(code) <= LONGEST_CODE:
         with suppress(ClassNotFound):
             body = highlight(code, get_lexer_by_name(language.lower()), HtmlFormatter(nowrap=True))
@@ -77,6 +80,15 @@ def _image(_self: RendererHTML, tokens: list[Token], at: int, _options: Any, _en
     return f'<a href="{escape(source)}">{escape(words)} (image)</a>'
 
 
+def _text(_self: RendererHTML, tokens: list[Token], at: int, _options: Any, _env: Any) -> str:
+    return _with_pills(escape(tokens[at].content))
+
+
+def _with_pills(html: str) -> str:
+    """Return escaped text in which what an agent left in place of a secret looks like that."""
+    return _REDACTED.sub(r'<span class="redacted">secret (\1)</span>', html)
+
+
 def _table_open(_self: RendererHTML, *_rest: Any) -> str:
     return '<div class="wide"><table>'
 
@@ -89,6 +101,7 @@ def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("js-default", {"html": False, "breaks": True, "highlight": _highlight})
     parser.core.ruler.push("lower_headings", _lower_headings)
     parser.add_render_rule("image", _image)
+    parser.add_render_rule("text", _text)
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)
     return parser
@@ -103,14 +116,14 @@ def prose(text: str | None) -> SafeString:
     if not text:
         return SafeString("")
     if len(text) > LONGEST_PROSE:
-        return mark_safe(f'<pre class="code" tabindex="0">{escape(reveal(text[:HEAD]))}</pre>')  # noqa: S308  (escaped here)
+        return mark_safe(f'<pre class="code" tabindex="0">{head(text)}</pre>')  # noqa: S308  (escaped there)
     return mark_safe(_rendered(text))  # noqa: S308  (what nh3 let through)
 
 
 @register.filter
-def head(text: str | None) -> str:
-    """Return the beginning of a text that may be megabytes long, revealed; the template escapes it."""
-    return reveal((text or "")[:HEAD])
+def head(text: str | None) -> SafeString:
+    """Return the beginning of a text that may be megabytes long, revealed and escaped."""
+    return mark_safe(_with_pills(escape(reveal((text or "")[:HEAD]))))  # noqa: S308  (escaped here)
 
 
 @register.filter

@@ -173,3 +173,13 @@ def test_the_secret_key_is_made_once_for_its_owner_alone(tmp_path: Path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_time_saved_is_read_by_tool(monkeypatch):
+    assert read(monkeypatch, TIME_SAVED_PER_CALL="run_command=30, view=5.5").time_saved_per_call == {
+        "run_command": 30.0,
+        "view": 5.5,
+    }
+    for wrong in ("view", "view=0", "view=-1", "view=nan", "view=inf", "view=long", "view=90000"):
+        (fault,) = refuse(monkeypatch, TIME_SAVED_PER_CALL=wrong)
+        assert fault.startswith("KODA_TIME_SAVED_PER_CALL"), fault

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sessions.templatetags.prose import LONGEST_PROSE, prose
+from sessions.templatetags.prose import LONGEST_PROSE, head, prose
 from tests.web.markup import parse
 
 
@@ -89,3 +89,47 @@ def test_the_longest_text_that_is_parsed_takes_no_more_than_seconds(seed):
     started = time.perf_counter()
     prose((seed * LONGEST_PROSE)[: LONGEST_PROSE - 1])
     assert time.perf_counter() - started < 10
+
+
+MARK = "[REDACTED_SECRET:aws-access-token:a1b2c3]"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"use {MARK} here", "use secret (aws-access-token) here"),
+        (f"**{MARK}**", "secret (aws-access-token)"),
+        (f"- {MARK}\n- b", "secret (aws-access-token)"),
+        (f"```\nexport KEY={MARK}\n```", "secret (aws-access-token)"),
+    ],
+)
+def test_what_stands_for_a_secret_is_a_pill(text, shown):
+    page = parse(prose(text))
+    assert page.one("span", "redacted").text == "secret (aws-access-token)"
+    assert shown in page.text
+
+
+def test_what_stands_for_a_secret_in_an_output_is_a_pill():
+    page = parse(f"<pre>{head(f'<b> {MARK} {MARK}')}</pre>")
+    assert [pill.text for pill in page.all("span", "redacted")] == ["secret (aws-access-token)"] * 2
+    assert page.one("pre").text.startswith("<b> ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[REDACTED_SECRET:x:short]",
+        "[REDACTED_SECRET:<img src=x>:a1b2c3]",
+        "[REDACTED_SECRET::a1b2c3]",
+        "REDACTED_SECRET",
+    ],
+)
+def test_what_only_looks_like_it_stays_as_it_is(text):
+    assert not parse(prose(text)).all("span", "redacted")
+    assert not parse(f"<pre>{head(text)}</pre>").all("span", "redacted")
+    assert not parse(f"<pre>{head(text)}</pre>").all("img")
+
+
+def test_a_pill_never_stands_in_an_attribute():
+    link = parse(prose(f"[words](https://a.example '{MARK} > {MARK}')")).one("a")
+    assert link.attrs["title"] == f"{MARK} > {MARK}"

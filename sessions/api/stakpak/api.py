@@ -5,7 +5,7 @@ from sessions.api.auth import KeyOrBrowser
 from sessions.api.described import DescribedAPI
 from sessions.api.json_format import ExactJsonParser, JsonRenderer
 from sessions.api.stakpak import envelope
-from sessions.api.stakpak.routers import account, checkpoints, sessions
+from sessions.api.stakpak.routers import account, checkpoints, sessions, stats
 
 DESCRIPTION = """
 What the Stakpak agent's storage speaks: set `STAKPAK_API_ENDPOINT` to this server's address and `STAKPAK_API_KEY` to a
@@ -34,5 +34,5 @@ api = StakpakAPI(
 )
 problems.install(api, answer=envelope.envelope)
 idempotency.install(api)
-for _router in (account.router, checkpoints.router, sessions.router):
+for _router in (account.router, checkpoints.router, stats.router, sessions.router):
     api.add_router("", _router)

@@ -1,0 +1,94 @@
+"""Figures of tool calls, with the words of Stakpak's SessionStats (contracts/stakpak.md 1.10 and 9.8).
+
+Calls are those of the records, whichever branch they were made on. A refused call counts as aborted, one that is still
+pending as none of the three.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from sessions.models import Outcome, ToolCall
+from sessions.models.session_rows import SessionQuerySet
+
+_HAS_CALLS = Q(tool_call_count__gt=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUsage:
+    """The calls of one tool. `time_saved_per_call` is in seconds, None where nobody configured it."""
+
+    tool_name: str
+    display_name: str
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+    aborted: int = 0
+    time_saved_per_call: float | None = None
+
+    @property
+    def time_saved_seconds(self) -> int | None:
+        """Return what the calls that succeeded have saved."""
+        return None if self.time_saved_per_call is None else round(self.time_saved_per_call * self.successful)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStats:
+    """The calls of some sessions, the most used tool first."""
+
+    total_sessions: int
+    sessions_with_activity: int
+    tools_usage: tuple[ToolUsage, ...]
+
+    def count(self, name: str) -> int:
+        """Return a figure (total, successful, failed, aborted) over all tools."""
+        return sum(getattr(tool, name) for tool in self.tools_usage)
+
+    @property
+    def total_time_saved_seconds(self) -> int | None:
+        """Return what all tools saved, None when it is configured for none of them."""
+        saved = [tool.time_saved_seconds for tool in self.tools_usage if tool.time_saved_seconds is not None]
+        return sum(saved) if saved else None
+
+
+def stats_of(sessions: SessionQuerySet) -> SessionStats:
+    """Return the figures of these sessions, in two queries."""
+    plain = sessions.order_by()
+    rows = ToolCall.objects.filter(session__in=plain.values("pk")).order_by()
+    counts = rows.values_list("name", "outcome").annotate(count=Count("pk"))
+    totals = plain.aggregate(sessions=Count("pk"), active=Count("pk", filter=_HAS_CALLS))
+    per_call: Mapping[str, float] = settings.KODA_TIME_SAVED_PER_CALL
+    return SessionStats(
+        total_sessions=totals["sessions"],
+        sessions_with_activity=totals["active"],
+        tools_usage=tuple(usage_of(counts, per_call=per_call)),
+    )
+
+
+def usage_of(counts: Iterable[tuple[str, str | None, int]], *, per_call: Mapping[str, float]) -> Iterable[ToolUsage]:
+    """Yield the usage of each tool from counts by name and outcome, the most used first."""
+    by_tool: dict[str, dict[str | None, int]] = {}
+    for name, outcome, count in counts:
+        by_tool.setdefault(name, {})[outcome] = count
+    for name, ends in sorted(by_tool.items(), key=lambda item: (-sum(item[1].values()), item[0])):
+        yield ToolUsage(
+            tool_name=name,
+            display_name=display_name(name),
+            total=sum(ends.values()),
+            successful=ends.get(Outcome.SUCCESS, 0),
+            failed=ends.get(Outcome.FAILED, 0),
+            aborted=ends.get(Outcome.ABORTED, 0) + ends.get(Outcome.REJECTED, 0),
+            time_saved_per_call=per_call.get(name, per_call.get(bare_name(name))),
+        )
+
+
+def bare_name(name: str) -> str:
+    """Return a tool's name without the server that it came from: `stakpak__run_command` is `run_command`."""
+    return name.partition("__")[2] or name
+
+
+def display_name(name: str) -> str:
+    """Return a tool's name as people read it: `Run Command`."""
+    return " ".join(word[:1].upper() + word[1:] for word in bare_name(name).replace("_", " ").split()) or name
