@@ -182,7 +182,7 @@ class ToolCall(models.Model):
             models.Index(fields=["session", "call_id", "-id"], name="tool_by_call_id"),
             models.Index(fields=["session", "id"], condition=models.Q(outcome__isnull=True), name="tool_open"),
             # Figures: calls by tool and outcome in a span of time.
-            models.Index(fields=["started_at", "name"], name="tool_by_time"),
+            models.Index(fields=["started_at", "name", "outcome", "session"], name="tool_in_time"),
         ]
 
     def __str__(self) -> str:

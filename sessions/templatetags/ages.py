@@ -44,6 +44,16 @@ def whole_span(seconds: int) -> str:
     return f"{minutes}{NARROW}m{NARROW}{rest:02}{NARROW}s" if minutes else f"{seconds}{NARROW}s"
 
 
+@register.filter
+def hours(seconds: int | None) -> str:
+    """Return a sum of times, which is no age and is not counted in days: `40 s`, `3 h 20 m`, `1,204 h`."""
+    if seconds is None:
+        return DASH
+    if seconds < _DAY:
+        return whole_span(seconds)
+    return f"{round(seconds / _HOUR):,}{NARROW}h"
+
+
 def past(seconds: int) -> str:
     """Return how long ago it was, in one unit up to an hour: `42 s ago`, `11 m ago`, `1 h 02 m ago`, `3 d ago`."""
     if _MINUTE <= seconds < _HOUR:

@@ -7,6 +7,7 @@ from django.http import QueryDict
 
 from sessions.models import Needs, Request, Visibility
 from sessions.models.filtering import StateFilter
+from sessions.stats import LONGEST_DAYS
 from sessions.templatetags.shell import DENSITIES, THEMES
 
 LONGEST_TITLE = 500
@@ -30,6 +31,20 @@ class FilterForm(forms.Form):
         """Return the filters that are set, by name; a word that cannot be one filters nothing."""
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+class FiguresForm(forms.Form):
+    """What figures are of. A number of days that is none, or too large, is as if it were not there."""
+
+    days = forms.IntegerField(required=False, min_value=1, max_value=LONGEST_DAYS)
+    agent = forms.CharField(required=False, strip=False)
+    project = forms.CharField(required=False, strip=False)
+    source = forms.CharField(required=False, strip=False)
+
+    def words(self) -> dict[str, str]:
+        """Return what is set, by name."""
+        self.is_valid()
+        return {name: str(value) for name, value in self.cleaned_data.items() if value}
 
 
 class SearchForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions.web.views import account, alerts, answers, inbox, log, search, session, transcript, wall
+from sessions.web.views import account, alerts, answers, figures, inbox, log, search, session, transcript, wall
 
 app_name = "web"
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/count/", inbox.count, name="inbox-count"),
     path("search/", search.search_page, name="search"),
+    path("figures/", figures.figures_page, name="figures"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("appearance/", account.appearance, name="appearance"),

@@ -70,6 +70,7 @@ RULES: dict[str, Rule] = {
     "get_last_message": ("GET", "sessions/{id}/messages/last", None, READ),
     "list_recent_messages": ("GET", "messages/recent", None, LISTS),
     "search": ("GET", "search?q=hello", None, LISTS),
+    "stats": ("GET", "stats", None, LISTS),
     "get_pending_tool_calls": ("GET", "sessions/{id}/pending-tool-calls", None, READ),
     "get_usage": ("GET", "sessions/{id}/usage", None, READ),
     "ingest_events": ("POST", "sessions/{id}/events", {"events": [{"type": "info"}]}, WRITE),

@@ -4,7 +4,17 @@ from sessions.api import idempotency, problems
 from sessions.api.auth import KeyOrBrowser
 from sessions.api.described import DescribedAPI
 from sessions.api.json_format import JsonParser, JsonRenderer
-from sessions.api.native.routers import commands, compaction, findings, messages, records, search, sessions, turns
+from sessions.api.native.routers import (
+    commands,
+    compaction,
+    figures,
+    findings,
+    messages,
+    records,
+    search,
+    sessions,
+    turns,
+)
 
 DESCRIPTION = """
 Keeps the sessions of coding agents and shows them live.
@@ -25,5 +35,5 @@ api = DescribedAPI(
 )
 problems.install(api)
 idempotency.install(api)
-for _noun in (sessions, messages, search, turns, commands, findings, records, compaction):
+for _noun in (sessions, messages, search, turns, commands, findings, records, figures, compaction):
     api.add_router("", _noun.router)

@@ -1,7 +1,6 @@
 """The wall: four bands of sessions, live."""
 
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -14,13 +13,12 @@ from sessions import incidents
 from sessions.models import Band, Preference, Session
 from sessions.models.rows import for_rows
 from sessions.models.session_rows import SessionQuerySet
+from sessions.web.facets import facets_of
 from sessions.web.forms import FilterForm
 from sessions.web.requests import PageRequest, socket_url, wants_fragment
 
 ROWS = {Band.NEEDS: 200, Band.ADRIFT: 200, Band.RUNNING: 200, Band.RECENT: 50}
 """Rows of each band that the page holds; the heading counts all of them."""
-FACETS_FROM = 2000
-"""Sessions, newest first, whose agents, projects and sources the filter bar offers."""
 _HEADS = {
     Band.NEEDS: ("waiting", "turn"),
     Band.ADRIFT: ("turn", "silent"),
@@ -68,7 +66,7 @@ def wall(request: PageRequest) -> HttpResponse:
     if wants_fragment(request):
         return render(request, "sessions/_bands.html", context)
     context["preference"] = Preference.objects.of(request.user)
-    facets = {"counts": visible.band_counts(now), "facets": _facets(visible, words), "states": form.STATES}
+    facets = {"counts": visible.band_counts(now), "facets": facets_of(visible, words), "states": form.STATES}
     return render(request, "sessions/wall.html", {**context, **facets})
 
 
@@ -78,21 +76,3 @@ def _load(sessions: SessionQuerySet, band: Band) -> Shown:
     shown = list(for_rows(rows)[: ROWS[band]])
     is_whole = len(shown) < ROWS[band]
     return Shown(band, shown, len(shown) if is_whole else rows.order_by().count())
-
-
-def _facets(sessions: SessionQuerySet, words: dict[str, str]) -> list[dict[str, object]]:
-    """Return the selects of the filter bar with the values of the newest sessions, and the one that is chosen."""
-    newest = sessions.order_by("-last_activity_at", "-pk").values_list("agent_name", "project_root", "source")
-    columns = list(zip(*newest[:FACETS_FROM], strict=True)) or [(), (), ()]
-    facets: list[dict[str, object]] = []
-    for name, label, column in zip(
-        ("agent", "project", "source"), ("Agent", "Project", "Source"), columns, strict=True
-    ):
-        values = {value for value in (*column, words.get(name)) if value}
-        options = sorted(((_label(name, value), value) for value in values), key=lambda option: option[0].lower())
-        facets.append({"name": name, "label": label, "options": options, "chosen": words.get(name, "")})
-    return facets
-
-
-def _label(name: str, value: str) -> str:
-    return PurePath(value.replace("\\", "/")).name or value if name == "project" else value

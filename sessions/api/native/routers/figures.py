@@ -1,0 +1,31 @@
+"""Figures over everything that the caller may see."""
+
+from typing import Annotated
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Query, Router
+
+from sessions import stats
+from sessions.api.auth import authenticate
+from sessions.api.native.schemas.figures import FiguresOut
+from sessions.api.problems import failing
+from sessions.models import Scope
+
+router = Router(tags=["Figures"])
+Days = Annotated[int, Query(ge=1, le=stats.LONGEST_DAYS, description="How many days (UTC), today among them.")]
+
+
+@router.get("/stats", response={200: FiguresOut, **failing()}, operation_id="stats", summary="Figures of a period")
+def figures(
+    request: HttpRequest, *, days: Days = 30, agent_name: str = "", project_root: str = "", source: str = ""
+) -> FiguresOut:
+    """Return tokens by day, agent and project, tools by outcome, lengths of turns, and time spent waiting for people.
+
+    Tokens come from the ledger, which no purge lowers. A turn, call or request belongs to the day on which it began.
+    """
+    caller = authenticate(request)
+    caller.require(Scope.READ)
+    period = stats.Period.of_days(days, now=timezone.now())
+    narrow = stats.Filters(agent_name=agent_name, project_root=project_root, source=source)
+    return FiguresOut.of(stats.figures(caller.user, period=period, filters=narrow))

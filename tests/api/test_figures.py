@@ -1,0 +1,53 @@
+"""GET /stats."""
+
+import pytest
+import time_machine
+
+from sessions.models import TokenCounts
+from tests.engine_events import CALL, NOW, RESULT, START, end
+from tests.factories import make_events, make_session, make_user
+from tests.message_drafts import append, user
+
+pytestmark = pytest.mark.django_db
+
+
+@time_machine.travel(NOW, tick=False)
+def test_the_figures_of_a_period_come_with_every_kind_apart(agent, owner):
+    session = make_session(owner, project_root="/w/a")
+    make_events(session, START, CALL, RESULT, end())
+    counts = TokenCounts(prompt_tokens=5, completion_tokens=2, cache_read_tokens=9)
+    append(session, user(usage=counts))
+    make_events(make_session(make_user()), START)
+
+    answer = agent.get("stats?days=1")
+
+    tokens = {**counts.as_dict(), "total_tokens": 7}
+    assert answer["tokens"] == tokens
+    assert answer["by_agent"] == [{"name": "koda", "tokens": tokens}]
+    assert answer["by_project"] == [{"name": "/w/a", "tokens": tokens}]
+    assert answer["by_day"] == [
+        {"day": str(NOW.date()), "tokens": tokens, "working_seconds": 0, "waiting_seconds": 0},
+    ]
+    bash = {"tool_name": "Bash", "total": 1, "successful": 1, "failed": 0, "rejected": 0, "aborted": 0, "open": 0}
+    assert answer["by_tool"] == [bash]
+    assert answer["tools"] == {**bash, "tool_name": ""}
+    assert answer["turns"]["complete"] == answer["turns"]["count"] == 1
+    assert (answer["session_count"], answer["working_seconds"], answer["time_saved_seconds"]) == (1, 0, None)
+
+
+def test_what_nobody_reported_is_null(agent):
+    answer = agent.get("stats")
+    assert (answer["tokens"], answer["working_seconds"], answer["turns"]["median_seconds"]) == (None, None, None)
+    assert (answer["session_count"], answer["by_day"], answer["tools"]["total"]) == (0, [], 0)
+
+
+def test_a_filter_narrows(agent, owner):
+    make_session(owner, agent_name="a", project_root="/a")
+    make_session(owner, agent_name="b", source="desk")
+    for query in ("agent_name=a", "project_root=/a", "source=desk"):
+        assert agent.get(f"stats?{query}")["session_count"] == 1, query
+
+
+@pytest.mark.parametrize("days", ["0", "367", "x"])
+def test_a_number_of_days_that_is_none_is_refused(agent, days):
+    assert agent.get(f"stats?days={days}").status == 422

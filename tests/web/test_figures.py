@@ -1,0 +1,125 @@
+"""The figures page: charts with their tables, filters in the address, and dashes where nothing is known."""
+
+import pytest
+import time_machine
+
+from sessions.models import TokenCounts
+from sessions.templatetags.ages import DASH, span
+from tests.engine_events import CALL, NOW, RESULT, START, end
+from tests.factories import make_events, make_session, make_user
+from tests.message_drafts import append, user
+from tests.web.conftest import signed_in
+from tests.web.markup import parse
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_then")]
+
+NONE = span(0)
+
+
+@pytest.fixture
+def _then():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def page(reader, query="", **headers):
+    response = reader.get(f"/figures/{query}", **headers)
+    assert response.status_code == 200
+    return parse(response.content)
+
+
+def work(owner, **facts):
+    session = make_session(owner, **facts)
+    make_events(session, START, CALL, {**RESULT, "is_error": True}, end())
+    append(session, user(usage=TokenCounts(prompt_tokens=12_345, completion_tokens=67)))
+    return session
+
+
+def rows_under(shown, caption):
+    (table,) = [table for table in shown.all("table") if table.all("caption") and table.one("caption").text == caption]
+    return [[cell.text for cell in row.elements] for row in table.one("tbody").all("tr")]
+
+
+def test_the_top_leads_there(reader):
+    assert page(reader).one("a", href="/figures/").attrs["aria-current"] == "page"
+
+
+def test_whoever_is_not_signed_in_is_sent_there(owner):
+    assert signed_in(None).get("/figures/").headers["Location"] == "/sign-in/?next=/figures/"
+
+
+def test_every_chart_says_its_result_and_stands_beside_the_same_in_a_table(reader, owner):
+    work(owner, agent_name="koda", project_root="/home/anna/engine")
+    shown = page(reader, "?days=7")
+    labels = [svg.attrs["aria-label"] for svg in shown.all("svg", "chart", role="img")]
+    assert labels[0] == "Input tokens: 12,345 in all, most on 1 March"
+    assert labels[5] == f"Agents worked {NONE} and waited {NONE} for a person"
+    assert labels[6].startswith(f"Turn lengths: half took at most {NONE}")
+    rows = rows_under(shown, "Tokens by day")
+    assert rows[0] == ["1 March", "12,345", "67", "0", "0", "0"]
+    assert rows[1] == ["28 February", *[DASH] * 5]
+    assert rows_under(shown, "Tokens by agent") == [["koda", "12,345", "67", "0", "0", "0"]]
+    assert rows_under(shown, "Tokens by project") == [["engine", "12,345", "67", "0", "0", "0"]]
+    assert rows_under(shown, "Tool calls by tool and outcome")[0][:8] == ["Bash", "1", "0", "1", "0", "0", "0", "100.0"]
+
+
+def test_figures_lead_to_what_they_count(reader, owner):
+    work(owner, agent_name="ko/da", project_root="/a b")
+    hrefs = {link.attrs["href"] for link in page(reader, "?days=7").all("a")}
+    assert {"/figures/?days=7&agent=ko%2Fda", "/figures/?days=7&project=%2Fa+b", "/search/?tool=Bash"} <= hrefs
+
+
+def test_the_filter_stands_in_the_address_and_in_the_form(reader, owner):
+    work(owner, agent_name="koda")
+    work(owner, agent_name="other")
+    shown = page(reader, "?agent=other&days=14")
+    assert rows_under(shown, "Tokens by agent")[0][0] == "other"
+    chosen = {option.attrs["value"] for option in shown.by_id("filters").all("option") if "selected" in option.attrs}
+    assert chosen == {"other", "14"}
+
+
+@pytest.mark.parametrize("days", ["0", "-3", "9999999999", "x", ""])
+def test_a_number_of_days_that_is_none_shows_the_usual(reader, days):
+    assert "30 January 2026 to 1 March 2026" not in page(reader, f"?days={days}").text
+    assert "31 January 2026 to 1 March 2026" in page(reader, f"?days={days}").text
+
+
+def test_what_others_keep_private_is_in_no_figure(reader, owner):
+    work(make_user(), agent_name="secret", project_root="/secret")
+    assert "secret" not in page(reader).text
+    assert "No figures yet" in page(reader).text
+
+
+def test_an_empty_page_says_why(reader):
+    assert "nobody reported any" in page(reader).one("div", "empty").text
+    narrowed = page(reader, "?agent=nobody&days=7").one("div", "empty")
+    assert narrowed.one("a").attrs["href"] == "/figures/?days=7"
+
+
+def test_sessions_without_tokens_have_a_dash_and_no_chart_of_them(reader, owner):
+    make_events(make_session(owner), START)
+    shown = page(reader)
+    assert shown.all("dd", title="nothing reported")[0].text.startswith(DASH)
+    assert not shown.all("div", "smalls")
+    assert "No turn of these days has ended." in shown.text
+
+
+def test_names_that_agents_chose_are_only_text(reader, owner):
+    session = work(owner, agent_name="<script>alert(1)</script>", project_root='/w/"><img src=x onerror=alert(1)>')
+    make_events(session, START, {**CALL, "id": "2", "name": "</a><svg onload=alert(1)>"})
+    shown = page(reader)
+    assert not [element for element in shown.all() if {"onerror", "onload"} & set(element.attrs)]
+    assert not [script for script in shown.all("script") if script.text]
+
+
+def test_a_year_is_as_light_as_a_week(reader, owner):
+    work(owner)
+    assert len(page(reader, "?days=365").one("div", "smalls").all("title")) == 5 * 53
+    assert len(reader.get("/figures/?days=365").content) < 150_000
+
+
+def test_the_page_asks_as_many_questions_of_many_as_of_one(reader, owner, django_assert_max_num_queries):
+    for number in range(4):
+        work(owner, agent_name=str(number))
+    with django_assert_max_num_queries(12):  # who reads: 2; the figures: 7; the filter's values: 1
+        page(reader)
