@@ -209,6 +209,8 @@ DATABASES = {"default": _database(_environment.database_url.get_secret_value() i
 
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+REDIS_PATIENCE = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
+"""Seconds that a request waits for the cache: one that hangs must not take the server with it."""
 if KODA_REDIS_URL:
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -218,6 +220,7 @@ if KODA_REDIS_URL:
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": KODA_REDIS_URL,
         "KEY_PREFIX": "koda",
+        "OPTIONS": REDIS_PATIENCE,
     }
 
 # --- Log ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,12 +130,14 @@ def set_up(environment: dict[str, str]) -> None:
     manage(environment, "shell", "--no-imports", "--command", create)
 
 
-def launch(data_dir: Path, environment: dict[str, str], *, port: int) -> Server:
+def launch(
+    data_dir: Path, environment: dict[str, str], *, port: int, command: Sequence[str] = ("manage.py",)
+) -> Server:
     """Serve what is set up already; the caller stops the server."""
     log = data_dir / "server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, *command, "serve", "--host", "127.0.0.1", "--port", str(port)],
             cwd=ROOT,
             env=environment,
             stdout=output,

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import socket
 import sys
 
 import pytest
@@ -204,6 +205,15 @@ def test_a_key_that_comes_too_often_is_told_when_to_come_again(owner, settings, 
     assert other.get("sessions").status == 200
     time_machine.move_to("2026-03-15T09:27:00Z", tick=False)
     assert agent.get("sessions").status == 200
+
+
+def test_a_redis_that_hangs_delays_a_request_and_refuses_none(agent, settings):
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # It takes connections and says nothing.
+        place = f"redis://127.0.0.1:{hanging.getsockname()[1]}"
+        redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": place}
+        settings.CACHES = {"default": {**redis, "OPTIONS": dict.fromkeys(settings.REDIS_PATIENCE, 0.1)}}
+
+        assert agent.get("sessions").status == 200
 
 
 def test_without_a_limit_nobody_is_counted(agent, settings):

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Agent, Person, Prepared, agent_at, browsing, is_unreloaded
-from tests.browser.tunnel import Tunnel
 from tests.conftest import Server, launch, stop_server
+from tests.tunnel import Tunnel
 
 pytestmark = pytest.mark.browser
 

@@ -1,8 +1,9 @@
-"""A line between browser and server that can be cut: what a laptop's lid or a train's tunnel does."""
+"""A line to a server that can be cut: what a laptop's lid, a train's tunnel or a restart on the other side does."""
 
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 
 from tests.conftest import find_free_port
 
@@ -45,13 +46,18 @@ class Tunnel:
                     continue
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._ends |= {near, far}
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+                for source, sink, passes in ((near, far, lambda _: True), (far, near, self.passes)):
+                    threading.Thread(target=self._carry, args=(source, sink, passes), daemon=True).start()
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def passes(self, data: bytes) -> bool:  # noqa: ARG002 - for others to decide
+        """Say whether what the far end said is to be carried on."""
+        return True
+
+    def _carry(self, source: socket.socket, sink: socket.socket, passes: Callable[[bytes], bool]) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
-                sink.sendall(data)
+                if passes(data):
+                    sink.sendall(data)
         for end in (source, sink):
             _close(end)
             self._ends.discard(end)
