@@ -3,14 +3,14 @@
 from django.utils import timezone
 
 from sessions import transcripts
-from sessions.models import Checkpoint, Command, File, Lease, Metadata, Session
+from sessions.models import Checkpoint, Command, Delivery, File, Lease, Metadata, Session, Webhook
 from tests.factories import make_events, make_key, make_session, make_user
 
 RECORDS = (
     "session", "message", "turn", "toolcall", "request", "command", "event", "apikey", "usage", "metadata", "file",
-    "checkpoint", "lease",
+    "checkpoint", "lease", "webhook", "delivery",
 )  # fmt: skip
-OF_A_SESSION = tuple(name for name in RECORDS if name not in {"session", "apikey", "lease"})
+OF_A_SESSION = tuple(name for name in RECORDS if name not in {"session", "apikey", "lease", "webhook", "delivery"})
 
 
 def make_everything(**facts) -> Session:
@@ -36,5 +36,7 @@ def make_everything(**facts) -> Session:
     Checkpoint.objects.create(session=session, seq=1, created_at=now, updated_at=now)
     make_key(user=make_user())
     Lease.objects.take(f"job-{session.pk}", owner="here", seconds=1)
+    hook = Webhook.objects.register(owner=session.owner, url="https://hooks.example.org/services/T0/secret-part")
+    Delivery.objects.create(webhook=hook, kind="stuck", session=session, seq=1, due_at=now, next_attempt_at=now)
     session.refresh_from_db()
     return session
