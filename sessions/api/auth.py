@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from sessions.api.limits import BAD_KEYS_A_MINUTE, address_of, spend
+from sessions import rates
 from sessions.exceptions import Forbidden, KodaError, Unauthorized
 from sessions.models import ApiKey, Scope
 
@@ -69,7 +68,7 @@ def _look_up(request: HttpRequest) -> Caller | KodaError:
     try:
         header = request.headers.get("Authorization")
         caller = _with_key(request, header) if header is not None else _with_browser(request)
-        spend(caller.name, per_minute=settings.KODA_RATE_LIMIT)
+        rates.count_call(caller.name)
     except KodaError as error:
         return error
     return caller
@@ -83,7 +82,7 @@ def _with_key(request: HttpRequest, header: str) -> Caller:
     now = timezone.now()
     key = ApiKey.objects.find(plain.strip(), now=now)
     if key is None:
-        spend(f"bad.{address_of(request)}", per_minute=BAD_KEYS_A_MINUTE)
+        rates.count_bad_key(request.META.get("REMOTE_ADDR"), request.headers.get("X-Forwarded-For", ""))
         raise Unauthorized("This key is unknown, expired or revoked.")
     key.note_use(now)
     return Caller(user=key.user, key=key)

@@ -3,10 +3,6 @@
 from sessions.exceptions import InvalidRequest
 
 
-class Unreadable(InvalidRequest):
-    """The request or its body is not what it says it is; nothing in it could be looked at."""
-
-
 class UnsupportedType(InvalidRequest):
     """The body has a type or an encoding that this server does not read."""
 

@@ -18,7 +18,8 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from pydantic import BaseModel, Field
 
-from sessions.api.faults import MethodNotAllowed, Unreadable, UnsupportedType
+from sessions import wire
+from sessions.api.faults import MethodNotAllowed, UnsupportedType
 from sessions.api.json_format import dump
 from sessions.exceptions import (
     Conflict,
@@ -32,6 +33,7 @@ from sessions.exceptions import (
     Unauthorized,
     Unavailable,
 )
+from sessions.wire import Unreadable
 
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
@@ -150,7 +152,7 @@ def _invalid(faults: Sequence[dict[str, Any]]) -> KodaError:
     """Return the error for what a schema found wrong. An id in the path that cannot be one names nothing: 404."""
     if any(fault["loc"][0] == "path" and str(fault["loc"][-1]).endswith("_id") for fault in faults):
         return NotFound("No such record.")
-    errors = [FieldError(_field_of(fault["loc"]), _message_of(fault)) for fault in faults]
+    errors = [FieldError(_field_of(fault["loc"]), wire.message_of(fault)) for fault in faults]
     return InvalidRequest(f"{errors[0].field}: {errors[0].message}", errors=errors)
 
 
@@ -163,15 +165,6 @@ def _field_of(place: Sequence[str | int]) -> str:
     parts = place[2:] if place[0] == "body" else place[1:]
     names = [str(part) for part in parts if not set("()[]") & set(str(part))]
     return ".".join(names) or str(place[0])
-
-
-def _message_of(fault: dict[str, Any]) -> str:
-    """Return a schema's message in our manner."""
-    if fault["type"] == "missing":
-        return "is required"
-    if fault["type"] == "extra_forbidden":
-        return "is not a field that can be set"
-    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def install(api: NinjaAPI, *, answer: Callable[[KodaError], HttpResponse] = problem) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
 
+from sessions import rates
 from sessions.live.asgi_types import Scope
 from sessions.models import ApiKey, Session
 
@@ -36,6 +37,11 @@ class Caller:
         """Say whether they may write to this session; a key needs the scope for it."""
         return (self.key is None or self.key.can_write) and session.may_be_changed_by(self.user)
 
+    def count_frame(self) -> None:
+        """Count a frame as one request of the key. Raises `RateLimited`."""
+        if self.key is not None:
+            rates.count_call(f"key:{self.key.pk}")
+
     def is_agent_of(self, session: Session) -> bool:
         """Say whether they are the session's own agent: a write key of its owner and its source. Commands go there."""
         key = self.key
@@ -51,11 +57,16 @@ def of_browser(scope: Scope) -> Caller:
     return Caller(user=scope["user"], session_key=scope["session"].session_key)
 
 
-def of_key(plain: str) -> Caller | None:
-    """Return the caller with this key, its use noted, or None when no valid key reads so."""
+def of_key(plain: str, scope: Scope) -> Caller | None:
+    """Return the caller with this key, its use noted, or None when no valid key reads so.
+
+    Raises `RateLimited` when too many such came from where `scope` comes from.
+    """
     now = timezone.now()
     key = ApiKey.objects.find(plain, now=now)
     if key is None:
+        forwarded = [value.decode("latin1") for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+        rates.count_bad_key((scope.get("client") or [None])[0], ",".join(forwarded))
         return None
     key.note_use(now)
     return Caller(user=key.user, key=key)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from sessions.exceptions import InvalidRequest, KodaError
+from sessions.exceptions import InvalidRequest, KodaError, RateLimited, Unavailable
 from sessions.models import Command, Event, Session
 
 LIMIT_BYTES = 200_000
@@ -74,6 +74,7 @@ class ErrorFrame(TypedDict):
     code: str
     detail: str
     errors: NotRequired[list[FieldErrorFrame]]
+    retry_after: NotRequired[int]
 
 
 class PieceFrame(TypedDict):
@@ -154,6 +155,8 @@ def error_of(error: KodaError, *, frame_id: Any) -> ErrorFrame:
         frame["id"] = frame_id
     if isinstance(error, InvalidRequest) and error.errors:
         frame["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
+    if isinstance(error, RateLimited | Unavailable):
+        frame["retry_after"] = error.retry_after_seconds
     return frame
 
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from sessions.live import frames
+from tests.api.calling import Agent
 from tests.factories import make_events, make_key, make_message, make_session, make_user
 from tests.live.sockets import eventually, hub, in_db, program
 
@@ -243,6 +244,96 @@ async def test_a_frame_that_cannot_be_taken_is_refused_by_name_and_nothing_is_st
     assert [error["field"] for error in answer.get("errors", [])] == ([] if field is None else [field])
     await in_db(session.refresh_from_db)()
     assert session.last_seq == 1
+    await peer.leave()
+
+
+SPOILT = [
+    {"text": "no type"},
+    {"type": ""},
+    {"type": 7},
+    {"type": "x" * 101},
+    {"type": "server.state_changed"},
+    {"type": "info", "event_id": ""},
+    {"type": "info", "event_id": "\ud800"},
+    {"type": "info", "turn_id": "x" * 2001},
+    {"type": "info", "at": 7},
+    {"type": "info", "at": "2026-03-15T09:26:53"},
+    {"type": "info", "at": "9999-12-31T23:59:59Z"},
+    {"type": "turn_start"},
+    {"type": "turn_end", "turn_id": "never", "reason": {"kind": "complete"}},
+    {"type": "tool_call_start", "id": "c"},
+    {"type": "text_delta"},
+    7,
+]
+
+
+async def test_an_event_that_one_door_refuses_the_other_refuses_in_the_same_words():
+    session, key = await session_with_key(scopes=("write",))
+    agent = Agent(plain=key)
+    peer, _ = await follow(session, key)
+    for spoilt in SPOILT:
+        body = {"events": [{"type": "info"}, spoilt]}
+        posted = await in_db(agent.post)(f"sessions/{session.uuid}/events", body)
+        await peer.say(json.dumps(body))
+        framed = await peer.frame()
+        assert posted.status == 422, spoilt
+        assert framed["errors"] == posted["errors"], spoilt
+    await in_db(session.refresh_from_db)()
+    assert session.last_seq == 1
+    await peer.leave()
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "1e999", "[" * 101 + "]" * 101, "9" * 5000])
+async def test_what_is_no_json_for_http_is_none_for_a_socket(odd):
+    session, key = await session_with_key(scopes=("write",))
+    text = f'{{"events": [{{"type": "info", "odd": {odd}}}]}}'
+    posted = await in_db(Agent(plain=key).post)(f"sessions/{session.uuid}/events", raw=text)
+    peer, _ = await follow(session, key)
+    await peer.say(text)
+    framed = await peer.frame()
+    assert (posted.status, framed["code"], framed["detail"]) == (400, "invalid_request", posted["detail"])
+    await peer.leave()
+
+
+async def test_frames_count_as_requests_of_their_key(settings, time_machine):
+    settings.KODA_RATE_LIMIT = 3
+    time_machine.move_to("2026-03-15T09:26:50Z", tick=False)
+    session, key = await session_with_key(scopes=("write",))
+    assert (await in_db(Agent(plain=key).post)(f"sessions/{session.uuid}/heartbeat", {})).status == 200
+    peer, _ = await follow(session, key)
+    answers = []
+    for _ in range(3):
+        await peer.say({"heartbeat": {}, "id": 1})
+        answers.append(await peer.frame())
+    assert [answer["type"] for answer in answers] == ["ack", "ack", "error"]
+    assert (answers[2]["code"], answers[2]["retry_after"], answers[2]["id"]) == ("rate_limited", 10, 1)
+    time_machine.move_to("2026-03-15T09:27:00Z", tick=False)
+    await peer.say({"heartbeat": {}})
+    assert (await peer.frame())["type"] == "ack"
+    await peer.leave()
+
+
+async def test_frames_to_the_board_count_too(settings):
+    settings.KODA_RATE_LIMIT = 1
+    _, key = await session_with_key()
+    peer = await program("board/", key).open()
+    await peer.frame()
+    for code in ("invalid_request", "rate_limited"):
+        await peer.say({"events": []})
+        assert (await peer.frame())["code"] == code
+    await peer.leave()
+
+
+async def test_wrong_keys_are_limited_by_address_over_both_doors_and_good_ones_beside_them_are_not(time_machine):
+    time_machine.move_to("2026-03-15T09:26:50Z", tick=False)
+    session, key = await session_with_key()
+    for _ in range(59):
+        await in_db(Agent(plain="koda_wrong").get)("sessions")
+    codes = [await (await program("board/", "koda_wrong").open()).close_code() for _ in range(3)]
+    assert codes == [4401, 4429, 4429]
+    assert (await in_db(Agent(plain="koda_wrong").get)("sessions")).status == 429
+    peer, hello = await follow(session, key)
+    assert hello["type"] == "hello"
     await peer.leave()
 
 

@@ -5,13 +5,13 @@ import json
 from functools import partial
 
 from sessions import commands
-from sessions.exceptions import Forbidden, InvalidRequest, KodaError
+from sessions.exceptions import Forbidden, InvalidRequest, KodaError, RateLimited
 from sessions.live import callers, frames, inbound
 from sessions.live.asgi_types import Message
 from sessions.live.board import Words
 from sessions.live.consumers.socket import SessionSocket, Socket
 from sessions.live.feeds import Feed, ProgramFeed
-from sessions.live.hub import GONE, MAY_NOT_SEE, SIGN_IN, Refused
+from sessions.live.hub import GONE, MAY_NOT_SEE, SIGN_IN, TOO_MANY, Refused
 from sessions.live.threads import reading, writing
 from sessions.models import Session
 
@@ -53,7 +53,10 @@ class ProgramSocket(Socket):
     async def _let_in(self, plain: str) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        caller = await writing(partial(callers.of_key, plain)) if plain else None
+        try:
+            caller = await writing(partial(callers.of_key, plain, self.scope)) if plain else None
+        except RateLimited:
+            raise Refused(TOO_MANY) from None
         if caller is None:
             raise Refused(SIGN_IN)
         self.caller = caller
@@ -128,8 +131,6 @@ class SessionProgram(ProgramSocket, SessionSocket):
     async def hear(self, text: str) -> None:
         """Do what the frame says and answer it."""
         try:
-            if not self.caller.may_change(self.session):
-                raise Forbidden("This key may not write to this session.")
             answer = await writing(partial(self._obey, text))
         except KodaError as error:
             await self.refuse(error, text)
@@ -137,6 +138,9 @@ class SessionProgram(ProgramSocket, SessionSocket):
             await self.send_frame(answer)
 
     def _obey(self, text: str) -> frames.AckFrame:
+        self.caller.count_frame()
+        if not self.caller.may_change(self.session):
+            raise Forbidden("This key may not write to this session.")
         frame = inbound.parse(text)
         if frame.command_ack is not None and not self.caller.is_agent_of(self.session):
             raise Forbidden("Commands go to a write key of the session's own source.")
@@ -187,7 +191,12 @@ class BoardProgram(ProgramSocket):
 
     async def hear(self, text: str) -> None:
         """Nothing can be said to the board."""
-        await self.refuse(InvalidRequest("This socket takes no frames."), text)
+        try:
+            await writing(self.caller.count_frame)
+        except RateLimited as error:
+            await self.refuse(error, text)
+        else:
+            await self.refuse(InvalidRequest("This socket takes no frames."), text)
 
 
 def _key_in(text: str) -> str:

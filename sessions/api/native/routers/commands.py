@@ -11,11 +11,12 @@ from sessions import commands
 from sessions.api import access
 from sessions.api.auth import Caller, authenticate
 from sessions.api.native.polling import LONGEST_SECONDS, in_thread, wait_for_commands
-from sessions.api.native.schemas.commands import AckIn, AskedOut, CommandIn, HandedOverOut
+from sessions.api.native.schemas.commands import AskedOut, CommandIn, HandedOverOut
 from sessions.api.native.schemas.turns import CommandsOut
 from sessions.api.problems import failing
 from sessions.exceptions import Forbidden, NotFound
 from sessions.models import Command, Session
+from sessions.wire import AckIn
 
 router = Router(tags=["Commands"])
 

@@ -8,7 +8,6 @@ from ninja import Router
 
 from sessions.api import access
 from sessions.api.auth import authenticate
-from sessions.api.native.fields import Name
 from sessions.api.native.schemas.records import (
     AddedOut,
     FileIn,
@@ -24,6 +23,7 @@ from sessions.api.pagination import LIMIT, Cursor, Limit, PageOut, page
 from sessions.api.problems import failing
 from sessions.exceptions import NotFound
 from sessions.models import TODO_KEY, File, Metadata
+from sessions.wire import Name
 
 router = Router(tags=["Metadata, to-do, files"])
 

@@ -6,13 +6,13 @@ from django.http import HttpRequest
 from ninja import Query, Router
 
 from sessions.api.auth import authenticate
-from sessions.api.native.fields import TimeIn
 from sessions.api.native.schemas.search import HitsOut
 from sessions.api.pagination import Cursor, Limit
 from sessions.api.problems import failing
 from sessions.models import Scope
 from sessions.models.filtering import StateFilter
 from sessions.search import Filters, search
+from sessions.wire import TimeIn
 
 router = Router(tags=["Search"])
 HITS = 20

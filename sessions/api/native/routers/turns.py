@@ -16,7 +16,6 @@ from sessions.api.native.schemas.turns import (
     CommandsOut,
     EventOut,
     EventsIn,
-    HeartbeatIn,
     IngestedOut,
     StateIn,
     StateOut,
@@ -25,6 +24,7 @@ from sessions.api.native.schemas.turns import (
 from sessions.api.pagination import LIMIT, After, Before, Cursor, Limit, PageOut, page, span
 from sessions.api.problems import failing
 from sessions.models import Scope, Session, Turn
+from sessions.wire import HeartbeatIn
 
 router = Router(tags=["Turns and events"])
 

@@ -1,11 +1,10 @@
 """Commands as they come in, go out and are handed to agents."""
 
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Written
 from sessions.models import Command
 from sessions.models.fields import clean_json
 
@@ -63,12 +62,3 @@ class HandedOverOut(BaseModel):
     def of(cls, command: Command) -> "HandedOverOut":
         """Return what to hand over."""
         return cls.model_construct(id=command.pk, command=command.body, created_at=command.created_at)
-
-
-class AckIn(BaseModel):
-    """What became of a command."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"obeyed": True, "detail": "stopped after the tests"}]})
-
-    obeyed: Annotated[bool, Field(strict=True)]
-    detail: Written = Field(default="", description="In words for people.")

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Count, Name, TimeIn, Written, WrittenJson
+from sessions.api.native.fields import WrittenJson
 from sessions.models import Message, TokenCounts
 from sessions.transcripts import MessageDraft
+from sessions.wire import Count, Name, TimeIn, Written
 
 RoleWord = Literal["system", "user", "assistant", "tool"]
 MOST_MESSAGES = 1000

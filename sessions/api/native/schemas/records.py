@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Name, Written
+from sessions.wire import Name, Written
 
 
 class ValueIn(BaseModel):

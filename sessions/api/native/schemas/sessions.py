@@ -8,9 +8,10 @@ from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Key, ModeIn, Name
+from sessions.api.native.fields import Key, ModeIn
 from sessions.liveness import LONGEST_PATIENCE_SECONDS, explain
 from sessions.models import Session
+from sessions.wire import Name
 
 Order = Literal["-last_activity_at", "last_activity_at", "-created_at", "created_at"]
 StateWord = Literal["idle", "running", "error"]

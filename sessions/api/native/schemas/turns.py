@@ -1,61 +1,20 @@
 """Events, turns, states and heartbeats as they come in and go out."""
 
-from typing import Annotated, Any, Literal, cast
+from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Count, Name, TimeIn
 from sessions.api.native.schemas.commands import HandedOverOut
 from sessions.api.native.schemas.sessions import StateWord
-from sessions.models import Event, EventDraft, Turn
-from sessions.models.fields import clean_json, clean_text
-
-MOST_EVENTS = 1000
-ENVELOPE = ("type", "event_id", "at", "turn_id")
-
-
-class EventIn(BaseModel):
-    """An engine event: the flat object that Koda writes. All fields beside the envelope are kept as sent."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={"examples": [{"type": "tool_call_start", "id": "c1", "name": "Bash", "args": {}}]},
-    )
-
-    type: Annotated[Name, Field(min_length=1, max_length=100)] = Field(
-        description="Unknown types are kept; `server.` is the server's own.", examples=["text_delta"]
-    )
-    event_id: Annotated[Name, Field(min_length=1)] | None = Field(
-        default=None, description="The sender's own id; a repeat is not stored again."
-    )
-    at: TimeIn | None = Field(default=None, description="The sender's clock; shown, never judged by.")
-    turn_id: Name | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _clean(cls, body: Any) -> Any:
-        """Clean what the agent wrote; the names of the envelope are not cleaned but refused."""
-        if not isinstance(body, dict):
-            return body
-        names = {name: body[name] for name in ENVELOPE if name in body}
-        return {**{clean_text(name): clean_json(value) for name, value in body.items()}, **names}
-
-    def draft(self) -> EventDraft:
-        """Return it as the verb takes it."""
-        return EventDraft(
-            type=self.type,
-            payload=self.__pydantic_extra__ or {},
-            event_id=self.event_id,
-            at=self.at,
-            turn_id=self.turn_id,
-        )
+from sessions.models import Event, Turn
+from sessions.wire import EventList, Name
 
 
 class EventsIn(BaseModel):
     """A batch; all of it is stored or nothing."""
 
-    events: list[EventIn] = Field(max_length=MOST_EVENTS)
+    events: EventList
 
 
 class IngestedOut(BaseModel):
@@ -164,28 +123,6 @@ class TurnOut(BaseModel):
                 aborted=tools.get("aborted", 0),
             ),
         )
-
-
-LONGEST_INTERVAL = 24 * 60 * 60
-
-
-class HeartbeatIn(BaseModel):
-    """A sign of life (docs/api.md, heartbeat). It is progress only when `progress` has grown."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"interval": 15, "progress": 42, "activity": "Compiling", "expect_within": 600}]
-        }
-    )
-
-    interval: Annotated[int, Field(strict=True, ge=1, le=LONGEST_INTERVAL)] | None = Field(
-        default=None, description="Seconds until the next one."
-    )
-    progress: Count | None = Field(default=None, description="A number of the sender's own that grows.")
-    activity: Name | None = Field(default=None, description="What it is doing, in words for people.")
-    expect_within: Annotated[float, Field(ge=0, le=10**9)] | None = Field(
-        default=None, description="Seconds within which the present activity should show progress."
-    )
 
 
 class CommandsOut(BaseModel):

@@ -1,0 +1,56 @@
+"""How often a caller may come, whatever the door.
+
+Counted by the minute in the cache: exact in one process, shared through Redis.
+"""
+
+import logging
+import math
+import time
+
+from django.conf import settings
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from sessions.exceptions import RateLimited
+
+BAD_KEYS_A_MINUTE = 60
+"""Keys that nobody knows, from one address in one minute. A good key from that address is not their victim."""
+_WINDOW_SECONDS = 60
+
+logger = logging.getLogger(__name__)
+
+
+def count_call(who: str) -> None:
+    """Count one request, or one frame, of `who`. Raises `RateLimited` beyond KODA_RATE_LIMIT."""
+    _spend(who, per_minute=settings.KODA_RATE_LIMIT)
+
+
+def count_bad_key(direct: str | None, forwarded: str) -> None:
+    """Count a key that nobody knows, for the address that it came from. Raises `RateLimited`.
+
+    `direct` is the address of the connection, `forwarded` the header X-Forwarded-For: of what proxies add, only what
+    our own proxies added is believed.
+    """
+    address = direct or "unknown"
+    proxies: int = settings.KODA_PROXY_COUNT
+    path = [part.strip() for part in forwarded.split(",") if part.strip()]
+    if proxies and path:
+        address = path[-min(proxies, len(path))]
+    _spend(f"bad.{address}", per_minute=BAD_KEYS_A_MINUTE)
+
+
+def _spend(who: str, *, per_minute: int | None) -> None:
+    """Count one call of `who`. Raises `RateLimited` beyond `per_minute`; None is no limit."""
+    if per_minute is None:
+        return
+    window, elapsed = divmod(time.time(), _WINDOW_SECONDS)
+    name = f"rate.{who}.{int(window)}"
+    try:
+        cache.add(name, 0, timeout=2 * _WINDOW_SECONDS)
+        count = cache.incr(name)
+    except (RedisError, ValueError):  # gone, or it forgot the name in between
+        logger.warning("Requests are not counted: the cache does not answer", exc_info=True)
+        return
+    if count > per_minute:
+        wait = math.ceil(_WINDOW_SECONDS - elapsed)
+        raise RateLimited(f"More than {per_minute:,} requests in a minute.", retry_after_seconds=wait)
