@@ -109,6 +109,10 @@ def _check_time_zone(value: str) -> str:
     return value
 
 
+_LONGEST_AGE = 36_500
+_Age = Annotated[Annotated[int, Field(ge=1, le=_LONGEST_AGE)] | None, BeforeValidator(_off_is_none)]
+
+
 class Environment(BaseSettings):
     """The values of all ``KODA_…`` variables; an empty variable counts as absent."""
 
@@ -132,6 +136,11 @@ class Environment(BaseSettings):
     time_saved_per_call: Annotated[
         dict[str, Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]], NoDecode, BeforeValidator(_read_pairs)
     ] = {}
+    retention_compacted_days: _Age = None
+    retention_stale_hours: _Age = None
+    retention_stale_running: bool = False
+    retention_deleted_days: _Age = None
+    retention_events_days: _Age = None
     webhook_private: bool = False
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] = "info"

@@ -45,6 +45,11 @@ KODA_STUCK_AFTER_BY_AGENT = {
     agent: timedelta(seconds=seconds) for agent, seconds in _environment.stuck_after_by_agent.items()
 }
 KODA_TIME_SAVED_PER_CALL = _environment.time_saved_per_call
+KODA_RETENTION_COMPACTED_DAYS = _environment.retention_compacted_days
+KODA_RETENTION_STALE_HOURS = _environment.retention_stale_hours
+KODA_RETENTION_STALE_RUNNING = _environment.retention_stale_running
+KODA_RETENTION_DELETED_DAYS = _environment.retention_deleted_days
+KODA_RETENTION_EVENTS_DAYS = _environment.retention_events_days
 KODA_WEBHOOK_PRIVATE = _environment.webhook_private
 KODA_ADMITTED_REQUESTS = _environment.admitted_requests
 KODA_QUEUED_REQUESTS = _environment.queued_requests
@@ -188,8 +193,8 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
 _LANES = 8
 """Threads on which sockets and long polls reach the database, beside the admitted requests."""
-_SPARE_CONNECTIONS = 7
-"""For the hub's readers, the sockets' writers and the keeper's two threads."""
+_SPARE_CONNECTIONS = 8
+"""For the hub's readers, the sockets' writers and the keeper's three threads."""
 
 
 def _database(url: str | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Single values are checked where the environment is read; here stands what only s
 
 import ipaddress
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -150,3 +151,39 @@ def check_data_folder(app_configs: Iterable[AppConfig] | None, **kwargs: Any) ->
             id="koda.W006",
         )
     ]
+
+
+@register(Tags.compatibility)
+def check_retention(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Check that no policy destroys what another one promises to keep, or what an agent works on."""
+    stale_hours, deleted_days = settings.KODA_RETENTION_STALE_HOURS, settings.KODA_RETENTION_DELETED_DAYS
+    found: list[CheckMessage] = []
+    if settings.KODA_RETENTION_STALE_RUNNING and stale_hours is None:
+        found.append(
+            Warning(
+                "KODA_RETENTION_STALE_RUNNING does nothing without KODA_RETENTION_STALE_HOURS.",
+                hint="Name the hours after which a session is stale, or unset it.",
+                id="koda.W007",
+            )
+        )
+    if stale_hours is None:
+        return found
+    if deleted_days is not None and stale_hours < 24 * deleted_days:
+        found.append(
+            Warning(
+                f"KODA_RETENTION_STALE_HOURS={stale_hours} destroys a deleted session before the {deleted_days} days "
+                "of KODA_RETENTION_DELETED_DAYS are over.",
+                hint=f"Set KODA_RETENTION_STALE_HOURS to {24 * deleted_days} or more, or lower the days.",
+                id="koda.W008",
+            )
+        )
+    if settings.KODA_RETENTION_STALE_RUNNING and timedelta(hours=stale_hours) <= settings.KODA_STUCK_AFTER:
+        found.append(
+            Error(
+                "A running session would be destroyed as stale before it could even be called stuck.",
+                hint="Set KODA_RETENTION_STALE_HOURS well above KODA_STUCK_AFTER, or unset "
+                "KODA_RETENTION_STALE_RUNNING.",
+                id="koda.E004",
+            )
+        )
+    return found

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from sessions import indexing, liveness
+from sessions import indexing, liveness, retention
 from sessions.live import wal, webhooks
 from sessions.models import Delivery, Lease, StoredAnswer
 
@@ -57,12 +57,14 @@ class Job:
 
     name: str
     every: timedelta
-    run: Callable[[], object]
+    run: Callable[..., object]
     is_shared: bool = False
     """Whether one server does it for all. A server that was asleep may do one round too many, so a shared
     job has to bear two that do it at once."""
     is_slow: bool = False
-    """Whether it waits for machines that are not ours, and so has a thread of its own."""
+    """Whether it waits for machines that are not ours, or takes long, and so has a thread of its own."""
+    is_long: bool = False
+    """Whether it goes on for so long that it is given, as its argument, a way to see that the server stops."""
 
 
 def jobs() -> list[Job]:
@@ -75,6 +77,13 @@ def jobs() -> list[Job]:
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]
+    if retention.rules():
+        work.append(
+            Job(
+                name=retention.RETENTION, every=retention.EVERY, run=retention.keep_to_policy,
+                is_shared=True, is_slow=True, is_long=True,
+            )
+        )  # fmt: skip
     if connection.vendor == "sqlite":
         work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))
     return work
@@ -170,7 +179,7 @@ class Keeper:
         try:
             if job.is_shared and not self._has_lease(job):
                 return
-            job.run()
+            job.run(self._stopping.is_set) if job.is_long else job.run()
             if job.is_shared:
                 self._note(job)
         finally:

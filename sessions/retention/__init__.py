@@ -5,12 +5,15 @@ and figures of a session stay as long as the session does.
 """
 
 from sessions.retention.archived import ArchivedStats, archived_stats, drop_rows
+from sessions.retention.policies import EVERY, RETENTION, is_time, keep_to_policy, rules
 from sessions.retention.previewing import Preview, Touched, preview
 from sessions.retention.purging import Purged, purge
 from sessions.retention.rules import Policy, Rule
 from sessions.retention.store import give_back, stored_bytes
 
 __all__ = [
+    "EVERY",
+    "RETENTION",
     "ArchivedStats",
     "Policy",
     "Preview",
@@ -20,7 +23,10 @@ __all__ = [
     "archived_stats",
     "drop_rows",
     "give_back",
+    "is_time",
+    "keep_to_policy",
     "preview",
     "purge",
+    "rules",
     "stored_bytes",
 ]

@@ -26,8 +26,9 @@ Tell = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged:
-    """What a purge did. `session_ids` are of the sessions that it destroyed, or took something of.
+    """What a purge did.
 
+    `session_ids` are of the sessions that it destroyed or shortened; `kept` were due, and stayed for one below them.
     A `receipt` is kept when anything was destroyed. A purge that was told to stop `is_complete` no more than one that
     failed; to run it again goes on.
     """
@@ -35,6 +36,7 @@ class Purged:
     counts: dict[str, int]
     size: int
     session_ids: list[int]
+    kept: int
     is_complete: bool
     receipt: Receipt
 
@@ -68,6 +70,7 @@ def purge(
         counts=dict(run.tally.counts),
         size=run.tally.size,
         session_ids=run.touched,
+        kept=run.kept,
         is_complete=is_complete,
         receipt=receipt,
     )
@@ -92,6 +95,7 @@ class _Run:
     is_told_to_stop: Callable[[], bool]
     tally: Tally = field(default_factory=Tally)
     touched: list[int] = field(default_factory=list)
+    kept: int = 0
     _worked: float = 0.0
 
     def go(self, tell: Tell) -> bool:
@@ -112,7 +116,9 @@ class _Run:
         if self.rule.policy is Policy.EVENTS:
             events = self.rule.due_events(self.now).order_by("session")
             return self._events, list(events.values_list("session", flat=True).distinct())
-        return self._whole, going(self.rule, now=self.now).going
+        planned = going(self.rule, now=self.now)
+        self.kept = len(planned.staying)
+        return self._whole, planned.going
 
     def _repeat(self, act: Callable[[int], bool], pk: int) -> bool:
         """Do batches of one session until it is done; False when told to stop before."""

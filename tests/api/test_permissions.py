@@ -98,6 +98,8 @@ RULES: dict[str, Rule] = {
     "get_compacted_stats": ("GET", "compacted/stats", None, LISTS),
     "purge_compacted": ("POST", "compacted/purge", {"min_age_days": 0},
                         {**LISTS, "control": 200, "read": 403}),
+    "purge": ("POST", "purges", {"policy": "events", "older_than_days": 0}, {**LISTS, "control": 200, "read": 403}),
+    "list_purges": ("GET", "purges", None, LISTS),
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from sessions import liveness
-from sessions.models import Lease, Session
+from sessions import liveness, retention
+from sessions.models import Lease, Receipt, Session
 from tests.conftest import ROOT, make_environment, manage
 from tests.factories import make_events, make_session
 
@@ -92,3 +92,29 @@ def test_it_goes_on_until_it_is_told_to_stop(tmp_path):
         process.kill()
         process.stdout.close()
         process.wait()
+
+
+def test_it_keeps_to_the_retention_policy_once_an_hour(db, settings, time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    settings.KODA_RETENTION_STALE_HOURS = 24
+    make_session(now=timezone.now() - timedelta(days=2))
+    liveness.listen()
+    text = run("--once")
+    assert (
+        text.splitlines()[-1]
+        == "Purged by policy what was not used for more than 24 hours: 1 session destroyed or shortened."
+    )
+    assert Receipt.objects.get().by == "policy"
+    make_session(now=timezone.now() - timedelta(days=2))
+    assert "Purged" not in run("--once")
+    time_machine.shift(timedelta(hours=1))
+    run("--once")
+    assert not Session.objects.exists()
+
+
+def test_another_process_that_keeps_to_the_policy_is_enough(db, settings):
+    settings.KODA_RETENTION_STALE_HOURS = 24
+    make_session(now=timezone.now() - timedelta(days=2))
+    Lease.objects.take(retention.RETENTION, owner="elsewhere:1:a", seconds=30)
+    run("--once")
+    assert Session.objects.exists()

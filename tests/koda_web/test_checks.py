@@ -1,5 +1,7 @@
 """System checks: each wrong combination is found, and each finding says the way out."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.checks import run_checks
 
@@ -39,6 +41,29 @@ def test_https_without_a_proxy_would_redirect_for_ever(settings):
 def test_any_host_name_is_worth_a_warning(settings):
     settings.ALLOWED_HOSTS = ["*"]
     assert "koda.W002" in find()
+
+
+@pytest.mark.parametrize(
+    ("hours", "running", "days", "found"),
+    [
+        (None, False, 30, set()),
+        (None, True, None, {"koda.W007"}),
+        (720, False, 30, set()),
+        (719, False, 30, {"koda.W008"}),
+        (719, False, None, set()),
+        (1, True, None, set()),
+    ],
+)
+def test_policies_that_contradict_each_other(settings, hours, running, days, found):
+    settings.KODA_RETENTION_STALE_HOURS, settings.KODA_RETENTION_STALE_RUNNING = hours, running
+    settings.KODA_RETENTION_DELETED_DAYS = days
+    assert find() == found
+
+
+def test_a_policy_must_not_destroy_what_an_agent_works_on(settings):
+    settings.KODA_RETENTION_STALE_HOURS, settings.KODA_RETENTION_STALE_RUNNING = 1, True
+    settings.KODA_STUCK_AFTER = timedelta(hours=1)
+    assert "koda.E004" in find()
 
 
 def test_an_old_sqlite_is_worth_a_warning(monkeypatch):

@@ -183,3 +183,14 @@ def test_time_saved_is_read_by_tool(monkeypatch):
     for wrong in ("view", "view=0", "view=-1", "view=nan", "view=inf", "view=long", "view=90000"):
         (fault,) = refuse(monkeypatch, TIME_SAVED_PER_CALL=wrong)
         assert fault.startswith("KODA_TIME_SAVED_PER_CALL"), fault
+
+
+def test_nothing_is_purged_unless_a_setting_says_so(monkeypatch):
+    found = read(monkeypatch)
+    ages = ("compacted_days", "stale_hours", "deleted_days", "events_days")
+    assert [getattr(found, f"retention_{name}") for name in ages] == [None] * 4
+    found = read(monkeypatch, RETENTION_COMPACTED_DAYS="90", RETENTION_STALE_HOURS="off")
+    assert (found.retention_compacted_days, found.retention_stale_hours) == (90, None)
+    for wrong in ("0", "-1", "36501", "soon", "1.5"):
+        (fault,) = refuse(monkeypatch, RETENTION_STALE_HOURS=wrong)
+        assert fault.startswith("KODA_RETENTION_STALE_HOURS"), fault

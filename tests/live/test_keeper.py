@@ -14,7 +14,8 @@ from django.utils import timezone
 from sessions.live import keeper as module
 from sessions.live import wal
 from sessions.live.keeper import Job, Keeper, jobs, when_written_elsewhere
-from sessions.models import Lease
+from sessions.models import Lease, Session
+from tests.factories import make_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -158,7 +159,7 @@ async def test_of_two_servers_one_does_the_shared_job(listeners):
 
 
 async def test_the_job_of_a_server_that_died_is_taken_over_when_its_lease_is_over(listeners):
-    later = timezone.now() + timedelta(hours=1)
+    later = timezone.now() + timedelta(seconds=40)
     await Lease.objects.acreate(name="shared", owner="dead", until=later)
     done = []
     keeper = Keeper([Job(name="shared", every=SOON, run=lambda: done.append(1), is_shared=True)])
@@ -263,3 +264,42 @@ async def test_a_keeper_that_stops_leaves_an_empty_log(listeners):
     assert await sync_to_async(size_of_log)() > 0
     await keeper.stop()
     assert await sync_to_async(size_of_log)() == 0
+
+
+# --- The retention policy -----------------------------------------------------------------------------------
+
+
+def test_without_a_policy_there_is_no_job_that_purges(settings):
+    assert "retention" not in {job.name for job in jobs()}
+    settings.KODA_RETENTION_EVENTS_DAYS = 30
+    assert "retention" in {job.name for job in jobs()}
+
+
+async def test_the_policy_is_kept_to_and_a_stopping_server_is_not_held_up(settings):
+    settings.KODA_RETENTION_STALE_HOURS = 24
+    long_ago = timezone.now() - timedelta(days=3)
+    await sync_to_async(make_session)(now=long_ago)
+    keeper = Keeper([job for job in jobs() if job.name == "retention"])
+    await keeper.start()
+    async with asyncio.timeout(20):
+        while await sync_to_async(Session.objects.exists)():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await keeper.stop()
+    assert keeper.failures == {}
+
+
+async def test_a_long_job_sees_that_the_server_stops():
+    seen = threading.Event()
+
+    def run(is_told_to_stop):
+        began.set()
+        while not is_told_to_stop():
+            seen.wait(0.01)
+        seen.set()
+
+    began = threading.Event()
+    keeper = Keeper([Job(name="long", every=SOON, run=run, is_slow=True, is_long=True)])
+    await keeper.start()
+    await wait_until(began.is_set)
+    await keeper.stop()
+    assert seen.is_set()

@@ -10,6 +10,7 @@ from sessions.api.native.routers import (
     figures,
     findings,
     messages,
+    purges,
     records,
     search,
     sessions,
@@ -35,5 +36,5 @@ api = DescribedAPI(
 )
 problems.install(api)
 idempotency.install(api)
-for _noun in (sessions, messages, search, turns, commands, findings, records, figures, compaction):
+for _noun in (sessions, messages, search, turns, commands, findings, records, figures, compaction, purges):
     api.add_router("", _noun.router)

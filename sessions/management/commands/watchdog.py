@@ -5,6 +5,7 @@ import os
 import socket
 import uuid
 from argparse import ArgumentParser
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
-from sessions import liveness
+from sessions import liveness, retention
 from sessions.liveness import Watched
 from sessions.management.adrift import count_of
 from sessions.management.stopping import until_told_to_stop
@@ -42,10 +43,12 @@ class Command(BaseCommand):
         try:
             if once:
                 self._do_once()
+                self._keep_to_policy(lambda: False)
             else:
                 self._go_on(every)
         finally:
-            Lease.objects.give_back(liveness.WATCHDOG, owner=self._owner)
+            for job in (liveness.WATCHDOG, retention.RETENTION):
+                Lease.objects.give_back(job, owner=self._owner)
 
     def _do_once(self) -> None:
         """Do one pass and say what it found."""
@@ -72,6 +75,7 @@ class Command(BaseCommand):
                 close_old_connections()
                 try:
                     done += self._pass() or Watched(0, 0, 0)
+                    self._keep_to_policy(told.is_set)
                 except DatabaseError:
                     failures += 1
                     logger.exception("A pass of the watchdog failed")
@@ -87,6 +91,21 @@ class Command(BaseCommand):
         watched = liveness.keep_watch()
         Lease.objects.touch(liveness.WATCHDOG)
         return watched
+
+    def _keep_to_policy(self, is_told_to_stop: Callable[[], bool]) -> None:
+        """Purge what the settings say, once an hour, unless another process does."""
+        if not retention.rules() or not retention.is_time():
+            return
+        seconds = 3 * retention.EVERY.total_seconds()
+        if not Lease.objects.take(retention.RETENTION, owner=self._owner, seconds=seconds):
+            return
+        done = retention.keep_to_policy(is_told_to_stop) or []
+        Lease.objects.touch(retention.RETENTION)
+        for purged in done:
+            if purged.receipt.is_kept:
+                receipt = purged.receipt
+                count = count_of(receipt.session_count)
+                self.stdout.write(f"Purged by policy what was {receipt.rule}: {count} destroyed or shortened.")
 
 
 def _told(watched: Watched) -> str:
