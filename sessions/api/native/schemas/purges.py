@@ -6,9 +6,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Name
 from sessions.retention import Policy
 from sessions.retention.rules import LONGEST_DAYS, LONGEST_HOURS
+from sessions.wire import Name
 
 
 class PurgeByIn(BaseModel):
