@@ -23,6 +23,7 @@ from sessions.models import (
     Usage,
 )
 from sessions.models.fields import require_content, require_name
+from sessions.models.prepared import insert
 from sessions.pairing import pair_tools
 
 
@@ -79,7 +80,7 @@ def append(
         if not fresh:
             ids = [known[str(draft.client_id)] for draft in drafts]
             return Appended(ids, len(drafts), session.message_count)
-        messages = Message.objects.bulk_create(_row(session, draft, now, compacted_at) for draft in fresh)
+        messages = insert(_row(session, draft, now, compacted_at) for draft in fresh)
         known |= {str(row.client_id): row.pk for row in messages if row.client_id}
         noticed = pair_tools(session, messages, outcomes=[draft.outcome for draft in fresh])
         activity_at = session.activity_after([draft.created_at for draft in fresh], now=now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from sessions.models.fields import WrittenJSONField
+from sessions.models.prepared import insert
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -82,7 +83,7 @@ class EventManager(_EventManager["Event"]):
             )
             for offset, draft in enumerate(drafts)
         ]
-        self.bulk_create(events)
+        insert(events)
         EventAlias.objects.bulk_create(
             EventAlias(session=session, event_id=alias, seq=event.seq)
             for event, draft in zip(events, drafts, strict=True)

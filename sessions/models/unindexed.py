@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
+from sessions.models.prepared import insert
 from sessions.models.search_entry import SearchEntry
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
             if named and event.type not in _NEWBORN:
                 SearchEntry.objects.of_messages(named).delete()  # What it said before must not be found any more.
         if messages or calls or is_touched:
-            self.create(
+            row = self.model(
                 session=session,
                 first_message=min(messages, default=0), last_message=max(messages, default=0),
                 first_seq=min(calls, default=0), last_seq=max(calls, default=0),
             )  # fmt: skip
+            insert([row])
 
     def requeue(self, session: "Session") -> None:
         """Forget what the index says of a session and queue all of it, in the caller's transaction."""

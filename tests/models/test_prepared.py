@@ -1,0 +1,101 @@
+"""What every append reads and writes, with SQL that is made once."""
+
+import threading
+import uuid
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from sessions.exceptions import NotFound
+from sessions.models import ApiKey, Event, Message, Session
+from sessions.models.prepared import insert
+from tests.factories import make_key, make_session, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_lookup_reads_each_row_as_django_does():
+    for number in range(3):
+        made = make_session(title=f"t{number}", mode="plan")
+        found = Session.objects.readable(made.uuid, user=made.owner)
+        assert vars(found).keys() >= {"id", "uuid", "title", "last_activity_at", "is_title_derived"}
+        django = Session.objects.get(pk=made.pk)
+        assert {f.attname: getattr(found, f.attname) for f in Session._meta.concrete_fields} == {
+            f.attname: getattr(django, f.attname) for f in Session._meta.concrete_fields
+        }
+
+
+def test_a_lookup_is_one_query_and_finds_what_came_since_the_last():
+    user = make_user()
+    first = make_key(user).plain
+    with CaptureQueriesContext(connection) as asked:
+        key = ApiKey.objects.find(first)
+        assert key is not None
+        assert key.user.username == user.username  # loaded with it
+    assert len(asked) == 1
+    second = make_key(user).plain
+    assert ApiKey.objects.find(second).pk != key.pk
+    assert ApiKey.objects.find("koda_unknown") is None
+
+
+def test_what_is_not_there_or_not_for_these_eyes_is_not_found():
+    hidden = make_session()
+    with pytest.raises(NotFound):
+        Session.objects.readable(uuid.uuid4(), user=hidden.owner)
+    with pytest.raises(NotFound):
+        Session.objects.readable(hidden.uuid, user=make_user())
+    with transaction.atomic(), pytest.raises(NotFound):
+        Session.objects.locked(hidden.pk + 1000)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_thread_has_a_lookup_on_its_own_connection():
+    made = make_session(title="seen from afar")
+    found = []
+
+    def look():
+        try:
+            found.append(Session.objects.readable(made.uuid, user=made.owner).title)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["seen from afar"] * 3
+
+
+def message(session, **facts):
+    return Message(session=session, role="user", created_at=session.created_at, **facts)
+
+
+def test_rows_go_in_as_many_at_once_as_a_statement_takes_and_read_back_as_they_were():
+    session = make_session()
+    rows = [message(session, content=f"m{number}", tool_calls=[{"id": f"c{number}"}]) for number in range(1200)]
+    with CaptureQueriesContext(connection) as asked:
+        assert insert(rows) == rows
+    assert len(asked) < 60
+    stored = list(Message.objects.order_by("pk"))
+    assert [row.pk for row in stored] == [row.pk for row in rows]
+    assert [(row.content, row.tool_calls) for row in stored] == [(row.content, row.tool_calls) for row in rows]
+    assert not rows[0]._state.adding
+    assert insert([]) == []
+
+
+def test_values_are_prepared_by_their_fields():
+    session = make_session()
+    (row,) = insert([message(session, content="a\x00b\ud800", thinking=None, tool_calls=None)])
+    row.refresh_from_db()
+    assert row.content == "a\ufffdb\ufffd"
+    assert row.thinking is None
+    assert row.tool_calls is None
+
+
+def test_a_constraint_holds():
+    session = make_session()
+    event = Event.objects.filter(session=session).get()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert([Event(session=session, seq=event.seq, type="again", received_at=event.received_at)])
