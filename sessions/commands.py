@@ -35,8 +35,8 @@ OUTLIVING_TURN = ("user_prompt", "slash_command", "quit")
 def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: datetime | None = None) -> Command:
     """Ask the session's agent to do `body`, an EngineCommand; an answer closes its request.
 
-    Raises `InvalidRequest` for a command that is none, `NotFound` when it answers a request that never was,
-    and `Conflict` when that request is answered or expired.
+    Raises `InvalidRequest` for a command that is none or answers another kind of request, `NotFound` when the request
+    that it answers never was, and `Conflict` when that is answered or expired.
     """
     require_command(body)
     now = now or timezone.now()
@@ -178,6 +178,10 @@ def _request_for(session: Session, body: dict[str, Any]) -> Request:
     request_id = "" if body["type"] == "loop_decision" else str(body["id"])
     request = Request.objects.newest(session, kind=ANSWERS[str(body["type"])], request_id=request_id)
     if request is None:
+        other = Request.objects.filter(session=session, request_id=request_id).open().first() if request_id else None
+        if other is not None:
+            fitting = next(command for command, kind in ANSWERS.items() if kind == other.kind)
+            raise InvalidRequest.field("type", f"this request is answered by {fitting}")
         raise NotFound("No such request.")
     if not request.is_open:
         raise Conflict(f"This request is {request.status} already.")

@@ -1,7 +1,5 @@
 """What the tests of the HTTP doors share."""
 
-import uuid
-
 import pytest
 from django.contrib.auth.models import User
 
@@ -10,9 +8,8 @@ from tests.factories import make_user
 
 
 @pytest.fixture(autouse=True)
-def _no_request_counted_before(settings) -> None:
-    """Count in a corner of the cache that nobody else uses: other processes may share the cache itself."""
-    settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": f"test-{uuid.uuid4()}"}}
+def _no_request_counted_before(own_counts: None) -> None:
+    """Count requests for each test apart."""
 
 
 @pytest.fixture

@@ -295,7 +295,7 @@ async def test_what_is_no_json_for_http_is_none_for_a_socket(odd):
     await peer.leave()
 
 
-async def test_frames_count_as_requests_of_their_key(settings, time_machine):
+async def test_frames_count_as_requests_of_their_key(own_counts, settings, time_machine):
     settings.KODA_RATE_LIMIT = 3
     time_machine.move_to("2026-03-15T09:26:50Z", tick=False)
     session, key = await session_with_key(scopes=("write",))
@@ -313,7 +313,7 @@ async def test_frames_count_as_requests_of_their_key(settings, time_machine):
     await peer.leave()
 
 
-async def test_frames_to_the_board_count_too(settings):
+async def test_frames_to_the_board_count_too(own_counts, settings):
     settings.KODA_RATE_LIMIT = 1
     _, key = await session_with_key()
     peer = await program("board/", key).open()
@@ -324,7 +324,9 @@ async def test_frames_to_the_board_count_too(settings):
     await peer.leave()
 
 
-async def test_wrong_keys_are_limited_by_address_over_both_doors_and_good_ones_beside_them_are_not(time_machine):
+async def test_wrong_keys_are_limited_by_address_over_both_doors_and_good_ones_beside_them_are_not(
+    own_counts, time_machine
+):
     time_machine.move_to("2026-03-15T09:26:50Z", tick=False)
     session, key = await session_with_key()
     for _ in range(59):
