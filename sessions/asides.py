@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
 from sessions.models import TODO_KEY, File, Metadata, Session, Usage
 
 FILES_SHOWN = 8
@@ -70,3 +73,35 @@ def checklist(markdown: str) -> list[TodoItem]:
     if "left" in states:
         states[states.index("left")] = "doing"
     return [TodoItem(text, state) for (_, text), state in zip(found, states, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many of each thing a session keeps beside its messages; `todo` and `todo_done` are items of its checklist."""
+
+    agents: int
+    files: int
+    metadata: int
+    todo: int
+    todo_done: int
+
+
+def counts(session: Session) -> Counts:
+    """Return the counts of `session` in one query."""
+    own = {"session": OuterRef("pk")}
+    found = Session.objects.filter(pk=session.pk).values_list(
+        _count_of(Usage.objects.filter(**own), "agent_name"),
+        _count_of(File.objects.filter(**own), "pk"),
+        _count_of(Metadata.objects.filter(**own), "pk"),
+        Subquery(Metadata.objects.filter(**own, key=TODO_KEY).values("value")[:1]),
+    )
+    agents, files, metadata, todo = found.get()
+    items = checklist(todo or "")
+    done = sum(item.state == "done" for item in items)
+    return Counts(agents=agents, files=files, metadata=metadata, todo=len(items), todo_done=done)
+
+
+def _count_of(rows: QuerySet[Any], name: str) -> Coalesce:
+    """Return the number of distinct values of `name` in the rows that belong to the outer session."""
+    counted = rows.order_by().values("session").annotate(found=Count(name, distinct=True)).values("found")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)

@@ -11,7 +11,7 @@ from sessions.models.file import File
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
-from sessions.models.message import Message, Role
+from sessions.models.message import Message, Octets, Role
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.preference import Preference
 from sessions.models.receipt import Receipt
@@ -56,6 +56,7 @@ __all__ = [
     "Mode",
     "Needs",
     "NewKey",
+    "Octets",
     "Outcome",
     "Preference",
     "Receipt",

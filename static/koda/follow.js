@@ -14,6 +14,8 @@ const toEnd = () => scrollTo(0, root.scrollHeight);
 const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 
 if (list) begin();
+watchVerdict();
+tellChanges();
 
 function begin() {
   const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
@@ -30,7 +32,6 @@ function begin() {
     toEnd();
     tellMissed(0);
   });
-  watchVerdict();
 }
 
 function tellMissed(count) {
@@ -149,4 +150,22 @@ function watchVerdict() {
     copy();
   }, { rootMargin: "-50px 0px 0px" }).observe(header);
   document.addEventListener("htmx:wsAfterMessage", copy);
+}
+
+// --- Figures of the header, and the tabs that are no log: asked for again when something happened -----------------
+
+function tellChanges() {
+  const PAUSE = 3000;
+  let isWaiting = false;
+  const ask = () => {
+    if (document.hidden) return;
+    isWaiting = false;
+    htmx.trigger(document.body, "koda:changed");
+  };
+  document.addEventListener("htmx:wsAfterMessage", () => {
+    if (isWaiting) return;
+    isWaiting = true;
+    setTimeout(ask, PAUSE);
+  });
+  document.addEventListener("visibilitychange", () => isWaiting && ask());
 }

@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
+from sessions.web.tabs import TABS
 from tests.browser.conftest import Agent, Person
 
 pytestmark = pytest.mark.browser
@@ -62,7 +63,7 @@ def test_no_page_scrolls_sideways(person: Person, busy: str):
     expect(page.locator("#transcript .tool .inside .diff")).to_be_visible()
     assert page.evaluate(OVERFLOW) == "", "the session, everything open"
     tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
-    paths = ["/", "/?q=everything", "/?q=nothing-like-it", f"/sessions/{busy}/", f"/sessions/{busy}/?tab=events"]
+    paths = ["/", "/?q=everything", "/?q=nothing-like-it", *(f"/sessions/{busy}/?tab={tab}" for tab in TABS)]
     paths += [f"/sessions/{busy}/delete/", f"/sessions/{busy}/events/3/", tool, "/account/alerts/"]
     for path in paths:
         page.goto(person.url + path)

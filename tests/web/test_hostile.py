@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sessions import protocol, transcripts
-from sessions.models import EventDraft
+from sessions.models import EventDraft, File, Metadata
 from sessions.templatetags.prose import TAGS, prose
+from sessions.web.tabs import TABS
 from tests.factories import make_events, make_message, make_session
 from tests.web.markup import parse
 
@@ -98,10 +99,14 @@ def test_names_arguments_outputs_and_requests_are_harmless(owner, reader, attack
             "turn_id": "t",
         },
     )
+    Metadata.objects.put(session, "todo", f"- [ ] {attack}")
+    Metadata.objects.put(session, name or "key", attack)
+    File.objects.own(session, name or "path")
     calls = session.tool_calls.values_list("pk", flat=True)
     base = f"/sessions/{session.uuid}/"
     plain = [url for pk in calls for url in (f"{base}tools/{pk}/",)]
-    for url in ("/", base, f"{base}?tab=events", f"{base}events/5/", f"{base}delete/", *plain):
+    tabs = [f"{base}?tab={tab}" for tab in TABS]
+    for url in ("/", *tabs, f"{base}events/5/", f"{base}delete/", *plain):
         response = reader.get(url)
         assert response.status_code == 200
         main = parse(response.content).one("main")

@@ -1,4 +1,4 @@
-"""The page of one session: what it is at a glance, its transcript or its log, and what can be done with it."""
+"""The page of one session: what it is at a glance, its tabs, and what can be done with it."""
 
 from django.contrib import messages as toasts
 from django.http import HttpResponse, HttpResponseRedirect
@@ -6,50 +6,54 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from sessions import findings, liveness, protocol, transcripts
-from sessions.asides import aside
+from sessions import findings, liveness, protocol
 from sessions.exceptions import Conflict, InvalidRequest
-from sessions.models import Message, Session, Visibility
+from sessions.models import Session, Visibility
 from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
-from sessions.web.places import events_at, messages_at, shows_archived
-from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
-
-TABS = ("transcript", "events")
+from sessions.web.requests import PageRequest, wants_fragment, with_changeable_session, with_readable_session
+from sessions.web.tabs import tab_of, tabs_of
 
 
 @require_GET
 @with_readable_session
 def session(request: PageRequest, session: Session) -> HttpResponse:
-    """Show a session with the newest end of its transcript, or of its log with `?tab=events`.
+    """Show a session with the newest end of its transcript, or with the tab that `?tab=` names.
 
     To look at it clears its owner's mark "done but unseen", which no later look does again.
     """
-    if "prefetch" not in request.headers.get("Sec-Purpose", ""):
+    if "prefetch" not in request.headers.get("Sec-Purpose", "") and not wants_fragment(request):
         session.see(request.user)
     now = timezone.now()
-    tab = "events" if request.GET.get("tab") == "events" else "transcript"
+    tab = tab_of(request)
     context = {
         "session": session,
         "now": now,
-        "tab": tab,
+        "tab": tab.name,
+        "tabs": tabs_of(session),
         "can_change": session.may_be_changed_by(request.user),
         "ribbon": ribbon_of(session, now=now),
-        "socket": f"/ws/sessions/{session.uuid}/" + ("?events=1" if tab == "events" else ""),
+        "socket": f"/ws/sessions/{session.uuid}/" + ("" if tab.is_transcript else "?events=1"),
         "reason": liveness.explain(session, now),
         "findings": findings.find(session),
         "visibilities": Visibility.choices,
     }
-    if tab == "events":
-        return render(request, "sessions/session_events.html", {**context, "stretch": events_at(request, session)})
-    transcript = {
-        "stretch": messages_at(request, session),
-        "present": transcripts.present(session),
-        "aside": aside(session),
-        "is_archive_shown": shows_archived(request),
-        "archived_count": Message.objects.of(session.pk).archived().count(),
+    return render(request, tab.template, {**context, **tab.show(request, session, now)})
+
+
+@require_GET
+@with_readable_session
+def glance(request: PageRequest, session: Session) -> HttpResponse:
+    """Return what of the header and the tabs counts on while the page is open."""
+    now = timezone.now()
+    context = {
+        "session": session,
+        "now": now,
+        "tab": tab_of(request).name,
+        "tabs": tabs_of(session),
+        "ribbon": ribbon_of(session, now=now),
     }
-    return render(request, "sessions/session.html", {**context, **transcript})
+    return render(request, "sessions/_glance.html", context)
 
 
 @require_POST

@@ -41,6 +41,14 @@ def message(_request: PageRequest, session: Session, pk: int) -> HttpResponse:
 
 @require_GET
 @with_readable_session
+def value(_request: PageRequest, session: Session, pk: int) -> HttpResponse:
+    """Hand out one value of the metadata whole, as a file of plain text."""
+    found = get_object_or_404(session.metadata, pk=pk)
+    return plain_text(found.value, name=f"metadata-{pk}.txt")
+
+
+@require_GET
+@with_readable_session
 def tool(request: PageRequest, session: Session, pk: int) -> HttpResponse:
     """Show input and output of a tool call; with `?part=`, hand out one of them whole."""
     call = get_object_or_404(session.tool_calls.select_related("result_message"), pk=pk)

@@ -1,0 +1,135 @@
+"""The turns of a session as its page tells them: what was asked, where the time went, what it cost."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Min, Sum
+from django.db.models.functions import Substr
+
+from sessions.models import TOKEN_NAMES, Message, Request, Role, Session, ToolCall, Turn
+from sessions.web import blocks
+from sessions.web.blocks import Block
+from sessions.web.lanes import Lane, Split, Stretch, split
+
+SHOWN = 50
+"""Turns that a page shows."""
+_ASKED = 300
+"""Characters of a prompt that are read for its one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One turn. `is_measured`: start and end of all its tool calls were told as they happened."""
+
+    turn: Turn
+    asked: str
+    message_id: int | None
+    split: Split | None
+    is_measured: bool
+    lanes: list[Lane]
+
+    @property
+    def model_time(self) -> timedelta | None:
+        """Return the time that the model took, None when it cannot be told from that of the tools."""
+        return self.split.sum_of("model") if self.split and self.is_measured else None
+
+    @property
+    def tool_time(self) -> timedelta | None:
+        """Return the time that tools took, None when nobody measured it."""
+        return self.split.sum_of("tool") if self.split and self.is_measured else None
+
+    @property
+    def waiting_time(self) -> timedelta | None:
+        """Return how long it waited for a person."""
+        return self.split.sum_of("waiting") if self.split else None
+
+
+def newest(session: Session, *, before: int | None = None) -> Block[Turn]:
+    """Return the newest turns of `session`, or those before one."""
+    rows = session.turns.all()
+    if before is not None:
+        return blocks.before(rows, before, key="pk", count=SHOWN)
+    return blocks.newest(rows, key="pk", count=SHOWN)
+
+
+def slowest(session: Session) -> list[Turn]:
+    """Return the turns that took longest, the slowest first; those that have not ended are left out."""
+    took = F("ended_at") - F("started_at")
+    ended = session.turns.filter(ended_at__isnull=False, started_at__isnull=False)
+    return list(ended.order_by(took.desc(), "-pk")[:SHOWN])
+
+
+def rows_of(session: Session, turns: list[Turn], *, now: datetime) -> list[Row]:
+    """Return what there is to say of `turns`, in their order, in four queries."""
+    ids = [turn.turn_id for turn in turns]
+    tools, unmeasured = _tools(session, ids, now=now)
+    waits = _waits(session, ids, now=now)
+    asked = _asked(session, ids)
+    until = now if session.is_running else session.last_activity_at  # of a turn that was never closed
+    splits: dict[int, Split] = {}
+    for turn in turns:
+        if turn.started_at is not None:
+            end = turn.ended_at or until
+            splits[turn.pk] = split(turn.started_at, end, tools=tools[turn.turn_id], waits=waits[turn.turn_id])
+    scale = max((of_turn.total for of_turn in splits.values()), default=timedelta())
+    return [
+        Row(
+            turn=turn,
+            asked=asked.get(turn.turn_id, (None, ""))[1],
+            message_id=asked.get(turn.turn_id, (None, ""))[0],
+            split=splits.get(turn.pk),
+            is_measured=turn.turn_id not in unmeasured,
+            lanes=splits[turn.pk].lanes(scale) if turn.pk in splits else [],
+        )
+        for turn in turns
+    ]
+
+
+def _tools(session: Session, ids: list[str], *, now: datetime) -> tuple[dict[str, list[Stretch]], set[str]]:
+    """Return when the tools of each turn ran, and the turns that have calls which nobody timed."""
+    found: dict[str, list[Stretch]] = defaultdict(list)
+    unmeasured = set()
+    calls = ToolCall.objects.filter(session=session, turn_id__in=ids)
+    for turn_id, since, until, is_timed in calls.values_list("turn_id", "started_at", "ended_at", "is_timed"):
+        if is_timed:
+            found[str(turn_id)].append((since, until or now))
+        else:
+            unmeasured.add(str(turn_id))
+    return found, unmeasured
+
+
+def _waits(session: Session, ids: list[str], *, now: datetime) -> dict[str, list[Stretch]]:
+    found: dict[str, list[Stretch]] = defaultdict(list)
+    requests = Request.objects.filter(session=session, turn_id__in=ids)
+    for turn_id, since, until in requests.values_list("turn_id", "opened_at", "closed_at"):
+        found[str(turn_id)].append((since, until or now))
+    return found
+
+
+def _asked(session: Session, ids: list[str]) -> dict[str, tuple[int, str]]:
+    """Return the first message of each turn, by its id and, if a person wrote it, its beginning."""
+    rows = Message.objects.filter(session=session, turn_id__in=ids).order_by()
+    firsts = dict(rows.values("turn_id").annotate(first=Min("pk")).values_list("turn_id", "first"))
+    told = Message.objects.filter(pk__in=firsts.values()).annotate(beginning=Substr("content", 1, _ASKED))
+    found = {}
+    for pk, turn_id, role, beginning in told.values_list("pk", "turn_id", "role", "beginning"):
+        found[str(turn_id)] = (pk, beginning or "" if role == Role.USER else "")
+    return found
+
+
+def usage_by_turn(session: Session, turns: list[Turn]) -> list[tuple[Turn, dict[str, Any] | None]]:
+    """Return each turn with its five counts: the sums of its messages, else what its footer said, else None.
+
+    One query. A footer knows no cache creation, which is then None.
+    """
+    calls = Message.objects.filter(session=session, turn_id__in=[turn.turn_id for turn in turns]).model_calls()
+    sums = calls.order_by().values("turn_id").annotate(**{name: Sum(name) for name in TOKEN_NAMES})
+    by_turn: dict[str, dict[str, Any]] = {str(row["turn_id"]): dict(row) for row in sums}
+    return [(turn, by_turn.get(turn.turn_id) or _footer(turn)) for turn in turns]
+
+
+def _footer(turn: Turn) -> dict[str, Any] | None:
+    counts = {name: getattr(turn, name, None) for name in TOKEN_NAMES}
+    return counts if any(value is not None for value in counts.values()) else None
