@@ -70,17 +70,20 @@ def begin(
     state: State,
     by: str,
     agent_name: str = AGENT,
+    is_copy: bool = False,
     now: datetime | None = None,
     **facts: Any,
 ) -> Checkpoint:
     """Start a session with its first checkpoint, both at the same moment; `facts` are those of a session's start.
+
+    `is_copy`: what the history tells was done in another session.
 
     Raises `InvalidRequest` or `TooLarge`; then nothing is made.
     """
     now = now or timezone.now()
     with transaction.atomic():
         started = Session.objects.start(owner=owner, source=source, agent_name=agent_name, now=now, **facts)
-        return add(started.session.pk, state, by=by, now=now)
+        return add(started.session.pk, state, by=by, is_copy=is_copy, now=now)
 
 
 def add(
@@ -89,6 +92,7 @@ def add(
     *,
     by: str,
     parent: uuids.UUID | None = None,
+    is_copy: bool = False,
     now: datetime | None = None,
     **origin: Any,
 ) -> Checkpoint:
@@ -115,10 +119,10 @@ def add(
         )  # fmt: skip
         _continue(session, checkpoint, newest, is_grown=placed.is_grown, given=given)
         checkpoint.save(force_insert=True)
-        transcript_of_checkpoint.write(checkpoint, texts, placed, newest=newest, at=at, now=now)
+        transcript_of_checkpoint.write(checkpoint, texts, placed, newest=newest, at=at, is_copy=is_copy, now=now)
         session = Session.objects.locked(session_id)
         session.active_checkpoint = checkpoint
-        closed = presence.infer(session, ending_of(texts), now=now)
+        closed = [] if is_copy else presence.infer(session, ending_of(texts), now=now)
         payload = {
             "checkpoint_id": str(checkpoint.uuid), "message_count": len(texts), "kept_count": checkpoint.kept_count,
             "branch": checkpoint.branch, "tool_call_ids": closed, "by": by,

@@ -43,10 +43,9 @@ class Told:
     usage: TokenCounts | None
     outcome: str | None
 
-    def call_ids(self) -> list[str]:
-        """Return the ids of the calls that it asks for."""
-        calls = self.tool_calls or []
-        return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
+    def calls(self) -> list[dict[str, Any]]:
+        """Return the calls that it asks for."""
+        return [call for call in self.tool_calls or [] if isinstance(call, dict)]
 
 
 def tell(text: str) -> Told:
@@ -184,9 +183,10 @@ def ending_of(texts: Sequence[str]) -> Ending:
 
 
 def _asked(told: Told) -> list[Asked]:
-    calls = [call for call in told.tool_calls or [] if isinstance(call, dict) and isinstance(call.get("id"), str)]
     found = []
-    for call in calls:
+    for call in told.calls():
+        if not isinstance(call.get("id"), str):
+            continue
         nested = call.get("function")
         function: dict[str, Any] = nested if isinstance(nested, dict) else {}
         tool, detail = str(function.get("name") or "?"), telling_argument(function.get("arguments"))

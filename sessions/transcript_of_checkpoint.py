@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sessions import transcripts
 from sessions.likeness import places_of
-from sessions.models import Checkpoint, EventDraft, Message, Session, ToolCall
+from sessions.models import Checkpoint, EventDraft, Message, Role, Session, ToolCall
 from sessions.models.message import MessageQuerySet
 from sessions.pool import Placed
 from sessions.projection import tell
@@ -24,15 +24,18 @@ def write(
     *,
     newest: Checkpoint | None,
     at: datetime | None,
+    is_copy: bool,
     now: datetime,
 ) -> None:
-    """Let the transcript say what a new checkpoint says. The session is locked."""
+    """Let the transcript of a locked session say what a new checkpoint says; tokens of a copy are not counted."""
     places = list(places_of(placed.spans))
     if placed.is_grown:
         kept = newest.message_count if newest else 0
         if placed.revised is not None:
             _note_usage(checkpoint, places[placed.revised], texts[placed.revised], now=now)
-        _append(checkpoint, zip(map(_client_id, places[kept:]), texts[kept:], strict=True), at=at, now=now)
+        fresh = list(zip(map(_client_id, places[kept:]), texts[kept:], strict=True))
+        counted = frozenset(client_id for client_id, _ in fresh) if is_copy else frozenset()
+        _append(checkpoint, fresh, at=at, now=now, counted=counted)
     else:
         _rewrite(checkpoint, places, texts, at=at, now=now)
 
@@ -60,6 +63,10 @@ def _append(
                 outcome=told.outcome,
             )
         )  # fmt: skip
+    answered = {draft.tool_call_id for draft in drafts if draft.role == Role.TOOL and draft.tool_call_id}
+    session = Session.objects.locked(checkpoint.session_id) if answered else None
+    if session is not None and session.tool_aborted_count and ToolCall.objects.reopen(session, answered):
+        session.record([], now=now)
     if drafts:
         transcripts.append(checkpoint.session_id, drafts, now=now, any_role=True)
 

@@ -258,6 +258,17 @@ def test_what_a_rewrite_took_out_comes_back_in_its_place_with_its_calls():
     assert recounting.differences(session_of(newest)) == []
 
 
+def test_a_call_that_was_taken_for_aborted_ends_as_its_late_result_says():
+    told = [user("a"), says("b", call("c1"))]
+    first = begin(told)
+    add(first, [user("a"), says("another way")])
+    assert outcomes(first) == {"c1": "aborted"}
+    newest = add(first, [*told, result("c1"), says("d")])
+
+    assert outcomes(newest) == {"c1": "success"}
+    assert recounting.differences(session_of(newest)) == []
+
+
 def test_what_stands_behind_younger_words_is_told_anew_with_its_calls():
     told = [user("a"), says("b", call("c1")), result("c1"), says("d")]
     first = begin(told)

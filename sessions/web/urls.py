@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from sessions.web.views import account, alerts, answers, figures, inbox, log, search, session, transcript, wall
+from sessions.web.views import (
+    account,
+    alerts,
+    answers,
+    checkpoints,
+    figures,
+    inbox,
+    log,
+    search,
+    session,
+    transcript,
+    wall,
+)
 
 app_name = "web"
 
@@ -33,6 +45,8 @@ urlpatterns = [
     path("sessions/<uuid:uuid>/messages/<int:pk>/", transcript.message, name="message"),
     path("sessions/<uuid:uuid>/metadata/<int:pk>/", transcript.value, name="value"),
     path("sessions/<uuid:uuid>/tools/<int:pk>/", transcript.tool, name="tool"),
+    path("sessions/<uuid:uuid>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),
+    path("sessions/<uuid:uuid>/checkpoints/<int:seq>/fork/", checkpoints.fork, name="fork"),
     path("sessions/<uuid:uuid>/events/", log.events, name="events"),
     path("sessions/<uuid:uuid>/events/<int:seq>/", log.event, name="event"),
 ]

@@ -1,0 +1,62 @@
+"""The checkpoints of a session: the tree, what changed between any two, and a fork from one."""
+
+from django.contrib import messages as toasts
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from sessions import pool
+from sessions.checkpoints import AGENT
+from sessions.comparing import compare
+from sessions.forks import fork as fork_from
+from sessions.models import Checkpoint, Session
+from sessions.web.checkpoint_tree import tree_of
+from sessions.web.places import LARGEST, number
+from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
+
+MOST_CHANGES = 200
+"""Changes that one page shows."""
+
+
+@require_GET
+@with_readable_session
+def checkpoints(request: PageRequest, session: Session) -> HttpResponse:
+    """Show the tree, the newest first; with `?from=` and `?to=` what changed between these two."""
+    context = {
+        "session": session,
+        "now": timezone.now(),
+        "can_change": session.may_be_changed_by(request.user),
+        "can_resume": session.agent_name == AGENT,
+    }
+    ends = number(request, "from"), number(request, "to")
+    if None in ends:
+        tree = tree_of(session, before=number(request, "before"))
+        return render(request, "sessions/checkpoints.html", {**context, "tree": tree})
+    before, after = (_find(session, seq) for seq in ends)
+    found = compare(pool.read(before), pool.read(after), rest=(before.rest, after.rest))
+    counts = [(kind, found.count(kind)) for kind in ("added", "removed", "changed")]
+    comparison = {
+        "before": before, "after": after, "comparison": found, "changes": found.messages[:MOST_CHANGES],
+        "left_out": max(0, len(found.messages) - MOST_CHANGES), "counts": counts,
+    }  # fmt: skip
+    return render(request, "sessions/checkpoint_changes.html", {**context, **comparison})
+
+
+@require_POST
+@with_changeable_session
+def fork(request: PageRequest, session: Session, seq: int) -> HttpResponseRedirect:
+    """Begin a new session from a checkpoint and show it."""
+    made = fork_from(_find(session, seq), by=f"user:{request.user.pk}")
+    toasts.info(request, f"Forked from checkpoint {seq}. Resume it in the agent to go on.")
+    return redirect("web:session", uuid=made.uuid)
+
+
+def _find(session: Session, seq: int | None) -> Checkpoint:
+    """Return a checkpoint of the session by its number."""
+    found = (
+        Checkpoint.objects.filter(session=session, seq=min(seq or 0, LARGEST)).select_related("session__owner").first()
+    )
+    if found is None:
+        raise Http404("There is no such checkpoint.")
+    return found

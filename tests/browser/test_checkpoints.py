@@ -1,0 +1,38 @@
+"""A person looks at the checkpoints of a real run: what changed, the line to resume, a fork."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Agent, Person
+
+pytestmark = pytest.mark.browser
+
+ASKED = {"role": "user", "content": "Make the build faster"}
+
+
+def test_compare_copy_and_fork(person: Person, agent: Agent):
+    def post(path, body):
+        answer = agent.client.post(f"/v1/{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    session = post("sessions", {"title": "Faster", "state": {"messages": [ASKED]}})["session_id"]
+    said = {"role": "assistant", "content": "With a cache."}
+    newest = post(f"sessions/{session}/checkpoints", {"state": {"messages": [ASKED, said]}})["checkpoint"]["id"]
+    page = person.open(f"/sessions/{session}/")
+    page.get_by_role("link", name="Checkpoints 2").click()
+    expect(page.locator(".tree li")).to_have_count(2)
+
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator(".tree li").first.get_by_role("button", name="Copy resume").click()
+    expect(page.locator(".tree li").first.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("() => navigator.clipboard.readText()") == f"stakpak -c {newest}"
+
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".changes li")).to_have_count(1)
+    expect(page.locator(".changes li")).to_contain_text("With a cache.")
+    page.get_by_role("link", name="checkpoints").click()
+
+    page.locator("#checkpoint-1").get_by_role("button", name="Fork").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Fork of Faster")
+    expect(page.locator("#transcript .message")).to_have_count(1)
