@@ -51,17 +51,23 @@ def replace_last(session_id: int, *, role: str, content: str, by: str, now: date
         newest = _newest(session)
         if newest is None:
             return False
-        rows = session.messages.filter(pk=newest)
-        open_again = ToolCall.objects.take_back(session, rows)
-        ToolCall.objects.filter(message=newest).update(message=None)  # those of which an event told
-        ToolCall.objects.filter(result_message=newest).update(result_message=None)
-        row = rows.only("session_id", "role").get()
-        was_prompt = row.role == Role.USER
-        row.rewrite(role=role, content=content)
-        if was_prompt or role == Role.USER:
-            _entitle_anew(session)
-        replaced = {"message_id": newest, "tool_call_ids": open_again, "by": by}
-        _record(session, EventDraft(type="server.message_replaced", payload=replaced), now=now, activity_at=now)
+        _record(session, _replace(session, newest, role=role, content=content, by=by), now=now, activity_at=now)
+    return True
+
+
+def replace(
+    session_id: int, *, message_id: int, role: str, content: str | None, by: str, now: datetime | None = None
+) -> bool:
+    """Let a message say what the store from which it came says by now; say whether it is there.
+
+    Nobody spoke just now: this is no sign of life, and `last_activity_at` stays. Raises `NotFound`.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        session = Session.objects.locked(session_id)
+        if not session.messages.filter(pk=message_id).exists():
+            return False
+        session.record([_replace(session, message_id, role=role, content=content, by=by)], now=now)
     return True
 
 
@@ -84,6 +90,22 @@ def clear(session_id: int, *, by: str, now: datetime | None = None) -> int:
         cleared = {"count": count, "tool_call_ids": open_again, "by": by}
         _record(session, EventDraft(type="server.messages_cleared", payload=cleared), now=now, activity_at=now)
     return count
+
+
+def _replace(session: Session, message_id: int, *, role: str, content: str | None, by: str) -> EventDraft:
+    """Let a message of a locked session say something else; return the event that tells of it."""
+    rows = session.messages.filter(pk=message_id)
+    open_again = ToolCall.objects.take_back(session, rows)
+    ToolCall.objects.filter(message=message_id).update(message=None)  # those of which an event told
+    ToolCall.objects.filter(result_message=message_id).update(result_message=None)
+    row = rows.only("session_id", "role").get()
+    was_prompt = row.role == Role.USER
+    row.rewrite(role=role, content=content)
+    if was_prompt or role == Role.USER:
+        _entitle_anew(session)
+    return EventDraft(
+        type="server.message_replaced", payload={"message_id": message_id, "tool_call_ids": open_again, "by": by}
+    )
 
 
 def _newest(session: Session) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sessions.exceptions import InvalidRequest, NotFound
-from sessions.importers import claude_code, koda
+from sessions.importers import claude_code, koda, zeroclaw
 from sessions.importers.changes import Change
 from sessions.importers.records import Record, Tally
 
@@ -24,11 +24,11 @@ class Reader(Protocol):
 
     tally: Tally
 
-    def read(self, lines: Iterable[bytes]) -> Iterator[Record]:
+    def read(self, lines: Iterable[bytes]) -> Iterator[Record | Change]:
         """Yield the records of the next whole lines. Never raises over what a line holds."""
         ...
 
-    def settle(self) -> Iterator[Record]:
+    def settle(self) -> Iterator[Record | Change]:
         """Yield what waited for lines that may still come."""
         ...
 
@@ -95,9 +95,28 @@ READERS: tuple[Format, ...] = (
     Format(
         name="Koda",
         source="koda",
-        recognises=lambda path, head: koda.recognises(path, head=head),
+        recognises=lambda path, head: koda.KodaDatabase.recognises(path, head=head),
         opens_tables=koda.KodaReader,
-        fault=lambda path, head: koda.fault(path, head=head),
+        fault=lambda path, head: koda.KodaDatabase.fault(path, head=head),
+    ),
+    Format(
+        name="ZeroClaw",
+        source="zeroclaw",
+        recognises=lambda path, head: zeroclaw.ZeroClawDatabase.recognises(path, head=head),
+        opens_tables=zeroclaw.ZeroClawReader,
+        fault=lambda path, head: zeroclaw.ZeroClawDatabase.fault(path, head=head),
+    ),
+    Format(
+        name="ZeroClaw ACP",
+        source="zeroclaw-acp",
+        recognises=lambda path, head: zeroclaw.AcpDatabase.recognises(path, head=head),
+        opens_tables=zeroclaw.AcpReader,
+    ),
+    Format(
+        name="ZeroClaw JSONL",
+        source="zeroclaw-jsonl",
+        recognises=lambda path, head: zeroclaw.recognises_lines(path, head=head),
+        opens=lambda: zeroclaw.JsonlReader,
     ),
 )
 
@@ -160,4 +179,5 @@ def _reason(path: Path) -> str:
     head = _read_head(path)
     faults = (kind.fault(path, head) for kind in READERS if head is not None)
     known = ", ".join(kind.name for kind in READERS)
-    return next(filter(None, faults), f"{path} is no transcript of a known format ({known}).")
+    reasons = dict.fromkeys(filter(None, faults))
+    return " ".join(reasons) or f"{path} is no transcript of a known format ({known})."

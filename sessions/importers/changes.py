@@ -1,7 +1,7 @@
 """Plain records of stores that change what they have told before: databases, unlike transcripts, do.
 
-Change = ImportedArchive | ImportedExtent | ImportedMetadata | ImportedFiles | ImportedEvents | ImportedTurn
-         | ImportedRemoval
+Change = ImportedArchive | ImportedExtent | ImportedLines | ImportedMetadata | ImportedFiles | ImportedEvents
+         | ImportedTurn | ImportedRemoval
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +25,15 @@ class ImportedExtent:
     session_key: str
     rows: frozenset[int]
     newest_row: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedLines:
+    """All messages that a file has of a session; others whose ids begin with `prefix` are gone."""
+
+    session_key: str
+    prefix: str
+    client_ids: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,11 +72,14 @@ class ImportedEvents:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedTurn:
-    """A turn begins before the next message, or ended with the last one; an end of no known turn says nothing."""
+    """A turn begins before the next message, or ended with the last one; an end of no known turn says nothing.
+
+    An end without `turn_id` is that of any turn that runs.
+    """
 
     session_key: str
-    turn_id: str
-    step: Literal["starts", "completed", "abandoned"]
+    turn_id: str | None
+    step: Literal["starts", "completed", "failed", "abandoned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +92,7 @@ class ImportedRemoval:
 Change = (
     ImportedArchive
     | ImportedExtent
+    | ImportedLines
     | ImportedMetadata
     | ImportedFiles
     | ImportedEvents

@@ -9,6 +9,9 @@ JsonObject = dict[str, object]
 LONGEST_ID = 180
 LONGEST_PATH = 500
 LONGEST_TITLE = 200
+LONGEST_ROLE = 32
+LONGEST_CONTENT_BYTES = 16 * 1024 * 1024
+"""Bytes of one content that the server takes at most by default; other stores know no such limit."""
 LARGEST_COUNT = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 
@@ -59,3 +62,29 @@ def moment(value: object) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return at if FIRST_YEAR <= at.year <= LAST_YEAR else None
+
+
+def written(value: object) -> str | None:
+    """Return what stands in a column as text, cut to what the server takes, None for null."""
+    if value is None:
+        return None
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    if len(text) * 4 <= LONGEST_CONTENT_BYTES:
+        return text
+    data = text.encode("utf-8", errors="replace")
+    if len(data) <= LONGEST_CONTENT_BYTES:
+        return text
+    note = f"\n[The import left out what follows: {len(data):,} bytes are too many.]"
+    return data[: LONGEST_CONTENT_BYTES - len(note)].decode("utf-8", errors="ignore") + note
+
+
+def role(value: object) -> str:
+    """Return the role that a column names, also one that nobody knows."""
+    return "".join(mark for mark in written(value) or "" if mark.isprintable())[:LONGEST_ROLE] or "unknown"
+
+
+def number_of(row: Mapping[str, object]) -> int:
+    """Return the number of a row of a database."""
+    number = row["id"]
+    assert isinstance(number, int)  # SQLite keeps nothing else in an INTEGER PRIMARY KEY
+    return number

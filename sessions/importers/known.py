@@ -29,8 +29,13 @@ class KnownMessages:
         self._ids: set[str] = set()
         self._covered: dict[str, int] = {}
         self._newest_row = 0
+        """Of those that the store holds."""
         for client_id in client_ids:
             self._note(client_id)
+
+    def is_newest(self, message: ImportedMessage) -> bool:
+        """Say whether the message stands in the newest row that is known."""
+        return message.position is not None and message.position == self._newest_row
 
     def take(self, message: ImportedMessage) -> ImportedMessage | None:
         """Return what of `message` is new, None when nothing is, and count it as known from now on."""
@@ -41,6 +46,10 @@ class KnownMessages:
             return None
         self._note(fresh.client_id)
         return fresh
+
+    def forget(self, *, prefix: str, but: frozenset[str]) -> None:
+        """Know nothing of ids that begin with `prefix`, except these: the others may come anew."""
+        self._ids = {known for known in self._ids if known in but or not known.startswith(prefix)}
 
     def _is_past(self, message: ImportedMessage) -> bool:
         """Say whether the message stands in a row that later ones have passed."""

@@ -1,25 +1,45 @@
 """Writes changes of what was imported before, each through the verb that is made for it; a repeat changes nothing."""
 
-from sessions import compaction, protocol, retention
+from sessions import compaction, protocol, retention, revisions
 from sessions.importers.changes import (
     Change,
     ImportedArchive,
     ImportedEvents,
     ImportedExtent,
     ImportedFiles,
+    ImportedLines,
     ImportedMetadata,
     ImportedRemoval,
     ImportedTurn,
 )
 from sessions.importers.known import row_number
+from sessions.importers.records import ImportedMessage, ImportedSession
 from sessions.importers.written import BY, Written
 from sessions.models import EventDraft, File, Metadata, Session
 from sessions.models.fields import clean_text
 
+FAILED = "The program did not say why."
+"""The message of a turn that its store calls failed and says no more of."""
+
 
 def is_moot(session: Session, change: Change) -> bool:
     """Say whether `change` ends a turn that does not run here: of history that is so with all of them."""
-    return isinstance(change, ImportedTurn) and change.step != "starts" and change.turn_id != session.turn_id
+    if not isinstance(change, ImportedTurn) or change.step == "starts":
+        return False
+    return not session.is_running or change.turn_id not in {None, session.turn_id}
+
+
+def is_other_life(session: Session, record: ImportedSession) -> bool:
+    """Say whether the store has used the session's key again, for one that began at another time."""
+    return record.is_one_life and record.created_at is not None and record.created_at != session.created_at
+
+
+def rewrite(session: Session, message: ImportedMessage) -> bool:
+    """Let the message that came from this row say what the row says now; say whether it said something else."""
+    row = session.messages.filter(client_id=message.client_id).first()
+    if row is None or (row.role, row.content) == (message.role, message.content and clean_text(message.content)):
+        return False
+    return revisions.replace(session.pk, message_id=row.pk, role=message.role, content=message.content, by=BY)
 
 
 def mirror(session: Session, change: Change, *, written: Written) -> None:
@@ -27,7 +47,7 @@ def mirror(session: Session, change: Change, *, written: Written) -> None:
     if isinstance(change, ImportedArchive):
         archived = compaction.archive_rows(session.pk, client_ids=change.client_ids, at=change.at, by=BY)
         written.compactions += archived > 0
-    elif isinstance(change, ImportedExtent):
+    elif isinstance(change, ImportedExtent | ImportedLines):
         written.removed_messages += _drop_what_is_gone(session, change)
     elif isinstance(change, ImportedMetadata):
         _put_metadata(session, change)
@@ -41,15 +61,19 @@ def mirror(session: Session, change: Change, *, written: Written) -> None:
         written.removed_sessions += session.remove(by=BY)
 
 
-def _drop_what_is_gone(session: Session, extent: ImportedExtent) -> int:
-    """Destroy the messages that came from rows which are no longer there; return how many."""
+def _drop_what_is_gone(session: Session, left: ImportedExtent | ImportedLines) -> int:
+    """Destroy the messages that came from rows or lines which are no longer there; return how many."""
     known = session.messages.exclude(client_id=None).values_list("pk", "client_id")
-    gone = [
-        pk
-        for pk, client_id in known.iterator()
-        if (row := row_number(str(client_id))) and row <= extent.newest_row and row not in extent.rows
-    ]
+    gone = [pk for pk, client_id in known.iterator() if _is_gone(str(client_id), left)]
     return retention.drop_rows(session.pk, message_ids=gone, by=BY) if gone else 0
+
+
+def _is_gone(client_id: str, left: ImportedExtent | ImportedLines) -> bool:
+    """Say whether a message came from the store that tells what is left, and is not in it."""
+    if isinstance(left, ImportedLines):
+        return client_id.startswith(left.prefix) and client_id not in left.client_ids
+    row = row_number(client_id)
+    return row is not None and row <= left.newest_row and row not in left.rows
 
 
 def _put_metadata(session: Session, metadata: ImportedMetadata) -> None:
@@ -82,11 +106,13 @@ def _keep_events(session: Session, events: ImportedEvents) -> None:
 def _take_turn(session: Session, turn: ImportedTurn) -> None:
     """Begin a turn, or end the one that runs."""
     if turn.step == "starts":
+        assert turn.turn_id is not None
         start = EventDraft(type="turn_start", turn_id=turn.turn_id, event_id=f"{turn.turn_id}:start")
         protocol.ingest(session.pk, [start])
-    elif turn.step == "completed":
-        reason = {"reason": {"kind": "complete"}}
-        end = EventDraft(type="turn_end", payload=reason, turn_id=turn.turn_id, event_id=f"{turn.turn_id}:end")
+    elif turn.step in {"completed", "failed"}:
+        reason = {"kind": "complete"} if turn.step == "completed" else {"kind": "error", "message": FAILED}
+        turn_id = turn.turn_id or session.turn_id
+        end = EventDraft(type="turn_end", payload={"reason": reason}, turn_id=turn_id, event_id=f"{turn_id}:end")
         protocol.ingest(session.pk, [end])
     else:
         protocol.abandon(session.pk, by=BY)

@@ -18,6 +18,10 @@ Role = str  # user, assistant, system or tool; a store that knows others keeps t
 Kind = Literal["prompt", "queued", "echo", "meta", "summary", "errand", "answer", "result", "repeated_result", "notice"]
 
 
+KINDS: dict[str, Kind] = {"user": "prompt", "assistant": "answer", "tool": "result"}
+"""What a message is by its role, in stores that say no more."""
+
+
 class ToolCall(TypedDict):
     """One call of an answer, in the shape of Koda's `tool_calls`; `arguments` is JSON text."""
 
@@ -54,6 +58,9 @@ class ImportedSession:
     """A session of the foreign store; `key` is unique within its source, `parent_key` names another such session.
 
     Before the file was read to its end title and model are only the best so far: `is_settled` says that they hold.
+    `is_title_derived` says that nobody gave the title. A store that uses its keys again says `is_one_life`: one of
+    another `created_at` is another session. With `owns_key` it is another one too if no import made it. One that
+    `is_empty` is not made, since nothing was said in it.
     """
 
     key: str
@@ -66,6 +73,10 @@ class ImportedSession:
     created_at: datetime | None = None
     mode: str | None = None
     is_settled: bool = False
+    is_title_derived: bool = False
+    is_one_life: bool = False
+    owns_key: bool = False
+    is_empty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +98,7 @@ class ImportedMessage:
     `is_error` is None for everything but tool results (and there when the text of the result decides); `is_rejected`
     says that a person refused the call. `raw_tool_calls` is the array just as the store has it and replaces
     `tool_calls`. `position` is the number of a row of a table whose numbers only grow: see `row_id`.
+    With `may_change` the newest row may say something else when it is read again.
     """
 
     session_key: str
@@ -108,6 +120,11 @@ class ImportedMessage:
     parts: tuple[AnswerPart, ...] = ()
     usage_before: Usage | None = None
     position: int | None = None
+    may_change: bool = False
+
+    def saying(self, **words: Any) -> "ImportedMessage":
+        """Return this message with other words."""
+        return replace(self, **words)
 
     def rest(self, *, after: int) -> "ImportedMessage | None":
         """Return this answer without its parts up to index `after`, None when nothing is left.

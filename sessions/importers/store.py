@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from sessions import compaction, transcripts
-from sessions.importers.changes import Change, ImportedRemoval
+from sessions.importers.changes import Change, ImportedLines, ImportedRemoval
 from sessions.importers.known import KnownMessages
-from sessions.importers.mirror import is_moot, mirror
+from sessions.importers.mirror import is_moot, is_other_life, mirror, rewrite
 from sessions.importers.records import (
     ImportedCompaction,
     ImportedLink,
@@ -79,22 +79,45 @@ class Store:
     def _write_session(self, record: ImportedSession) -> None:
         """Create the session, or let the one that is there learn what is new."""
         place = self._places.get(record.key)
-        session = place.session if place else self._find(record.key)
+        session = place.session if place else self._find(record.key, of=record)
+        if session is not None and is_other_life(session, record):
+            self._end_life(session, record)
+            place = session = None
         if session is not None:
             self._update(session, record)
-        elif record.key not in self.written.deleted_sessions:
+        elif not record.is_empty and record.key not in self.written.deleted_sessions | self.written.foreign_sessions:
             session = self._create(record)
         if session is not None and place is None:
             self._places[record.key] = _Place(session, KnownMessages(_client_ids(session)))
 
-    def _find(self, key: str) -> Session | None:
-        """Return the session with this key; one that a person deleted is noted and stays deleted."""
+    def _find(self, key: str, *, of: ImportedSession | None = None) -> Session | None:
+        """Return the session with this key; one that a person deleted is noted and stays deleted.
+
+        So is one that an agent keeps here itself, where the record owns its key: it stays as it is.
+        """
         session = Session.objects.with_key(owner=self._owner, source=self._source, key=key).first()
         if session is None:
             rows = Session.objects.filter(owner=self._owner, source=self._source, key=key, status=Status.DELETED)
+            if of is not None and of.is_one_life and of.created_at is not None:
+                rows = rows.filter(created_at__gte=of.created_at)
             if rows.exists():
                 self.written.deleted_sessions.add(key)
+        elif of is not None and of.owns_key and not session.is_imported:
+            self.written.foreign_sessions.add(key)
+            return None
         return session
+
+    def _end_life(self, session: Session, record: ImportedSession) -> None:
+        """Delete the session, softly, for one that began under its key later; an older one is left out."""
+        self._places.pop(record.key, None)
+        if record.created_at is not None and record.created_at < session.created_at:
+            self.written.deleted_sessions.add(record.key)
+        else:
+            self.written.removed_sessions += self._remove(session)
+
+    @staticmethod
+    def _remove(session: Session) -> bool:
+        return session.remove(by=BY)
 
     def _create(self, record: ImportedSession) -> Session:
         """Create a session, and its parent before it when that has not been read yet."""
@@ -104,6 +127,7 @@ class Store:
             "key": record.key,
             "project_root": record.project_root,
             "title": record.title,
+            "is_title_derived": record.is_title_derived and record.title is not None,
             "model": record.model,
             "parent": self._parent(parent_key, record) if parent_key else None,
             "parent_tool_call_id": record.parent_tool_call_id or (link.parent_tool_call_id if link else None),
@@ -135,7 +159,8 @@ class Store:
     def _update(self, session: Session, record: ImportedSession) -> None:
         """Let the session have a better title, another model, its parent call; a title that a person gave stays."""
         changes: dict[str, Any] = {}
-        if record.is_settled and record.title not in {None, session.title} and not _was_renamed(session):
+        is_better = record.title not in {None, session.title} and not record.is_title_derived & session.is_title_derived
+        if record.is_settled and is_better and not _was_renamed(session):
             changes["title"] = record.title
         if record.is_settled and record.model not in {None, session.model}:
             changes["model"] = record.model
@@ -163,13 +188,22 @@ class Store:
         if place is None:
             return
         place.clock = message.created_at or place.clock or place.session.created_at
+        is_newest = place.known.is_newest(message)
         fresh = place.known.take(message)
         if fresh is None:
             self.written.known_messages += 1
+            if message.may_change and is_newest:
+                self._append(place)
+                self.written.changed_messages += self._rewrite(place.session, message)
             return
         place.pending.append(_draft(fresh, at=place.clock))
         if len(place.pending) >= BATCH_SIZE:
             self._append(place)
+
+    @staticmethod
+    def _rewrite(session: Session, message: ImportedMessage) -> bool:
+        """Let a message that is here say what it says there; say whether it said something else."""
+        return rewrite(session, message)
 
     def _append(self, place: _Place) -> None:
         """Write the messages of one session that wait, in one transaction."""
@@ -201,12 +235,22 @@ class Store:
         if place is not None and not is_moot(place.session, change):
             self._append(place)
             mirror(place.session, change, written=self.written)
+            if isinstance(change, ImportedLines):
+                place.known.forget(prefix=change.prefix, but=change.client_ids)
         if isinstance(change, ImportedRemoval):
             self._places.pop(change.session_key, None)
 
 
 class DryStore(Store):
     """Counts what a `Store` would write, and writes nothing."""
+
+    @staticmethod
+    def _remove(_session: Session) -> bool:
+        return True
+
+    @staticmethod
+    def _rewrite(_session: Session, _message: ImportedMessage) -> bool:
+        return False
 
     def _create(self, record: ImportedSession) -> Session:
         self.written.sessions += 1

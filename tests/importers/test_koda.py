@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sessions.models import Message, Session, ToolCall
+from tests.importers.imports import Import
 from tests.importers.koda_database import (
     AGES,
     ALL_LATER,
@@ -17,7 +18,6 @@ from tests.importers.koda_database import (
     make_scout,
     send_scout,
 )
-from tests.importers.koda_imports import Import
 
 pytestmark = pytest.mark.django_db
 NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 from sessions.importers.store import DryStore
 from sessions.models import Message, Session, Turn
 from tests.factories import make_user
+from tests.importers.imports import Import, everything
 from tests.importers.koda_database import HINT, fill, hold_turn, make_call
-from tests.importers.koda_imports import Import, everything
 from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db

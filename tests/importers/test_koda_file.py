@@ -17,11 +17,11 @@ from sessions.models import Message, Session
 from tests.commands.test_importsessions import count_messages, run, wait_for
 from tests.conftest import ROOT, make_environment, manage
 from tests.factories import make_user
+from tests.importers.imports import Import
 from tests.importers.koda_database import (
     Koda,
     hold_turn,
 )
-from tests.importers.koda_imports import Import
 
 pytestmark = pytest.mark.django_db
 NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -3,7 +3,7 @@
 The source of what its tables mean is contracts/koda.md, sections 1 and 2.
 """
 
-from sessions.importers.koda.database import fault, recognises
+from sessions.importers.koda.database import KodaDatabase
 from sessions.importers.koda.reader import KodaReader
 
-__all__ = ["KodaReader", "fault", "recognises"]
+__all__ = ["KodaDatabase", "KodaReader"]

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sessions.importers.fields import JsonObject
+from sessions.importers.fields import JsonObject, number_of
 from sessions.importers.koda.database import KodaDatabase
-from sessions.importers.koda.rows import calls, number_of, session_key
+from sessions.importers.koda.rows import calls, session_key
 from sessions.importers.records import ImportedLink, Tally
 
 TOOL = "InvokeAgent"

@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 
-from sessions.exceptions import InvalidRequest
 from sessions.importers import fields
 from sessions.importers.changes import (
     Change,
@@ -17,12 +15,13 @@ from sessions.importers.changes import (
     ImportedMetadata,
     ImportedRemoval,
 )
+from sessions.importers.database import DatabaseReader
 from sessions.importers.fields import JsonObject
 from sessions.importers.koda import rows
 from sessions.importers.koda.database import KodaDatabase
 from sessions.importers.koda.errands import Errands
 from sessions.importers.koda.turns import Turns
-from sessions.importers.records import ImportedSession, Record, Tally, row_id
+from sessions.importers.records import ImportedSession, Record, row_id
 
 PAGE = 500
 UNFINISHED_FOR = timedelta(hours=1)
@@ -59,19 +58,12 @@ class _Beside:
         return session_id in self.metadata or session_id in self.files or session_id in self.events
 
 
-class KodaReader:
+class KodaReader(DatabaseReader[KodaDatabase]):
     """Reads one database, again and again. The order within a session is that of the row numbers."""
 
-    def __init__(self, path: Path) -> None:
-        """Begin with nothing read."""
-        self.tally = Tally()
-        self._path = path
-        self._database: KodaDatabase | None = None
-        self._version: int | None = None
-        self._identity: tuple[int, int] | None = None
-        self._begin()
+    opens = KodaDatabase
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Stand before the first row."""
         self._seen: dict[object, _Seen] = {}
         self._empty: set[object] = set()
@@ -79,22 +71,14 @@ class KodaReader:
         self._newest_event = 0
         self._is_live = False
 
-    def has_news(self) -> bool:
-        """Say whether anything was committed, or the file replaced. Raises `OSError`; a fault is told by `pull`."""
-        try:
-            return self._open().data_version() != self._version
-        except InvalidRequest:
-            return True
-
     def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Pulled:
         """Yield what is new. Raises `OSError` when the file is not there, `InvalidRequest` when it cannot be read."""
-        database = self._open()
-        self._version = database.data_version()
+        database = self.opened()
         sessions, extents = database.sessions(), database.extents()
         beside = _Beside(database.metadata(), database.files(), database.events(after=self._newest_event))
         new = [row for row in sessions if row.get("id") not in self._seen]
         links = self._errands.links(database, [row for row in new if row.get("id") in extents])
-        size, total = self._path.stat().st_size, sum(count for count, _ in extents.values()) or 1
+        size, total = self.path.stat().st_size, sum(count for count, _ in extents.values()) or 1
         for row in sessions:
             session_id = row.get("id")
             if session_id in links:
@@ -105,25 +89,6 @@ class KodaReader:
         yield from self._gone({row.get("id") for row in sessions})
         self._count_passed_over(sessions, extents)
         self._is_live = True
-
-    def _open(self) -> KodaDatabase:
-        """Return the database, opened anew and read from its start when another file has taken its place."""
-        state = self._path.stat()
-        identity = (state.st_dev, state.st_ino)
-        if self._identity not in {None, identity}:
-            self.close()
-            self._begin()
-        self._identity = identity
-        if self._database is None:
-            self._database = KodaDatabase(self._path)
-        return self._database
-
-    def close(self) -> None:
-        """Let go of the file; a later pull opens it again and goes on."""
-        self._version = None
-        if self._database is not None:
-            self._database.close()
-            self._database = None
 
     def _session(self, database: KodaDatabase, row: JsonObject, *, extent: tuple[int, int], beside: _Beside) -> Pulled:
         """Yield what is new of one session; one in which nothing was ever said or kept is passed over."""
@@ -148,19 +113,19 @@ class KodaReader:
         key = rows.session_key(session_id)
         while page := database.messages(session_id, after=seen.last_row, limit=PAGE):
             for row in page:
-                if rows.is_unfinished(row) and _is_young(row) and rows.number_of(row) >= newest:
+                if rows.is_unfinished(row) and _is_young(row) and fields.number_of(row) >= newest:
                     seen.is_waiting = True
                     break
                 must_compare = must_compare or row.get("role") == "system"  # each compaction leaves a summary
                 yield from seen.turns.before(row, is_live=self._is_live)
                 yield rows.message(row, session_key=key, tally=self.tally)
                 yield from seen.turns.after(row)
-                seen.last_row = rows.number_of(row)
+                seen.last_row = fields.number_of(row)
                 seen.count += 1
                 self.tally.lines += 1
             if seen.is_waiting or len(page) < PAGE:
                 break
-        newest_row = database.newest_row()
+        newest_row = database.newest_row("messages")
         if must_compare or database.count(session_id) != seen.count + seen.is_waiting:
             yield from self._compared(database, session_id, seen, newest_row=newest_row)
 
@@ -191,7 +156,7 @@ class KodaReader:
             seen.paths = paths
             yield ImportedFiles(session_key=key, paths=paths)
         if events := beside.events.get(session_id):
-            self._newest_event = max(self._newest_event, *map(rows.number_of, events))
+            self._newest_event = max(self._newest_event, *map(fields.number_of, events))
             yield ImportedEvents(session_key=key, events=tuple(map(rows.event, events)))
 
     def _gone(self, session_ids: set[object]) -> Pulled:
@@ -208,10 +173,7 @@ class KodaReader:
             "message of no session": sum(count for owner, (count, _) in extents.items() if owner not in known),
             "answer that is not finished": sum(seen.is_waiting for seen in self._seen.values()),
         }
-        for reason, count in left_out.items():
-            self.tally.passed_over.pop(reason, None)
-            if count:
-                self.tally.passed_over[reason] = count
+        self.pass_over(**left_out)
 
 
 def _is_young(row: JsonObject) -> bool:

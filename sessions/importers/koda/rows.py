@@ -6,9 +6,9 @@ from sessions.importers import fields
 from sessions.importers.changes import ImportedEvent
 from sessions.importers.fields import JsonObject
 from sessions.importers.records import (
+    KINDS,
     ImportedMessage,
     ImportedSession,
-    Kind,
     Tally,
     ToolCall,
     Usage,
@@ -17,10 +17,6 @@ from sessions.importers.records import (
 
 STORE = "koda"
 AGENT = "koda"
-LONGEST_ROLE = 32
-LONGEST_CONTENT_BYTES = 16 * 1024 * 1024
-"""Bytes of one content that the server takes at most by default; Koda knows no such limit."""
-KINDS: dict[str, Kind] = {"user": "prompt", "assistant": "answer", "tool": "result"}
 
 
 def session(row: JsonObject) -> ImportedSession:
@@ -43,17 +39,17 @@ def session_key(session_id: object) -> str:
 
 def message(row: JsonObject, *, session_key: str, tally: Tally) -> ImportedMessage:
     """Return the message of a row; its role stays as it is, also one that Koda itself would not know."""
-    number = number_of(row)
+    number = fields.number_of(row)
     found = calls(row, tally=tally)
-    role = "".join(mark for mark in _written(row.get("role")) or "" if mark.isprintable())[:LONGEST_ROLE] or "unknown"
+    role = fields.role(row.get("role"))
     return ImportedMessage(
         session_key=session_key,
         client_id=row_id(STORE, number),
         position=number,
         role=role,
         kind=KINDS.get(role, "notice"),
-        content=_written(row.get("content")),
-        thinking=_written(row.get("thinking_content")),
+        content=fields.written(row.get("content")),
+        thinking=fields.written(row.get("thinking_content")),
         tool_calls=tuple(_plain(call) for call in found or [] if isinstance(call, dict)),
         raw_tool_calls=found,
         tool_call_id=fields.identifier(row.get("tool_call_id"), longest=fields.LONGEST_PATH),
@@ -63,16 +59,9 @@ def message(row: JsonObject, *, session_key: str, tally: Tally) -> ImportedMessa
     )
 
 
-def number_of(row: JsonObject) -> int:
-    """Return the number of a row."""
-    number = row["id"]
-    assert isinstance(number, int)  # SQLite keeps nothing else in an INTEGER PRIMARY KEY
-    return number
-
-
 def calls(row: JsonObject, *, tally: Tally) -> list[object] | None:
     """Return the tool calls of a row as they stand there; null and [] differ. What is no array is none."""
-    text = _written(row.get("tool_calls"))
+    text = fields.written(row.get("tool_calls"))
     if text is None:
         return None
     try:
@@ -101,14 +90,14 @@ def is_unfinished(row: JsonObject) -> bool:
 def event(row: JsonObject) -> ImportedEvent:
     """Return the event of a row: its own text as a message, anything else whole, under the name that Koda gives it."""
     kind = fields.identifier(row.get("kind"), longest=64) or "event"
-    payload = _json(_written(row.get("payload")))
+    payload = _json(fields.written(row.get("payload")))
     is_words = kind in {"info", "warn", "error"} and isinstance(payload, str)
     told: JsonObject = {"message": payload} if is_words else {"event": payload}
     parent = fields.text(row, "parent_tool_call_id")
     if parent is not None:
         told["parent_tool_call_id"] = parent
     return ImportedEvent(
-        event_id=f"{STORE}:event:{number_of(row)}",
+        event_id=f"{STORE}:event:{fields.number_of(row)}",
         type=kind if is_words else f"{STORE}.{kind}",
         payload=told,
         at=fields.moment(row.get("created_at")),
@@ -117,7 +106,7 @@ def event(row: JsonObject) -> ImportedEvent:
 
 def values(found: dict[object, object]) -> dict[str, str]:
     """Return metadata with keys and values that can be stored."""
-    named = {fields.identifier(key, longest=fields.LONGEST_PATH): _written(value) for key, value in found.items()}
+    named = {fields.identifier(key, longest=fields.LONGEST_PATH): fields.written(value) for key, value in found.items()}
     return {key: value for key, value in named.items() if key is not None and value is not None}
 
 
@@ -138,20 +127,6 @@ def _usage(row: JsonObject) -> Usage | None:
         cache_creation_tokens=fields.count(row, "cache_creation_tokens"),
         thinking_tokens=fields.count(row, "thinking_tokens"),
     )
-
-
-def _written(value: object) -> str | None:
-    """Return what stands in a column as text, cut to what the server takes, None for null."""
-    if value is None:
-        return None
-    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
-    if len(text) * 4 <= LONGEST_CONTENT_BYTES:
-        return text
-    data = text.encode("utf-8", errors="replace")
-    if len(data) <= LONGEST_CONTENT_BYTES:
-        return text
-    note = f"\n[The import left out what follows: {len(data):,} bytes are too many.]"
-    return data[: LONGEST_CONTENT_BYTES - len(note)].decode("utf-8", errors="ignore") + note
 
 
 def _json(text: str | None) -> object:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sessions.importers.changes import ImportedTurn
-from sessions.importers.fields import JsonObject
-from sessions.importers.koda.rows import STORE, number_of
+from sessions.importers.fields import JsonObject, number_of
+from sessions.importers.koda.rows import STORE
 from sessions.importers.records import row_id
 
 

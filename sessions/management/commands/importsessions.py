@@ -152,9 +152,11 @@ class Command(BaseCommand):
                         "messages": written.messages,
                         "known_messages": written.known_messages,
                         "compactions": written.compactions,
+                        "changed_messages": written.changed_messages,
                         "removed_messages": written.removed_messages,
                         "removed_sessions": written.removed_sessions,
                         "deleted_sessions": sorted(written.deleted_sessions),
+                        "foreign_sessions": sorted(written.foreign_sessions),
                         "passed_over": dict(passed_over.most_common()),
                         "failures": self._failures,
                         "dry_run": self._dry_run,
@@ -167,6 +169,8 @@ class Command(BaseCommand):
         were = "was" if written.known_messages == 1 else "were"
         bad_note = f", {bad:,} of them bad" if bad else ""
         left_note = f"; {_count(left, 'deleted session')} left deleted" if left else ""
+        foreign = len(written.foreign_sessions)
+        left_note += f"; {_count(foreign, 'session')} that an agent keeps here itself left alone" if foreign else ""
         gone = written.removed_messages
         left_note += f"; {_count(gone, 'message')} gone there {'was' if gone == 1 else 'were'} removed" if gone else ""
         self.stdout.write(

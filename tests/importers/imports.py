@@ -1,4 +1,4 @@
-"""Imports of Koda databases as the tests of their importer make them."""
+"""Imports of databases as the tests of their importers make them."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from tests.factories import make_user
 class Import:
     """An import that may go on: each `pull` takes what is new, as --follow does."""
 
-    def __init__(self, path: Path, *, owner: Any = None, make: type[Store] = Store) -> None:
+    def __init__(self, path: Path, *, owner: Any = None, make: type[Store] = Store, source: str = "koda") -> None:
         (transcript,) = discover(path)
         self.feed = Feed.of(transcript, opener=Opener())
-        self.store = make(owner=owner or make_user(), source="koda")
+        self.store = make(owner=owner or make_user(), source=source)
 
     def pull(self) -> "Import":
         self.store.write(self.feed.pull())
