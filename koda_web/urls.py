@@ -6,9 +6,12 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
+from sessions.web.views import account
+
 handler500 = "sessions.web.views.faults.failed"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/login/", account.sign_in_for_admin),
     path("admin/", admin.site.urls),
     path("", include("sessions.api.urls")),
     path("", include("sessions.web.urls")),

@@ -3,6 +3,8 @@
 Counted by the minute in the cache: exact in one process, shared through Redis.
 """
 
+import contextlib
+import hashlib
 import logging
 import math
 import time
@@ -15,6 +17,10 @@ from sessions.exceptions import RateLimited
 
 BAD_KEYS_A_MINUTE = 60
 """Keys that nobody knows, from one address in one minute. A good key from that address is not their victim."""
+SIGN_INS_A_MINUTE = 30
+"""Failed attempts to sign in from one address in one minute."""
+SIGN_INS_OF_ONE_A_MINUTE = 6
+"""Failed attempts to sign in as one person from one address in one minute; who tries elsewhere bars nobody here."""
 _WINDOW_SECONDS = 60
 
 logger = logging.getLogger(__name__)
@@ -31,12 +37,34 @@ def count_bad_key(direct: str | None, forwarded: str) -> None:
     `direct` is the address of the connection, `forwarded` the header X-Forwarded-For: of what proxies add, only what
     our own proxies added is believed.
     """
-    address = direct or "unknown"
+    _spend(f"bad.{_address(direct, forwarded)}", per_minute=BAD_KEYS_A_MINUTE)
+
+
+def count_sign_in(username: str, direct: str | None, forwarded: str) -> None:
+    """Count an attempt to sign in, for its address and for its name from there. Raises `RateLimited`."""
+    for who, per_minute in _attempts(username, _address(direct, forwarded)).items():
+        _spend(who, per_minute=per_minute)
+
+
+def forgive_sign_in(username: str, direct: str | None, forwarded: str) -> None:
+    """Take back an attempt that succeeded: only failures count."""
+    window = int(time.time() // _WINDOW_SECONDS)
+    for who in _attempts(username, _address(direct, forwarded)):
+        with contextlib.suppress(RedisError, ValueError):
+            cache.decr(f"rate.{who}.{window}")
+
+
+def _attempts(username: str, address: str) -> dict[str, int]:
+    """Return under which names an attempt to sign in is counted, and how many a minute each has."""
+    # A digest: a name may hold what a cache's key may not, or be a password typed into the wrong field.
+    name = hashlib.sha256(username.casefold().encode(errors="replace")).hexdigest()[:16]
+    return {f"sign-in.{address}": SIGN_INS_A_MINUTE, f"sign-in.{address}.{name}": SIGN_INS_OF_ONE_A_MINUTE}
+
+
+def _address(direct: str | None, forwarded: str) -> str:
     proxies: int = settings.KODA_PROXY_COUNT
     path = [part.strip() for part in forwarded.split(",") if part.strip()]
-    if proxies and path:
-        address = path[-min(proxies, len(path))]
-    _spend(f"bad.{address}", per_minute=BAD_KEYS_A_MINUTE)
+    return path[-min(proxies, len(path))] if proxies and path else direct or "unknown"
 
 
 def _spend(who: str, *, per_minute: int | None) -> None:

@@ -5,9 +5,9 @@ Importing the modules registers them.
 
 from django.contrib import admin
 
-from sessions.admin import api_key, conversation, kept, log, outgoing, session, user
+from sessions.admin import api_key, audit, conversation, kept, log, outgoing, session, user
 
-__all__ = ["api_key", "conversation", "kept", "log", "outgoing", "session", "user"]
+__all__ = ["api_key", "audit", "conversation", "kept", "log", "outgoing", "session", "user"]
 
 admin.site.site_header = admin.site.site_title = "Koda Web"
 admin.site.index_title = "What is stored"

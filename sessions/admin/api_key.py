@@ -54,7 +54,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         """Return the scopes that were ticked."""
         return [scope.value for scope, field in _SCOPES.items() if self.cleaned_data.get(field)]
 
-    def issue(self) -> NewKey:
+    def issue(self, *, by: str) -> NewKey:
         """Make the key."""
         given = self.cleaned_data
         return ApiKey.objects.issue(
@@ -63,6 +63,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
             source=given["source"],
             scopes=self.scopes(),
             expires_at=given["expires_at"],
+            by=by,
         )
 
 
@@ -112,7 +113,7 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
 
     def save_form(self, request: HttpRequest, form: ApiKeyForm, change: bool) -> ApiKey:  # noqa: FBT001
         """Issue the key instead of saving a row, and show its plain text this once."""
-        new = form.issue()
+        new = form.issue(by=f"user:{request.user.pk}")
         said = f"The key, shown this once and kept nowhere: {new.plain}"
         self.message_user(request, said, messages.WARNING)
         return new.record
@@ -126,6 +127,6 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """End the keys at once."""
-        revoked = [key.revoke() for key in queryset]
+        revoked = [key.revoke(by=f"user:{request.user.pk}") for key in queryset]
         said = f"{sum(revoked)} revoked, {revoked.count(False)} had been revoked before."
         self.message_user(request, said, messages.SUCCESS)

@@ -152,10 +152,10 @@ class SessionAdmin(RecordAdmin[Session]):
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
         """Destroy one session."""
-        obj.destroy()
+        obj.destroy(by=f"user:{request.user.pk}")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         """Destroy each; one that went with its parent is gone already."""
         for session in queryset:
             with suppress(NotFound):
-                session.destroy()
+                session.destroy(by=f"user:{request.user.pk}")

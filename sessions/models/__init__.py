@@ -2,6 +2,7 @@
 
 from sessions.models.alarm import Alarm, AlarmKind
 from sessions.models.api_key import ApiKey, NewKey, Scope
+from sessions.models.audit import SHELL, Action, AuditEntry
 from sessions.models.checkpoint import Checkpoint, CheckpointPiece
 from sessions.models.command import Command, CommandStatus
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
@@ -31,11 +32,14 @@ __all__ = [
     "LOOPS_FROM",
     "MAIN_AGENT",
     "SERVER_PREFIX",
+    "SHELL",
     "TODO_KEY",
     "TOKEN_NAMES",
+    "Action",
     "Alarm",
     "AlarmKind",
     "ApiKey",
+    "AuditEntry",
     "Band",
     "Checkpoint",
     "CheckpointPiece",

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+from sessions.models.audit import SHELL, Action, AuditEntry
 from sessions.models.fields import require_name
 from sessions.models.prepared import Lookup
 
@@ -57,8 +58,9 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         source: str = "",
         prefix: str = "koda",
         expires_at: datetime | None = None,
+        by: str = SHELL,
     ) -> NewKey:
-        """Make a key for `user`. Without a `source` the key's name is the source.
+        """Make a key for `user`. Without a `source` the key's name is the source. `by` is for the audit log.
 
         Raises `InvalidRequest` for a name or source that cannot be one.
         """
@@ -66,18 +68,22 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         require_name("source", source, longest_bytes=100)
         plain = f"{prefix}_{secrets.token_urlsafe(KEY_BYTES)}"
         wanted = set(scopes)
-        record = self.create(
-            user=user,
-            name=name,
-            source=source or name,
-            can_write=Scope.WRITE in wanted,
-            can_read=Scope.READ in wanted,
-            can_control=Scope.CONTROL in wanted,
-            digest=digest_of(plain),
-            hint=f"{prefix}_…{plain[-4:]}",
-            created_at=timezone.now(),
-            expires_at=expires_at,
-        )
+        now = timezone.now()
+        with transaction.atomic():
+            record = self.create(
+                user=user,
+                name=name,
+                source=source or name,
+                can_write=Scope.WRITE in wanted,
+                can_read=Scope.READ in wanted,
+                can_control=Scope.CONTROL in wanted,
+                digest=digest_of(plain),
+                hint=f"{prefix}_…{plain[-4:]}",
+                created_at=now,
+                expires_at=expires_at,
+            )
+            facts = {"user": user.get_username(), "scopes": sorted(record.scopes)}
+            AuditEntry.objects.note(Action.KEY_ISSUED, by=by, subject=str(record), now=now, **facts)
         return NewKey(record, plain)
 
     def find(self, plain: str, *, now: datetime | None = None) -> "ApiKey | None":
@@ -135,10 +141,15 @@ class ApiKey(models.Model):
         type(self).objects.filter(pk=self.pk).update(last_used_at=now)
         self.last_used_at = now
 
-    def revoke(self, *, now: datetime | None = None) -> bool:
-        """End the key; say whether it was still alive."""
+    def revoke(self, *, by: str = SHELL, now: datetime | None = None) -> bool:
+        """End the key; say whether it was still alive. `by` is for the audit log."""
         when = now or timezone.now()
-        return bool(type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=when))
+        with transaction.atomic():
+            if not type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=when):
+                return False
+            owner = self.user.get_username()
+            AuditEntry.objects.note(Action.KEY_REVOKED, by=by, subject=str(self), now=when, user=owner)
+        return True
 
 
 _BY_DIGEST: Lookup[ApiKey] = Lookup("digest", rows=lambda keys: keys.select_related("user"))

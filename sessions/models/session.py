@@ -12,6 +12,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from sessions.models.alarm import Alarm
+from sessions.models.audit import Action, AuditEntry
 from sessions.models.counted import CountedSession
 from sessions.models.event import Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
@@ -202,6 +203,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         events = Event.objects.append(self, pending, first_seq=first, now=now)
         Alarm.objects.raise_for(self, changed=changed or (), now=now)
         Unindexed.objects.note(self, events)
+        AuditEntry.objects.note_events(self, pending, now=now)
         if events:
             self.ring()
         return events
@@ -286,16 +288,22 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             session.record([EventDraft(type="server.session_deleted", payload={"by": by})], now=now)
         return True
 
-    def destroy(self) -> dict[str, int]:
+    def destroy(self, *, by: str | None = None, now: datetime | None = None) -> dict[str, int]:
         """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell.
 
-        Return how many rows went, by the label of their model.
+        Return how many rows went, by the label of their model. `by` says which person asked for this one, for the
+        audit log; who destroys many notes that once.
         """
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
             for going in session.with_descendants():
                 going.last_seq += 1
                 going.ring()
+            if by is not None:
+                subject, messages = str(session.uuid), session.message_count
+                AuditEntry.objects.note(
+                    Action.DESTROYED, by=by, subject=subject, now=now or timezone.now(), message_count=messages
+                )
             return session.delete()[1]
 
     def with_descendants(self) -> list["Session"]:

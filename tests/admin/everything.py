@@ -8,9 +8,10 @@ from tests.factories import make_events, make_key, make_session, make_user
 
 RECORDS = (
     "session", "message", "turn", "toolcall", "request", "command", "event", "apikey", "usage", "metadata", "file",
-    "checkpoint", "lease", "webhook", "delivery",
+    "checkpoint", "lease", "webhook", "delivery", "auditentry",
 )  # fmt: skip
-OF_A_SESSION = tuple(name for name in RECORDS if name not in {"session", "apikey", "lease", "webhook", "delivery"})
+_OF_NONE = {"session", "apikey", "lease", "webhook", "delivery", "auditentry"}
+OF_A_SESSION = tuple(name for name in RECORDS if name not in _OF_NONE)
 
 
 def make_everything(**facts) -> Session:

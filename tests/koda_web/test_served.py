@@ -12,7 +12,7 @@ from tests.conftest import OWNER, PASSWORD, Server
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SIGN_IN = "/admin/login/"
+SIGN_IN = "/sign-in/"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_an_unlisted_host_name_is_refused(client: httpx.Client, host):
 
 
 def test_static_files_have_a_hash_and_stay_in_the_cache(client: httpx.Client):
-    path = re.search(r'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"', client.get(SIGN_IN).text)
+    path = re.search(r'href="(/static/koda/[a-z]+\.[0-9a-f]{12}\.css)"', client.get(SIGN_IN).text)
     assert path
     answer = client.get(path[1])
     assert answer.status_code == 200
@@ -68,7 +68,7 @@ def test_the_admin_runs_under_the_policy(server: Server, chromium: "Browser"):
     page.goto(f"{server.url}{SIGN_IN}?next=/admin/")
     page.fill("input[name=username]", OWNER)
     page.fill("input[name=password]", PASSWORD)
-    page.click("input[type=submit]")
+    page.click("button")
     page.wait_for_url(f"{server.url}/admin/")
     assert page.locator("#user-tools").is_visible()
     page.close()

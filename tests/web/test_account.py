@@ -1,10 +1,45 @@
 """Signing in and out, and how the pages look to one reader."""
 
+import random
+from datetime import UTC, datetime
+
 import pytest
+import time_machine
 from django.test import Client
 
 from tests.factories import make_user
 from tests.web.markup import parse
+
+
+def test_guessing_passwords_is_slowed_down_for_one_name_and_one_address(db):
+    make_user("ada")
+    wrong, right = ({"username": "ada", "password": password} for password in ("wrong", "secret"))
+    # Others may share the cache.
+    guesser, at_home = (Client(REMOTE_ADDR=f"2001:db8::{random.getrandbits(16):x}:{end}") for end in (1, 2))
+    with time_machine.travel(datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC), tick=False) as clock:
+        statuses = [guesser.post("/sign-in/", wrong).status_code for _ in range(7)]
+        refused = guesser.post("/sign-in/", right)
+        assert statuses == [200] * 6 + [429]
+        assert (refused.status_code, refused["Retry-After"]) == (429, "50")
+        assert "Wait 50 seconds" in refused.content.decode()
+        assert at_home.post("/sign-in/", right).status_code == 302, "who guesses keeps nobody out elsewhere"
+        clock.shift(50)
+        assert guesser.post("/sign-in/", right).status_code == 302
+
+
+def test_who_signs_in_rightly_again_and_again_is_let_in(db):
+    make_user("ada")
+    for _ in range(10):
+        assert Client().post("/sign-in/", {"username": "ada", "password": "secret"}).status_code == 302
+
+
+def test_the_admin_has_no_door_for_passwords_of_its_own(db):
+    answer = Client().get("/admin/login/?next=/admin/")
+    assert (answer.status_code, answer["Location"]) == (302, "/sign-in/?next=/admin/")
+    assert Client().post("/admin/login/", {"username": "a", "password": "b"}).status_code == 405
+    plain = Client()
+    plain.force_login(make_user())
+    assert plain.get("/admin/", follow=True).status_code == 403, "and no circle between the two"
 
 
 def test_signing_in_goes_where_one_wanted_to_go(db):

@@ -1,15 +1,22 @@
 """Signing in and out, and how the pages look to one reader."""
 
 from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpResponse, HttpResponseRedirect
+from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
+from sessions import rates
+from sessions.exceptions import RateLimited
+from sessions.models import Action, AuditEntry
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
 from sessions.web.forms import AppearanceForm
 from sessions.web.requests import PageRequest
@@ -23,12 +30,44 @@ class SignIn(LoginView):
     template_name = "sessions/sign_in.html"
     redirect_authenticated_user = True
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Look at the password, unless too many were tried from this address or for this name."""
+        try:
+            rates.count_sign_in(*_attempt(request))
+        except RateLimited as error:
+            return self._refused(error)
+        return super().post(request, *args, **kwargs)
+
+    def _refused(self, error: RateLimited) -> HttpResponse:
+        """Return the form again, which says how long to wait; the password was not looked at."""
+        form = self.get_form_class()(self.request)
+        response = self.render_to_response(self.get_context_data(form=form, wait_seconds=error.retry_after_seconds))
+        response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        response["Retry-After"] = str(error.retry_after_seconds)
+        return response
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Sign in; who never did, with a password that somebody else or `setup` chose, is asked for an own one."""
+        rates.forgive_sign_in(*_attempt(self.request))
         user = form.get_user()
+        AuditEntry.objects.note(Action.SIGNED_IN, by=f"user:{user.pk}", subject=user.get_username(), now=timezone.now())
         is_first = user.last_login is None and user.is_staff
         response = super().form_valid(form)
         return redirect("admin:password_change") if is_first else response
+
+
+def _attempt(request: HttpRequest) -> tuple[str, str | None, str]:
+    """Return who tries to sign in, and whence."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return request.POST.get("username", ""), request.META.get("REMOTE_ADDR"), forwarded
+
+
+@require_safe
+def sign_in_for_admin(request: HttpRequest) -> HttpResponse:
+    """Lead from the admin's own sign-in to ours, so that there is one door for passwords; who has no access is told."""
+    if request.user.is_authenticated:
+        raise PermissionDenied
+    return redirect_to_login(request.GET.get("next", ""))
 
 
 class SignOut(LogoutView):

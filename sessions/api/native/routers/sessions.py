@@ -157,7 +157,7 @@ def delete_session(
     caller = authenticate(request)
     if not permanent:
         return DeletedOut(deleted=access.find_to_write(caller, session_id).remove(by=caller.name))
-    access.find_to_control(caller, session_id).destroy()
+    access.find_to_control(caller, session_id).destroy(by=caller.name)
     return DeletedOut(deleted=True)
 
 

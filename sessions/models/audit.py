@@ -1,0 +1,116 @@
+"""The audit log: what people did that somebody may ask about later; kept when what it tells of is gone."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.db import models
+
+from sessions.models.event import Event, EventDraft
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
+
+SHELL = "shell"
+_PEOPLE = re.compile(r"user:\d+|key:\d+|shell")
+"""Those whose deeds are noted; agents, importers and the server itself leave their events in the session's own log."""
+
+
+class Action(models.TextChoices):
+    """What was done."""
+
+    SIGNED_IN = "signed_in", "signed in"
+    KEY_ISSUED = "key_issued", "made a key"
+    KEY_REVOKED = "key_revoked", "revoked a key"
+    SHARED = "shared", "changed who may see"
+    ANSWERED = "answered", "answered a request"
+    COMMANDED = "commanded", "told an agent"
+    RELEASED = "released", "released a session"
+    DELETED = "deleted", "deleted a session"
+    DESTROYED = "destroyed", "destroyed for good"
+    PURGED = "purged", "purged"
+
+
+class AuditEntryManager(models.Manager["AuditEntry"]):
+    """Notes what was done, in the transaction in which it is done."""
+
+    def note(self, action: str, *, by: str, subject: str, now: datetime, **detail: Any) -> None:
+        """Note one deed; `by` is `user:3`, `key:7` or `shell`, of whom the present name is kept beside it."""
+        self.create(action=action, by=by, by_name=_name_of(by), subject=subject, detail=detail, at=now)
+
+    def note_events(self, session: "Session", drafts: Iterable[EventDraft | Event], *, now: datetime) -> None:
+        """Note those of a session's new events that tell of something a person did."""
+        for draft in drafts:
+            action = _action_of(draft.type, draft.payload)
+            by = draft.payload.get("by")
+            if action is not None and isinstance(by, str) and _PEOPLE.fullmatch(by):
+                detail = {name: value for name, value in draft.payload.items() if name != "by"}
+                if action in {Action.ANSWERED, Action.COMMANDED}:
+                    detail |= _decision_of(detail["command_id"])
+                self.note(action, by=by, subject=str(session.uuid), now=now, **detail)
+
+
+class AuditEntry(models.Model):
+    """One deed. Nothing points from here: what it tells of may be gone."""
+
+    at = models.DateTimeField()
+    action = models.CharField(max_length=20, choices=Action)
+    by = models.CharField(max_length=50, help_text="user:3, key:7, or shell.")
+    by_name = models.TextField(help_text="What they were called then.")
+    subject = models.TextField(help_text="The id of the session, or the name of the key or the user.")
+    detail = models.JSONField(default=dict)
+
+    objects = AuditEntryManager()
+
+    class Meta:
+        """Read by number, newest first; there are few of them."""
+
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit log"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(action__in=Action.values), name="audit_action")
+        ]
+
+    def __str__(self) -> str:
+        """Return the deed as a sentence."""
+        return f"{self.by_name} {self.get_action_display()}: {self.subject}"
+
+
+def _action_of(kind: str, payload: dict[str, Any]) -> str | None:
+    """Return what an event of this kind says that somebody did, or None."""
+    if kind == "server.session_edited":
+        return Action.SHARED if "visibility" in payload.get("changes", {}) else None
+    if kind == "server.command_requested":
+        return Action.ANSWERED if payload["command"] in _ANSWERS else Action.COMMANDED
+    return _ACTIONS.get(kind)
+
+
+_ANSWERS = {"approval_response", "loop_decision", "ask_user_response"}
+_ACTIONS = {
+    "server.session_deleted": Action.DELETED,
+    "server.turn_abandoned": Action.RELEASED,
+}
+
+
+def _decision_of(command_id: int) -> dict[str, Any]:
+    """Return what was decided, and upon what; never the words that somebody wrote."""
+    command = apps.get_model("koda_sessions", "Command").objects.select_related("request").get(pk=command_id)
+    given = command.body.get("decision")
+    decision = given.get("decision") if isinstance(given, dict) else command.body.get("action")
+    tool = command.request.tool_name if command.request else None
+    return {name: value for name, value in {"decision": decision, "tool": tool}.items() if value}
+
+
+def _name_of(by: str) -> str:
+    """Return what somebody is called now."""
+    kind, _, number = by.partition(":")
+    if kind == "user":
+        user = get_user_model()._default_manager.filter(pk=number).first()  # noqa: SLF001 - Django's documented way to a swappable user
+        return user.get_username() if user else by
+    if kind == "key":
+        key = apps.get_model("koda_sessions", "ApiKey").objects.select_related("user").filter(pk=number).first()
+        return f"{key} of {key.user.get_username()}" if key else by
+    return by
