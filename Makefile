@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 WORKERS ?= auto
 
-.PHONY: run demo test coverage pictures bench check lock clean setup format
+.PHONY: run demo test coverage pictures bench check lock clean setup format audit
 
 run: setup  ## set up what is missing and serve
 	@exec $(BIN)/python manage.py serve
@@ -53,6 +53,17 @@ check: $(VENV)/.dev  ## format, lint, types, floors, templates, migrations, sett
 	$(BIN)/python manage.py makemigrations --check --dry-run; \
 	KODA_PUBLIC_URL=https://koda.example.org KODA_PROXY_COUNT=1 \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(MAKE) --no-print-directory audit
+
+# Known weaknesses of what is locked fail the check; an index that cannot be reached does not.
+audit: $(VENV)/.dev  ## hold the locked dependencies against known weaknesses
+	@found=$$($(BIN)/pip-audit --requirement $(LOCKS)/run.txt --require-hashes --disable-pip \
+		--progress-spinner off --timeout 10 2>&1) || { \
+		case "$$found" in \
+			*"known vulnerabilit"*) echo "$$found"; exit 1;; \
+			*) echo "pip-audit: the index of known weaknesses cannot be reached; not checked"; exit 0;; \
+		esac; }; \
+	case "$$found" in *"could not be audited"*) echo "pip-audit: the index does not know some of what is locked";; esac
 
 format: $(VENV)/.dev  ## put the code into its form
 	$(BIN)/ruff format .

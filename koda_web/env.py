@@ -144,6 +144,7 @@ class Environment(BaseSettings):
     webhook_private: bool = False
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = "console"
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] = "info"
+    redact: Annotated[bool, BeforeValidator(_lower)] = False
     metrics_token: SecretStr | None = None
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
     admitted_requests: Annotated[int, Field(ge=1, le=512)] = 16

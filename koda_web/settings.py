@@ -51,6 +51,7 @@ KODA_RETENTION_STALE_RUNNING = _environment.retention_stale_running
 KODA_RETENTION_DELETED_DAYS = _environment.retention_deleted_days
 KODA_RETENTION_EVENTS_DAYS = _environment.retention_events_days
 KODA_WEBHOOK_PRIVATE = _environment.webhook_private
+KODA_REDACT = _environment.redact
 KODA_ADMITTED_REQUESTS = _environment.admitted_requests
 KODA_QUEUED_REQUESTS = _environment.queued_requests
 KODA_DRAIN_SECONDS = _environment.drain_seconds

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import liveness
+from sessions import liveness, redaction
 from sessions.exceptions import InvalidRequest
 from sessions.models import Event, EventDraft, Message, Role, Session
 from sessions.models.fields import require_content
@@ -50,7 +50,7 @@ def compact(session_id: int, *, summary: str, preserve_count: int, by: str, now:
         Message.objects.of(session.pk).unarchived().filter(pk__lte=archived[-1]).update(compacted_at=now)
         rows = [
             Message(session=session, role=role, content=text, turn_id=session.turn_id, created_at=now)
-            for role, text in ((Role.SYSTEM, summary), (Role.ASSISTANT, HINT))
+            for role, text in ((Role.SYSTEM, redaction.clean(summary)), (Role.ASSISTANT, HINT))
         ]
         summary_row, hint_row = Message.objects.bulk_create(rows)
         session.count_messages(len(rows))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import effects, liveness
+from sessions import effects, liveness, redaction
 from sessions.effects import Stage, budget_end, close_what_is_open
 from sessions.engine_events import NONE_STORED, join_deltas, require_valid
 from sessions.exceptions import Conflict, InvalidRequest
@@ -71,16 +71,17 @@ def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | Non
         session.hear(now, is_progress=True, event_count=len(fresh))
         stage = Stage(session=session, now=now, seq=session.last_seq)
         joined = join_deltas(fresh)
-        for draft in joined:
+        stored = redaction.clean_events(joined)
+        for draft, as_stored in zip(joined, stored, strict=True):
             stage.seq += 1
             if effect := EFFECTS.get(draft.type):
                 try:
-                    effect(stage, draft)
+                    effect(stage, as_stored)
                 except InvalidRequest as invalid:
                     place = next(index for index, sent in enumerate(drafts) if sent is draft)
                     raise InvalidRequest(NONE_STORED, errors=invalid.within(f"events.{place}")) from None
         session.note_progress_at(stage.seq)
-        session.record([*joined, *stage.noticed, *liveness.settle(session, now)], now=now, activity_at=now)
+        session.record([*stored, *stage.noticed, *liveness.settle(session, now)], now=now, activity_at=now)
     return Ingested(len(fresh), len(drafts) - len(fresh), session.last_seq)
 
 
@@ -97,7 +98,7 @@ def keep(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | None 
         session = Session.objects.locked(session_id)
         fresh = _without_known(session, drafts)
         if fresh:
-            session.record(fresh, now=now)
+            session.record(redaction.clean_events(fresh), now=now)
     return len(fresh)
 
 

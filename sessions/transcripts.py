@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import liveness
+from sessions import liveness, redaction
 from sessions.exceptions import FieldError, InvalidRequest
 from sessions.models import (
     MAIN_AGENT,
@@ -145,9 +145,9 @@ def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: dat
     return Message(
         session=session,
         role=draft.role,
-        content=draft.content,
-        thinking=draft.thinking,
-        tool_calls=draft.tool_calls,
+        content=redaction.clean(draft.content),
+        thinking=redaction.clean(draft.thinking),
+        tool_calls=redaction.clean(draft.tool_calls),
         tool_call_id=draft.tool_call_id,
         agent_name=draft.agent_name,
         model=draft.model,

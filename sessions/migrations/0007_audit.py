@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0004_derived_titles"),
+        ("koda_sessions", "0006_roles_of_any_length"),
     ]
 
     operations = [

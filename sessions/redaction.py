@@ -1,0 +1,146 @@
+"""Secrets in what agents send: found by their form, and replaced before they are stored when KODA_REDACT says so.
+
+The rules are those of detect-secrets that find what has a form of its own, and a few for what it does not know. Its
+others guess by entropy or by words nearby, and call much of what agents write a secret. Every rule takes time in
+proportion to the text, or a sender could hold up the server with it.
+"""
+
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+
+from sessions.models import EventDraft
+
+SHOWN = 4
+"""Characters at the end of a secret that stay, so that its owner knows which one it was."""
+
+_OF_THE_LIBRARY = {
+    "aws.AWSKeyDetector": ("A3T", "ABIA", "ACCA", "AKIA", "ASIA", "aws", "AWS"),
+    "azure_storage_key.AzureStorageKeyDetector": ("AccountKey=",),
+    "basic_auth.BasicAuthDetector": ("://",),
+    "github_token.GitHubTokenDetector": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    "gitlab_token.GitLabTokenDetector": ("gl", "GR1348941"),
+    "mailchimp.MailchimpDetector": ("-us",),
+    "pypi_token.PypiTokenDetector": ("pypi-",),
+    "sendgrid.SendGridDetector": ("SG.",),
+    "slack.SlackDetector": ("xox", "hooks.slack.com"),
+    "square_oauth.SquareOAuthDetector": ("sq0csp",),
+    "stripe.StripeDetector": ("k_live_",),
+    "twilio.TwilioKeyDetector": ("AC", "SK"),
+}
+"""By module and class: words of which one is in every text that the rule finds something in, looked for first."""
+_OURS = {
+    "Key of this server": (("koda_", "stkpk_api_"), r"\b(?:koda|stkpk_api)_[A-Za-z0-9_-]{43}"),
+    "API key": (("sk-",), r"\bsk-[A-Za-z0-9_-]{20,200}"),  # OpenAI, Anthropic and those who follow them
+    "GitHub Token": (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{22,255}"),
+    "Google API Key": (("AIza",), r"\bAIza[A-Za-z0-9_-]{35}"),
+    "Hugging Face Token": (("hf_",), r"\bhf_[A-Za-z0-9]{30,60}"),
+    "xAI API Key": (("xai-",), r"\bxai-[A-Za-z0-9]{40,120}"),
+    "npm Token": (("npm_",), r"\bnpm_[A-Za-z0-9]{36}"),
+    "JSON Web Token": (
+        ("eyJ",),
+        r"\beyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{10,1000}",
+    ),
+    "Private Key": (
+        ("PRIVATE KEY-----",),
+        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s\\:,.-]{1,8000}?-----END [A-Z ]{0,30}PRIVATE KEY-----",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One secret in a text: its kind, and where it stands."""
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    kind: str
+    words: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+def find(text: str) -> list[Secret]:
+    """Return the secrets of a text, in order; of those that overlap the first and longest."""
+    found = sorted(_matches(text), key=lambda secret: (secret.start, -secret.end))
+    apart: list[Secret] = []
+    for secret in found:
+        if not apart or secret.start >= apart[-1].end:
+            apart.append(secret)
+    return apart
+
+
+def redact(text: str) -> str:
+    """Return the text with `[redacted: kind …last]` in the place of every secret."""
+    parts = []
+    end = 0
+    for secret in find(text):
+        parts += [text[end : secret.start], f"[redacted: {secret.kind} …{text[secret.end - SHOWN : secret.end]}]"]
+        end = secret.end
+    return "".join([*parts, text[end:]]) if parts else text
+
+
+def clean(value: Any) -> Any:
+    """Return a text, or a JSON value with all its texts, as it may be stored: redacted if KODA_REDACT is on."""
+    return _clean(value) if settings.KODA_REDACT else value
+
+
+def clean_events(drafts: Sequence[EventDraft]) -> Sequence[EventDraft]:
+    """Return the events as they may be stored.
+
+    A secret of which one batch of deltas has the beginning and the next the end is not seen in them.
+    """
+    return [_clean_event(draft) for draft in drafts] if settings.KODA_REDACT else drafts
+
+
+def _clean_event(draft: EventDraft) -> EventDraft:
+    payload = _clean(draft.payload)
+    if payload == draft.payload:
+        return draft
+    if draft.part_lengths is None:
+        return replace(draft, payload=payload)
+    # Joined deltas are told apart by the lengths of the words they had: now all of it is the first one's.
+    whole = len(payload.get("text", ""))
+    return replace(draft, payload=payload, part_lengths=[whole, *[0] * (len(draft.part_lengths) - 1)])
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _clean(one) for name, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list) else value
+
+
+def _matches(text: str) -> Iterator[Secret]:
+    """Yield what each rule finds; a group of its pattern, if it has one, is the secret itself."""
+    for rule in _rules():
+        if not any(word in text for word in rule.words):
+            continue
+        for match in rule.pattern.finditer(text):
+            start, end = match.span(rule.pattern.groups if rule.kind in _GROUPED else 0)
+            yield Secret(rule.kind, start, end)
+
+
+_GROUPED = {"Basic Auth Credentials"}
+"""Kinds whose match holds more than the secret: a password in an address, of which the rest may stay."""
+
+
+@cache
+def _rules() -> list[_Rule]:
+    """Return all rules; the library is loaded when the first text is looked at."""
+    rules = [_Rule(kind, words, re.compile(pattern)) for kind, (words, pattern) in _OURS.items()]
+    for place, words in _OF_THE_LIBRARY.items():
+        module, _, name = place.partition(".")
+        detector = getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name)
+        rules += [_Rule(detector.secret_type, words, pattern) for pattern in detector.denylist]
+    return rules

@@ -1,0 +1,159 @@
+"""Secrets by their form: found, and redacted before anything is stored."""
+
+import json
+import time
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessions import compaction, redaction, revisions
+from sessions.models import Event, Message
+from tests.factories import make_events, make_key, make_message, make_session, make_user
+
+TAIL = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+SECRETS = {
+    "AWS Access Key": "AKIA" + "QWERTYUIOPASDFGH",
+    "GitHub Token": "ghp_" + TAIL,
+    "GitLab Token": "glpat-" + TAIL[:20],
+    "API key": "sk-ant-api03-" + TAIL,
+    "Google API Key": "AIza" + TAIL[:35],
+    "Hugging Face Token": "hf_" + TAIL[:34],
+    "npm Token": "npm_" + TAIL,
+    "Slack Token": "xoxb-" + "123456789012-" + "abcdefabcdef",
+    "Stripe Access Key": "sk_live_" + TAIL[:24],
+    "SendGrid API Key": "SG." + TAIL[:22] + "." + (TAIL + TAIL)[:43],
+    "JSON Web Token": "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0." + TAIL,
+    "Private Key": "-----BEGIN RSA PRIVATE KEY-----\n" + TAIL * 20 + "\n-----END RSA PRIVATE KEY-----",
+    "Key of this server": "koda_" + (TAIL * 2)[:43],
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("around", ["{}", "export KEY={}\n", 'Use "{}", please.', '{{"command": "curl -H \'X: {}\'"}}'])
+def test_a_secret_is_found_whatever_stands_around_it(kind, around):
+    secret = SECRETS[kind]
+    cleaned = redaction.redact(around.format(secret))
+    assert secret not in cleaned
+    assert cleaned == around.format(f"[redacted: {kind} …{secret[-4:]}]")
+
+
+def test_of_an_address_with_a_password_only_the_password_goes():
+    said = redaction.redact("postgresql://koda:correct-horse@db.example.org/koda")
+    assert said == "postgresql://koda:[redacted: Basic Auth Credentials …orse]@db.example.org/koda"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit 9fceb02d0ae598e95dc970b74767f19372d61af8",
+        "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000",
+        "sk-learn and the task-force",
+        "https://example.org/a/b?c=d",
+        "password = os.environ['PASSWORD']",
+        "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
+    ],
+)
+def test_what_only_looks_odd_stays(text):
+    assert redaction.redact(text) == text
+
+
+@given(st.text(), st.sampled_from(sorted(SECRETS)), st.text())
+def test_text_around_a_secret_is_kept_and_a_second_pass_changes_nothing(before, kind, after):
+    cleaned = redaction.redact(f"{before} {SECRETS[kind]} {after}")
+    assert SECRETS[kind] not in cleaned
+    assert redaction.redact(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    "piece", ["sk-", "eyJ", "://a:", "AKIA", "-----BEGIN PRIVATE KEY-----\n", "xoxb-1-", "aws key '"]
+)
+def test_no_text_takes_longer_than_its_length_deserves(piece):
+    def seconds(size: int) -> float:
+        text = (piece * (size // len(piece) + 1))[:size] + " ghp_ PRIVATE KEY-----"
+        began = time.process_time()
+        redaction.find(text)
+        return time.process_time() - began
+
+    seconds(1000)
+    assert seconds(400_000) < 150 * max(seconds(20_000), 0.002), "twenty times the text takes no 400 times the time"
+
+
+@pytest.fixture
+def session(db):
+    return make_session(make_user("ada"))
+
+
+def everything_stored() -> str:
+    rows = [*Message.objects.values_list(), *Event.objects.values_list()]
+    return str(rows)
+
+
+SECRET = SECRETS["GitHub Token"]
+
+
+def store_everywhere(session) -> None:
+    calls = [{"id": "c", "function_name": "Bash", "arguments": json.dumps({"command": f"git push {SECRET}"})}]
+    make_message(session, content=f"Use {SECRET}", thinking=f"{SECRET}?")
+    make_message(session, role="assistant", content=None, tool_calls=calls)
+    make_events(
+        session,
+        {"type": "turn_start", "turn_id": "t"},
+        {"type": "text_delta", "text": SECRET[:10], "event_id": "1"},
+        {"type": "text_delta", "text": SECRET[10:], "event_id": "2"},
+        {"type": "tool_call_start", "id": "d", "name": "Bash", "args": {"env": [SECRET]}},
+        {"type": "approval_request", "id": "r", "tool_name": "Bash", "detail": SECRET, "preview": None},
+    )
+    revisions.replace_last(session.pk, role="user", content=f"no, {SECRET}", by="agent")
+    compaction.compact(session.pk, summary=f"They use {SECRET}.", preserve_count=0, by="agent")
+
+
+def test_what_is_stored_holds_no_secret_when_it_shall_not(session, settings):
+    settings.KODA_REDACT = True
+    store_everywhere(session)
+    session.refresh_from_db()
+    assert SECRET not in everything_stored()
+    assert SECRET not in (session.title or "")
+    assert SECRET not in str([*session.tool_calls.values_list(), *session.requests.values_list()])
+    assert f"[redacted: GitHub Token …{SECRET[-4:]}]" in everything_stored()
+    joined = Event.objects.get(type="text_delta")
+    assert sum(joined.part_lengths) == len(joined.payload["text"])
+
+
+def test_otherwise_what_agents_say_is_stored_as_they_say_it(session, settings):
+    settings.KODA_REDACT = False
+    store_everywhere(session)
+    assert everything_stored().count(SECRET) >= 5
+
+
+def find_secrets(*arguments: str) -> tuple[int, str]:
+    output = StringIO()
+    try:
+        call_command("findsecrets", *arguments, stdout=output)
+    except SystemExit as ended:
+        return int(ended.code), output.getvalue()
+    return 0, output.getvalue()
+
+
+def test_stored_secrets_are_found_on_request_and_not_shown(session):
+    plain = make_key().plain
+    first = make_message(session, content=f"My key is {plain}.")
+    other = make_message(make_session(), content=f"{SECRET} {SECRET}")
+
+    code, said = find_secrets()
+
+    assert code == 1
+    assert plain not in said
+    assert SECRET not in said
+    assert f"{session.uuid}  message {first}  content  Key of this server …{plain[-4:]}" in said
+    assert said.endswith("3 secrets.\n")
+    code, said = find_secrets(str(session.uuid), "--json")
+    assert [one["message"] for one in json.loads(said)["secrets"]] == [first]
+    assert other not in [one["message"] for one in json.loads(said)["secrets"]]
+
+
+def test_where_there_is_none_all_is_well(session):
+    make_message(session)
+    assert find_secrets() == (0, "0 secrets.\n")
