@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import liveness, pool, presence, transcript_of_checkpoint
+from sessions import liveness, pool, presence, redaction, transcript_of_checkpoint
 from sessions.exceptions import InvalidRequest
 from sessions.likeness import stem_of
 from sessions.models import Checkpoint, EventDraft, Session
@@ -48,6 +48,7 @@ class State:
         """
         if not isinstance(value, dict):
             raise InvalidRequest.field("state", "must be an object")
+        value = redaction.clean(value)
         messages = value.get("messages", [])
         if not isinstance(messages, list):
             raise InvalidRequest.field("state.messages", "must be an array")

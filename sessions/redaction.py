@@ -18,6 +18,8 @@ from sessions.models import EventDraft
 
 SHOWN = 4
 """Characters at the end of a secret that stay, so that its owner knows which one it was."""
+_SHORT = 16
+"""Of a secret that is shorter nothing stays: they would be much of it."""
 
 _OF_THE_LIBRARY = {
     "aws.AWSKeyDetector": ("A3T", "ABIA", "ACCA", "AKIA", "ASIA", "aws", "AWS"),
@@ -61,6 +63,11 @@ class Secret:
     start: int
     end: int
 
+    def name_in(self, text: str) -> str:
+        """Return the kind of this secret of `text` and its last characters, by which its owner knows it."""
+        is_short = self.end - self.start < _SHORT
+        return self.kind if is_short else f"{self.kind} …{text[self.end - SHOWN : self.end]}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
@@ -84,7 +91,7 @@ def redact(text: str) -> str:
     parts = []
     end = 0
     for secret in find(text):
-        parts += [text[end : secret.start], f"[redacted: {secret.kind} …{text[secret.end - SHOWN : secret.end]}]"]
+        parts += [text[end : secret.start], f"[redacted: {secret.name_in(text)}]"]
         end = secret.end
     return "".join([*parts, text[end:]]) if parts else text
 

@@ -42,7 +42,7 @@ def test_a_secret_is_found_whatever_stands_around_it(kind, around):
 
 def test_of_an_address_with_a_password_only_the_password_goes():
     said = redaction.redact("postgresql://koda:correct-horse@db.example.org/koda")
-    assert said == "postgresql://koda:[redacted: Basic Auth Credentials …orse]@db.example.org/koda"
+    assert said == "postgresql://koda:[redacted: Basic Auth Credentials]@db.example.org/koda"
 
 
 @pytest.mark.parametrize(

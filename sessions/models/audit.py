@@ -19,6 +19,11 @@ _PEOPLE = re.compile(r"user:\d+|key:\d+|shell")
 """Those whose deeds are noted; agents, importers and the server itself leave their events in the session's own log."""
 
 
+def is_person(by: str) -> bool:
+    """Say whether it was a person, at the shell or through a key or a browser."""
+    return _PEOPLE.fullmatch(by) is not None
+
+
 class Action(models.TextChoices):
     """What was done."""
 
@@ -46,7 +51,7 @@ class AuditEntryManager(models.Manager["AuditEntry"]):
         for draft in drafts:
             action = _action_of(draft.type, draft.payload)
             by = draft.payload.get("by")
-            if action is not None and isinstance(by, str) and _PEOPLE.fullmatch(by):
+            if action is not None and isinstance(by, str) and is_person(by):
                 detail = {name: value for name, value in draft.payload.items() if name != "by"}
                 if action in {Action.ANSWERED, Action.COMMANDED}:
                     detail |= _decision_of(detail["command_id"])

@@ -16,12 +16,13 @@ from sessions.live.routing import websocket
 from sessions.models import Message, Request, Session, ToolCall, Webhook
 from tests.admin.everything import make_everything
 from tests.api import test_permissions as native
+from tests.api.stakpak import test_permissions as stakpak
 from tests.api.test_permissions import see_store
 from tests.api.zeroclaw import test_permissions as zeroclaw
 from tests.factories import make_key, make_user
 from tests.live.sockets import in_db, page, program, sign_in
 
-CONTRACTS = {"api-native": native, "api-zeroclaw": zeroclaw}
+CONTRACTS = {"api-native": native, "api-stakpak": stakpak, "api-zeroclaw": zeroclaw}
 """The URL namespace of each contract, and the tests that hold a row for each of its operations."""
 
 YES, NO, ABSENT, DOOR = "yes", 403, 404, "sign in"
@@ -62,7 +63,7 @@ PAGES: dict[str, Row] = {
     "web:event": ("GET", {}, READ),
     "healthz": ("GET", {}, ANYBODY),
     "favicon.ico": ("GET", {}, ANYBODY),
-    "^api(?:/.*)?$": ("GET", {}, dict.fromkeys(ANYBODY, ABSENT)),
+    "^(?:api|v1|v2)(?:/.*)?$": ("GET", {}, dict.fromkeys(ANYBODY, ABSENT)),
     "admin/login/": ("GET", {}, {"nobody": DOOR, "stranger": NO, "owner": NO, "staff": NO}),
 }
 METRICS = "metrics"

@@ -18,13 +18,12 @@ _PARTS = ("content", "thinking", "tool_calls")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One secret: where it stands, its kind, and its last characters."""
+    """One secret: where it stands, and its kind with its last characters."""
 
     session: str
     message: int
     part: str
-    kind: str
-    ends_with: str
+    secret: str
 
 
 class Command(BaseCommand):
@@ -40,7 +39,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"secrets": [asdict(one) for one in found]}))
         else:
             for one in found:
-                self.stdout.write(f"{one.session}  message {one.message}  {one.part}  {one.kind} …{one.ends_with}")
+                self.stdout.write(f"{one.session}  message {one.message}  {one.part}  {one.secret}")
             self.stdout.write(f"{len(found):,} secrets." if len(found) != 1 else "1 secret.")
         if found:
             sys.exit(1)
@@ -55,4 +54,4 @@ def _look(sessions: list[uuid.UUID]) -> Iterator[Found]:
         for name, part in zip(_PARTS, parts, strict=True):
             text = part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
             for secret in redaction.find(text):
-                yield Found(str(session), pk, name, secret.kind, text[secret.end - redaction.SHOWN : secret.end])
+                yield Found(str(session), pk, name, secret.name_in(text))
