@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0009_listed_sessions"),
+        ("koda_sessions", "0010_figures"),
     ]
 
     operations = [
