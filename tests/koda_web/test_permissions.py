@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from sessions.live.hub import GONE, MAY_NOT_SEE, SIGN_IN
 from sessions.live.routing import websocket
-from sessions.models import Message, Request, Session, ToolCall, Webhook
+from sessions.models import Message, Metadata, Request, Session, ToolCall, Webhook
 from tests.admin.everything import make_everything
 from tests.api import test_permissions as native
 from tests.api.stakpak import test_permissions as stakpak
@@ -51,6 +51,10 @@ PAGES: dict[str, Row] = {
     "web:renew-secret": ("POST", {}, OWN),
     "web:remove-webhook": ("POST", {}, OWN),
     "web:session": ("GET", {}, READ),
+    "web:glance": ("GET", {}, READ),
+    "web:checkpoints": ("GET", {}, READ),
+    "web:fork": ("POST", {}, CHANGE),
+    "web:value": ("GET", {}, READ),
     "web:seen": ("POST", {}, READ),
     "web:edit": ("POST", {"title": "New"}, CHANGE),
     "web:release": ("POST", {}, CHANGE),
@@ -112,7 +116,7 @@ def session(owner) -> Session:
 def path_of(name: str, session: Session) -> str:
     route = next(route for one, route in ALL if one == name)
     numbers = {
-        "web:message": Message, "web:tool": ToolCall, "web:answer": Request, "web:webhook": Webhook,
+        "web:value": Metadata, "web:message": Message, "web:tool": ToolCall, "web:answer": Request, "web:webhook": Webhook,
         "web:try-webhook": Webhook, "web:renew-secret": Webhook, "web:remove-webhook": Webhook,
     }  # fmt: skip
     pk = numbers[name].objects.order_by("pk").first().pk if name in numbers else 0
