@@ -51,7 +51,6 @@ def replace_last(session_id: int, *, role: str, content: str, by: str, now: date
         newest = _newest(session)
         if newest is None:
             return False
-<<<<<<< HEAD
         _record(session, _replace(session, newest, role=role, content=content, by=by), now=now, activity_at=now)
     return True
 
@@ -69,19 +68,6 @@ def replace(
         if not session.messages.filter(pk=message_id).exists():
             return False
         session.record([_replace(session, message_id, role=role, content=content, by=by)], now=now)
-=======
-        rows = session.messages.filter(pk=newest)
-        open_again = ToolCall.objects.take_back(session, rows)
-        ToolCall.objects.filter(message=newest).update(message=None)  # those of which an event told
-        ToolCall.objects.filter(result_message=newest).update(result_message=None)
-        row = rows.only("session_id", "role").get()
-        was_prompt = row.role == Role.USER
-        row.rewrite(role=role, content=redaction.clean(content))
-        if was_prompt or role == Role.USER:
-            _entitle_anew(session)
-        replaced = {"message_id": newest, "tool_call_ids": open_again, "by": by}
-        _record(session, EventDraft(type="server.message_replaced", payload=replaced), now=now, activity_at=now)
->>>>>>> c0cab12 (Secrets are redacted before they are stored, every path has its row of who may what, SECURITY.md)
     return True
 
 
@@ -114,7 +100,7 @@ def _replace(session: Session, message_id: int, *, role: str, content: str | Non
     ToolCall.objects.filter(result_message=message_id).update(result_message=None)
     row = rows.only("session_id", "role").get()
     was_prompt = row.role == Role.USER
-    row.rewrite(role=role, content=content)
+    row.rewrite(role=role, content=redaction.clean(content))
     if was_prompt or role == Role.USER:
         _entitle_anew(session)
     return EventDraft(

@@ -116,7 +116,8 @@ def session(owner) -> Session:
 def path_of(name: str, session: Session) -> str:
     route = next(route for one, route in ALL if one == name)
     numbers = {
-        "web:value": Metadata, "web:message": Message, "web:tool": ToolCall, "web:answer": Request, "web:webhook": Webhook,
+        "web:value": Metadata,
+        "web:message": Message, "web:tool": ToolCall, "web:answer": Request, "web:webhook": Webhook,
         "web:try-webhook": Webhook, "web:renew-secret": Webhook, "web:remove-webhook": Webhook,
     }  # fmt: skip
     pk = numbers[name].objects.order_by("pk").first().pk if name in numbers else 0
