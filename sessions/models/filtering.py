@@ -1,5 +1,6 @@
 """Filters that people put on lists of sessions: the wall, the long list and the socket of both read them alike."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
@@ -41,6 +42,11 @@ _STATES: dict[str, models.Q] = {
 class FilterableQuerySet(models.QuerySet["Session"]):
     """Rows of sessions that take the filter bar's words."""
 
+    def last_active(self, *, after: datetime | None = None, before: datetime | None = None) -> Self:
+        """Narrow to those that were last active from `after` on and before `before`."""
+        bounds = {"last_activity_at__gte": after, "last_activity_at__lt": before}
+        return self.filter(**{name: at for name, at in bounds.items() if at is not None})
+
     def filtered(self, *, q: str = "", agent: str = "", project: str = "", source: str = "", state: str = "") -> Self:
         """Narrow by each word that is not empty; a `state` that is none of `StateFilter` finds nothing.
 
@@ -53,6 +59,8 @@ class FilterableQuerySet(models.QuerySet["Session"]):
             rows = rows.filter(models.Q(*((f"{name}__icontains", q) for name in in_any), _connector=models.Q.OR))
         exact = {"agent_name": agent, "project_root": project, "source": source}
         rows = rows.filter(**{name: value for name, value in exact.items() if value})
-        if not state:
-            return rows
-        return rows.filter(_STATES[state]) if state in _STATES else rows.none()
+        return rows.in_state(state) if state else rows
+
+    def in_state(self, state: str) -> Self:
+        """Return those that are up to this, one of `StateFilter`; another word finds nothing."""
+        return self.filter(_STATES[state]) if state in _STATES else self.none()

@@ -1,16 +1,26 @@
 """What people type into pages."""
 
-from typing import Any, ClassVar
+import contextlib
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django import forms
 from django.http import QueryDict
 
-from sessions.models import Needs, Request, Visibility
+from sessions.models import Liveness, Needs, Request, Visibility
 from sessions.models.filtering import StateFilter
 from sessions.stats import LONGEST_DAYS
 from sessions.templatetags.shell import DENSITIES, THEMES
 
 LONGEST_TITLE = 500
+LARGEST = 2**63 - 1
+SORTS = {
+    "": ("Last active first", "-last_activity_at"),
+    "quiet": ("Longest at rest first", "last_activity_at"),
+    "born": ("Newest first", "-created_at"),
+    "old": ("Oldest first", "created_at"),
+}
+"""The orders of the long list: what people read, and by what an index knows it."""
 LONGEST_WORDS = 100_000
 LONGEST_ID = 19
 """Digits of a number that may not fit 64 bits."""
@@ -45,6 +55,41 @@ class FiguresForm(forms.Form):
         """Return what is set, by name."""
         self.is_valid()
         return {name: str(value) for name, value in self.cleaned_data.items() if value}
+
+
+class ListForm(FilterForm):
+    """The bar over the long list. A day that is none, and an order that is none, changes nothing."""
+
+    liveness = forms.ChoiceField(required=False, choices=Liveness.choices)
+    since = forms.DateField(required=False, input_formats=["%Y-%m-%d"])
+    until = forms.DateField(required=False, input_formats=["%Y-%m-%d"])
+    sort = forms.ChoiceField(required=False, choices=[(name, name) for name in SORTS])
+
+    def words(self) -> dict[str, str]:
+        """Return what is set, by name; days as they are written in ISO 8601."""
+        return {name: str(value) for name, value in super().words().items()}
+
+
+class BulkForm(forms.Form):
+    """What to do with which sessions: those that were ticked, or all that match."""
+
+    ACTIONS: ClassVar = ("delete", "public", "private", "seen", "release")
+    MOST_TICKED: ClassVar = 500
+    action = forms.ChoiceField(choices=[(action, action) for action in ACTIONS])
+    all = forms.BooleanField(required=False)
+    is_confirmed = forms.BooleanField(required=False)
+    top = forms.IntegerField(required=False, min_value=0, max_value=LARGEST)
+    after = forms.IntegerField(required=False, min_value=0, max_value=LARGEST)
+    done = forms.IntegerField(required=False, min_value=0, max_value=LARGEST)
+    total = forms.IntegerField(required=False, min_value=0, max_value=LARGEST)
+
+    def picks(self) -> list[UUID]:
+        """Return the ids of the sessions that were ticked; what is no id is none."""
+        found = []
+        for text in cast("QueryDict", self.data).getlist("pick")[: self.MOST_TICKED]:
+            with contextlib.suppress(ValueError):
+                found.append(UUID(text))
+        return found
 
 
 class SearchForm(forms.Form):

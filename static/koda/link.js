@@ -123,6 +123,19 @@ document.addEventListener("htmx:wsAfterMessage", (event) => {
   showFreshness();
 });
 
+// A row that goes for good while it holds the focus gives it to the next one.
+let held = null;
+document.addEventListener("htmx:wsBeforeMessage", () => {
+  const row = document.activeElement?.closest?.(".session");
+  held = row && { row, next: row.nextElementSibling ?? row.previousElementSibling, title: row.querySelector(".title")?.textContent };
+});
+document.addEventListener("htmx:wsAfterMessage", () => {
+  if (!held || held.row.isConnected) return;
+  const place = held.next?.isConnected ? held.next.querySelector(".title") : document.getElementById("main");
+  place?.focus({ preventScroll: true });
+  koda.announce(`${held.title?.trim()} is not in this list any more`);
+});
+
 // A batch is fitted to the page before it is swapped in: what has no place here is passed over, what is here already
 // is not repeated, and a row that is new gets an empty place for the swap to fill.
 htmx.defineExtension("koda", {
@@ -172,5 +185,6 @@ function fitAppended(part, list) {
 
 // Morphing keeps what the reader has opened, marked and typed.
 Idiomorph.defaults.ignoreActiveValue = true;
+Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.matches?.(".session > .pick"));
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
   !(name === "aria-current" || (name === "open" && node.matches("details")));

@@ -84,6 +84,18 @@ document.addEventListener("change", (event) => {
   if (form) form.requestSubmit();
 });
 
+// --- Filter bars ---------------------------------------------------------------------------------------------
+
+// The address keeps only the filters that are set.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.target.id !== "filters") return;
+  const { parameters } = event.detail;
+  for (const [name, value] of Object.entries(parameters)) if (value === "") delete parameters[name];
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches("#filters select")) event.target.toggleAttribute("data-set", Boolean(event.target.value));
+});
+
 // --- Words to the reader ------------------------------------------------------------------------------------
 
 function tell(words) {

@@ -79,13 +79,3 @@ function count() {
   const needs = Number(document.getElementById("counters")?.dataset.needs ?? 0);
   document.title = needs ? `${needs} need${needs === 1 ? "s" : ""} you · Koda Web` : "Koda Web";
 }
-
-// The address keeps only the filters that are set.
-document.addEventListener("htmx:configRequest", (event) => {
-  if (event.target.id !== "filters") return;
-  const { parameters } = event.detail;
-  for (const [name, value] of Object.entries(parameters)) if (value === "") delete parameters[name];
-});
-document.addEventListener("change", (event) => {
-  if (event.target.matches("#filters select")) event.target.toggleAttribute("data-set", Boolean(event.target.value));
-});

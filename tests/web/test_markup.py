@@ -40,6 +40,7 @@ def urls_of(session):
         "/",
         "/?q=Busy",
         "/inbox/",
+        "/sessions/",
         base,
         *(f"{base}?tab={tab}" for tab in TABS),
         f"{base}delete/",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from pathlib import PurePath
 from urllib.parse import urlencode
 
@@ -17,6 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions.exceptions import InvalidRequest
 from sessions.search import Filters, Hit, Hits, search
 from sessions.templatetags.cleartext import reveal
+from sessions.web.days import midnight
 from sessions.web.forms import SearchForm
 from sessions.web.requests import PageRequest, wants_fragment
 
@@ -71,20 +71,13 @@ def _find(request: PageRequest, words: dict[str, str]) -> Hits:
     filters = Filters(
         role=words.get("role", ""), agent_name=words.get("agent", ""), project_root=words.get("project", ""),
         tool=words.get("tool", ""), source=words.get("source", ""), state=words.get("state", ""),
-        after=_midnight(words.get("since")), before=_midnight(words.get("until"), days=1),
+        after=midnight(words.get("since")), before=midnight(words.get("until"), days=1),
     )  # fmt: skip
     cursor = request.GET.get("cursor") or None
     try:
         return search(words.get("q", ""), user=request.user, filters=filters, cursor=cursor)
     except InvalidRequest:
         return search(words.get("q", ""), user=request.user, filters=filters)
-
-
-def _midnight(day: str | None, *, days: int = 0) -> datetime | None:
-    """Return the beginning of a day in the server's time zone, or of the day so many after it."""
-    if not day:
-        return None
-    return timezone.make_aware(datetime.combine(date.fromisoformat(day), time())) + timedelta(days=days)
 
 
 def _shown(hit: Hit) -> Shown:

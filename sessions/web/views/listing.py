@@ -1,0 +1,65 @@
+"""The long list: all sessions, by filter and order, at the same cost on every page."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from sessions.models import Liveness, Session
+from sessions.models.keyset import Keyset
+from sessions.models.rows import for_rows
+from sessions.models.session_rows import SessionQuerySet
+from sessions.web.days import midnight
+from sessions.web.facets import facets_of
+from sessions.web.forms import SORTS, ListForm
+from sessions.web.requests import PageRequest, page_url, socket_url, wants_fragment
+
+ROWS = 50
+
+
+@require_GET
+@login_required
+@vary_on_headers("HX-Request")
+def sessions(request: PageRequest) -> HttpResponse:
+    """Show one page of the list; the list alone when htmx asks."""
+    now = timezone.now()
+    form = ListForm(request.GET)
+    words = form.words()
+    visible = Session.objects.visible_to(request.user).active()
+    matching = narrowed(visible, words)
+    keyset = Keyset(Session, SORTS[words.get("sort", "")][1])
+    leaf = keyset.leaf(
+        for_rows(matching), limit=ROWS, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+    )
+    context = {
+        "now": now,
+        "page": "sessions",
+        "words": words,
+        "narrows": {name: value for name, value in words.items() if name != "sort"},
+        "leaf": leaf,
+        "count": matching.count(),
+        "page_url": page_url(request),
+        "socket": socket_url("/ws/board/", now),
+    }
+    if wants_fragment(request):
+        return render(request, "sessions/_list.html", context)
+    bar = {
+        "facets": facets_of(visible, words),
+        "states": form.STATES,
+        "livenesses": Liveness.choices,
+        "sorts": [(name, label) for name, (label, _) in SORTS.items()],
+    }
+    return render(request, "sessions/sessions.html", {**context, **bar})
+
+
+def narrowed(rows: SessionQuerySet, words: dict[str, str]) -> SessionQuerySet:
+    """Return the rows that the words of the bar leave."""
+    plain: dict[str, Any] = {name: words.get(name, "") for name in ("q", "agent", "project", "source", "state")}
+    rows = rows.filtered(**plain)
+    if "liveness" in words:
+        rows = rows.filter(liveness=words["liveness"])
+    return rows.last_active(after=midnight(words.get("since")), before=midnight(words.get("until"), days=1))
