@@ -7,7 +7,7 @@ from uuid import UUID
 from django import forms
 from django.http import QueryDict
 
-from sessions.models import Liveness, Needs, Request, Visibility
+from sessions.models import Liveness, Needs, Request, Scope, Visibility
 from sessions.models.filtering import StateFilter
 from sessions.stats import LONGEST_DAYS
 from sessions.templatetags.shell import DENSITIES, THEMES
@@ -182,6 +182,24 @@ class TellForm(forms.Form):
         if self.cleaned_data["action"] == "interrupt":
             return {"type": "interrupt"}
         return {"type": "user_prompt", "text": self.cleaned_data["prompt"], "images": []}
+
+
+class KeyForm(forms.Form):
+    """A new key for one agent."""
+
+    AGENTS: ClassVar = (("koda", "Koda"), ("zeroclaw", "ZeroClaw"), ("stakpak", "Stakpak"), ("other", "Something else"))
+    PREFIXES: ClassVar = {"stakpak": "stkpk_api"}
+    """What a key must begin with, for agents that look at it."""
+    name = forms.CharField(max_length=100)
+    agent = forms.ChoiceField(choices=AGENTS)
+    source = forms.CharField(required=False, max_length=100)
+    scopes = forms.MultipleChoiceField(choices=Scope.choices)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `ApiKey.objects.issue` is told."""
+        given = self.cleaned_data
+        prefix = self.PREFIXES.get(given["agent"], "koda")
+        return {"name": given["name"], "source": given["source"], "scopes": given["scopes"], "prefix": prefix}
 
 
 class AppearanceForm(forms.Form):

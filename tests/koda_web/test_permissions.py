@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from sessions.live.hub import GONE, MAY_NOT_SEE, SIGN_IN
 from sessions.live.routing import websocket
-from sessions.models import Message, Metadata, Request, Session, ToolCall, Webhook
+from sessions.models import ApiKey, Message, Metadata, Request, Session, ToolCall, Webhook
 from tests.admin.everything import make_everything
 from tests.api import test_permissions as native
 from tests.api.stakpak import test_permissions as stakpak
@@ -41,6 +41,11 @@ PAGES: dict[str, Row] = {
     "web:inbox-count": ("GET", {}, ANYBODY),
     "web:search": ("GET", {}, PEOPLE),
     "web:figures": ("GET", {}, PEOPLE),
+    "web:sessions": ("GET", {}, PEOPLE),
+    "web:bulk": ("POST", {"action": "delete"}, PEOPLE),
+    "web:connect": ("GET", {}, PEOPLE),
+    "web:signal": ("GET", {}, OWN),
+    "web:revoke": ("POST", {}, OWN),
     "web:sign-in": ("GET", {}, ANYBODY),
     "web:sign-out": ("POST", {}, {**ANYBODY, "nobody": DOOR, "stranger": DOOR, "owner": DOOR, "staff": DOOR}),
     "web:appearance": ("POST", {"theme": "dark", "density": "compact", "next": "/search/"}, ANYBODY),
@@ -108,6 +113,7 @@ def owner(db) -> User:
 
 @pytest.fixture
 def session(owner) -> Session:
+    make_key(owner)
     session = make_everything(owner=owner)
     Webhook.objects.register(owner=owner, url="https://example.org/hook")
     return session
@@ -116,7 +122,7 @@ def session(owner) -> Session:
 def path_of(name: str, session: Session) -> str:
     route = next(route for one, route in ALL if one == name)
     numbers = {
-        "web:value": Metadata,
+        "web:value": Metadata, "web:signal": ApiKey, "web:revoke": ApiKey,
         "web:message": Message, "web:tool": ToolCall, "web:answer": Request, "web:webhook": Webhook,
         "web:try-webhook": Webhook, "web:renew-secret": Webhook, "web:remove-webhook": Webhook,
     }  # fmt: skip

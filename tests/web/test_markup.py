@@ -41,6 +41,7 @@ def urls_of(session):
         "/?q=Busy",
         "/inbox/",
         "/sessions/",
+        "/connect/",
         base,
         *(f"{base}?tab={tab}" for tab in TABS),
         f"{base}delete/",

@@ -258,7 +258,7 @@ def test_caches_are_told_that_htmx_gets_something_else(reader):
 def test_an_empty_wall_says_why_and_what_to_do(reader):
     words = [part.text for part in wall(reader).all("p", "none")]
     assert words[:3] == ["Nobody waits for you.", "Nothing is stuck or lost.", "Nothing runs now."]
-    assert "createapikey" in words[3]
+    assert "Make a key" in words[3]
 
 
 def test_a_filter_that_finds_nothing_can_be_cleared(owner, reader):
