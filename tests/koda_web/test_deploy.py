@@ -1,0 +1,226 @@
+"""The files of deploy/: read by their own programs where these are at hand, and held against the product by us."""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from koda_web import env
+from tests.conftest import OWNER, PASSWORD, ROOT, find_free_port, prepare, stop_server
+from tests.faults.serving import serving
+
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+SITE = (DEPLOY / "nginx" / "koda-web.conf").read_text(encoding="utf-8")
+UNITS = sorted((DEPLOY / "systemd").iterdir())
+DEFAULTS = env.Environment.model_fields
+SPARE_SECONDS = 10
+"""What docs/deployment.md asks for beyond the time in which a server drains."""
+
+
+def seconds_of(text: str) -> int:
+    return int(re.fullmatch(r"(\d+)s?", text)[1])
+
+
+def test_every_setting_that_is_named_there_is_one():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file())
+    named = set(re.findall(r"\bKODA_[A-Z_]+", text)) - {"KODA_WEB"}
+    assert named <= env.variable_names()
+
+
+# --- Docker --------------------------------------------------------------------------------------------------
+
+
+def copied() -> set[str]:
+    lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+    return {source for line in lines for source in line.split()[:-1]}
+
+
+def test_what_the_image_copies_is_there_and_nothing_else_is_sent():
+    assert all((ROOT / source).exists() for source in copied())
+    allowed = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {line[1:] for line in allowed if line.startswith("!")} == copied()
+    # What the wheel is made of: pyproject.toml takes these along.
+    assert {"koda_web", "sessions", "templates", "static", "README.md", "LICENSE"} <= copied()
+
+
+def test_the_image_runs_as_nobody_special_and_gets_its_signals():
+    stages = DOCKERFILE.split("\nFROM ")
+    assert re.search(r"^USER koda-web$", stages[-1], re.MULTILINE)
+    assert re.search(r'^CMD \["koda-web"\]$', stages[-1], re.MULTILINE), "without a shell between"
+    assert "--require-hashes" in DOCKERFILE
+
+
+@pytest.mark.skipif(
+    shutil.which("docker") is None
+    or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0,
+    reason="no docker compose",
+)
+def test_compose_reads_it(tmp_path):
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "KODA_PUBLIC_URL": "https://koda.test",
+    }
+    command = ["docker", "compose", "--file", str(DEPLOY / "compose.yaml"), "config", "--quiet"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_services_fit_together():
+    services = COMPOSE["services"]
+    assert set(services) == {"web", "nginx", "postgres", "redis"}
+    for name, service in services.items():
+        for needed in service.get("depends_on", {}):
+            has_check = "healthcheck" in services[needed] or needed == "web"  # the image's own
+            assert has_check, f"{name} waits for {needed} to be healthy"
+        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+    used = {mount.split(":")[0] for service in services.values() for mount in service.get("volumes", [])}
+    assert {name for name in used if not name.startswith(".")} == set(COMPOSE["volumes"])
+    assert (DEPLOY / "nginx").is_dir()
+    script = services["nginx"]["command"][-1]
+    assert all(part in SITE for part in re.findall(r"s/([^/]+)/", script)), "what it replaces stands in the site"
+    assert seconds_of(services["web"]["stop_grace_period"]) >= DEFAULTS["drain_seconds"].default + SPARE_SECONDS
+    version = re.search(r"postgres:(\d+)-bookworm", services["postgres"]["image"])
+    assert version[1] == "15", "the programs of the image's Debian are of PostgreSQL 15"
+
+
+# --- systemd -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")
+def test_systemd_understands_the_units(tmp_path: Path):
+    for unit in UNITS:
+        text = unit.read_text(encoding="utf-8").replace("/opt/koda-web/bin/koda-web", "/bin/true")
+        (tmp_path / unit.name.replace("@.", "@8765.")).write_text(text, encoding="utf-8")
+    places = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *places], capture_output=True, text=True, check=False
+    )
+    ours = [line for line in done.stderr.splitlines() if "koda-web" in line]
+    assert (done.returncode, ours) == (0, []), done.stderr
+
+
+def test_the_service_has_time_to_drain_and_as_many_files_as_the_server_asks_for():
+    text = next(unit for unit in UNITS if unit.name == "koda-web@.service").read_text(encoding="utf-8")
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)[1]) >= (
+        DEFAULTS["drain_seconds"].default + SPARE_SECONDS
+    )
+    assert "LimitNOFILE=65536" in text
+
+
+# --- nginx ---------------------------------------------------------------------------------------------------
+
+needs_nginx = pytest.mark.skipif(
+    shutil.which("nginx") is None or shutil.which("openssl") is None, reason="no nginx, or no openssl"
+)
+
+
+def test_the_site_passes_on_what_the_server_needs_to_know():
+    assert int(re.search(r"client_max_body_size (\d+)m;", SITE)[1]) * 1024**2 == DEFAULTS["max_body"].default
+    servers = re.findall(r"^ +server (.+);$", SITE, re.MULTILINE)
+    assert servers
+    assert all(server.endswith(" max_fails=0") for server in servers)
+    for header in ("Host $http_host", "X-Forwarded-For $remote_addr", "X-Forwarded-Proto $scheme"):
+        assert f"proxy_set_header {header};" in SITE
+
+
+def configure(folder: Path, *, http: int, https: int, upstream: int) -> Path:
+    """Write the site, for these ports and with a certificate of its own, and a configuration around it."""
+    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out",
+         str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    site = SITE.replace("koda.example.org", "localhost").replace("/etc/ssl/koda-web", str(folder))
+    site = site.replace("listen 80;", f"listen 127.0.0.1:{http};").replace("listen 443 ", f"listen 127.0.0.1:{https} ")
+    site = site.replace("127.0.0.1:8765", f"127.0.0.1:{upstream}")
+    (folder / "site.conf").write_text(site, encoding="utf-8")
+    places = "".join(
+        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\nevents {{}}\n"
+        f"http {{ access_log off;\n{places}include {folder}/site.conf; }}\n",
+        encoding="utf-8",
+    )
+    return main
+
+
+@needs_nginx
+def test_nginx_understands_the_site(tmp_path: Path):
+    main = configure(tmp_path, http=8080, https=8443, upstream=8765)
+    done = subprocess.run(
+        ["nginx", "-t", "-p", str(tmp_path), "-c", str(main)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[warn]" not in done.stderr.replace('the "user" directive', "")
+
+
+@contextmanager
+def nginx(folder: Path, main: Path, port: int) -> Iterator[None]:
+    process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(main)], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                probe.settimeout(0.1)
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.slow
+@needs_nginx
+def test_behind_nginx_pages_sockets_and_agents_are_safe(tmp_path: Path):
+    http, https = find_free_port(), find_free_port()
+    url = f"https://localhost:{https}"
+    data_dir = tmp_path / "data"
+    environment = prepare(data_dir, KODA_PUBLIC_URL=url, KODA_PROXY_COUNT="1")
+    with serving(data_dir, environment) as [server]:
+        main = configure(tmp_path, http=http, https=https, upstream=server.port)
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
+        with (
+            nginx(tmp_path, main, https),
+            httpx.Client(base_url=url, verify=trusted, trust_env=False) as browser,
+        ):
+            assert httpx.get(f"http://localhost:{http}/x", trust_env=False).headers["Location"] == "https://localhost/x"
+            page = browser.get("/sign-in/")
+            assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
+            token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
+            form = {"username": OWNER, "password": PASSWORD, "csrfmiddlewaretoken": token}
+            signed_in = browser.post("/sign-in/", data=form, headers={"Referer": f"{url}/sign-in/"})
+            assert signed_in.status_code == 302
+            assert "Secure" in signed_in.headers["Set-Cookie"]
+            assert browser.get("/metrics").status_code == 404
+            cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+            place = f"{url.replace('https', 'wss')}/ws/board/"
+            headers = {"Cookie": cookie}
+            with connect(place, ssl=trusted, origin=url, additional_headers=headers, proxy=None) as live:
+                assert live.recv(10)
+            for origin in (f"https://localhost:{https + 1}", f"http://localhost:{https}"):
+                with (
+                    pytest.raises(InvalidStatus),
+                    connect(place, ssl=trusted, origin=origin, additional_headers=headers, proxy=None),
+                ):
+                    pass
+            spoofed = {"Authorization": "Bearer koda_unknown", "X-Forwarded-For": "192.0.2.66"}
+            statuses = {browser.get("/api/v1/sessions", headers=spoofed).status_code for _ in range(62)}
+            assert statuses == {401, 429}, "an address that a client invents helps nobody"
+        stop_server(server)
