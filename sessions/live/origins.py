@@ -26,6 +26,8 @@ def is_same_origin(origin: str, host: str) -> bool:
     except ValueError:
         return False
     name, port = split_domain_port(host)
+    if settings.SECURE_SSL_REDIRECT and page.scheme != "https":
+        return False  # no page of ours is served without TLS: this one was put into the line
     if page.scheme not in _DEFAULT_PORTS or not page.hostname or not validate_host(name, settings.ALLOWED_HOSTS):
         return False
     default = _DEFAULT_PORTS[page.scheme]

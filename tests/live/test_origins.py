@@ -24,6 +24,12 @@ def test_the_same_origin_is_let_in(origin, host):
     assert is_same_origin(origin, host)
 
 
+def test_behind_tls_a_page_without_it_is_not_ours(settings):
+    settings.SECURE_SSL_REDIRECT = True
+    assert is_same_origin("https://localhost", "localhost")
+    assert not is_same_origin("http://localhost", "localhost")
+
+
 @pytest.mark.parametrize(
     ("origin", "host"),
     [
