@@ -194,8 +194,8 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
 _LANES = 8
 """Threads on which sockets and long polls reach the database, beside the admitted requests."""
-_SPARE_CONNECTIONS = 8
-"""For the hub's readers, the sockets' writers and the keeper's three threads."""
+_SPARE_CONNECTIONS = 9
+"""For the hub's readers, the sockets' writers and the keeper's threads."""
 
 
 def _database(url: str | None) -> dict[str, Any]:

@@ -77,6 +77,9 @@ def jobs() -> list[Job]:
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]
+    work.append(
+        Job(name="footprints", every=timedelta(seconds=10), run=retention.measure, is_shared=True, is_slow=True)
+    )
     if retention.rules():
         work.append(
             Job(

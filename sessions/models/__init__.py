@@ -9,6 +9,7 @@ from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.delivery import Delivery, DeliveryKind
 from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
 from sessions.models.file import File
+from sessions.models.footprint import Footprint
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
@@ -51,6 +52,7 @@ __all__ = [
     "EventAlias",
     "EventDraft",
     "File",
+    "Footprint",
     "Lease",
     "Liveness",
     "Loop",

@@ -35,6 +35,11 @@ class Octets(models.Func):
         return super().as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))")
 
 
+def octets_of(*columns: str) -> Any:
+    """Return the expression of the bytes in these text columns of a row; null has none."""
+    return sum((Octets(Coalesce(name, models.Value(""))) for name in columns), start=models.Value(0))
+
+
 class MessageQuerySet(models.QuerySet["Message"]):
     """Rows of conversations; order is always by id, never by time."""
 

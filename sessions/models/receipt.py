@@ -1,6 +1,6 @@
 """A receipt: what a purge destroyed, by whose word, kept when what it tells of is gone."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import uuid_utils.compat
@@ -70,6 +70,32 @@ class Receipt(models.Model):
     def __str__(self) -> str:
         """Return policy and day."""
         return f"{self.policy} {self.started_at:%Y-%m-%d}"
+
+    @property
+    def who(self) -> str:
+        """Return who asked, as people say it: the name of a user, else the word that was kept."""
+        return self.owner.get_username() if self.owner and self.by.startswith("user:") else self.by
+
+    @property
+    def what(self) -> str:
+        """Return what was purged, as people say it."""
+        names = {"compacted": "archived messages", "events": "old events"}
+        return names.get(self.policy, f"{self.policy} sessions")
+
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """Return the rows destroyed by table, the most first."""
+        return sorted(self.counts.items(), key=lambda line: (-line[1], line[0]))
+
+    @property
+    def short_id(self) -> str:
+        """Return the end of its id, which differs from others'."""
+        return f"{str(self.uuid)[-12:-8]}-{str(self.uuid)[-4:]}"
+
+    @property
+    def took(self) -> timedelta:
+        """Return how long it took."""
+        return self.ended_at - self.started_at
 
     @property
     def is_kept(self) -> bool:

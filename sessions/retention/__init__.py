@@ -5,6 +5,7 @@ and figures of a session stay as long as the session does.
 """
 
 from sessions.retention.archived import ArchivedStats, archived_stats, drop_rows
+from sessions.retention.footprints import Kept, Shelf, kept, measure
 from sessions.retention.policies import EVERY, RETENTION, is_time, keep_to_policy, rules
 from sessions.retention.previewing import Preview, Touched, preview
 from sessions.retention.purging import Purged, purge
@@ -15,16 +16,20 @@ __all__ = [
     "EVERY",
     "RETENTION",
     "ArchivedStats",
+    "Kept",
     "Policy",
     "Preview",
     "Purged",
     "Rule",
+    "Shelf",
     "Touched",
     "archived_stats",
     "drop_rows",
     "give_back",
     "is_time",
     "keep_to_policy",
+    "kept",
+    "measure",
     "preview",
     "purge",
     "rules",

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from sessions.models import CheckpointPiece, Event, Message, Session, ToolCall
-from sessions.models.message import Octets
+from sessions.models.message import octets_of
 from sessions.retention.plans import Plan, plan
 from sessions.retention.rows import size_of
 from sessions.retention.rules import Policy, Rule
@@ -59,6 +58,11 @@ class Preview:
     largest: list[Touched]
 
     @property
+    def more(self) -> int:
+        """Return how many sessions are not named."""
+        return max(0, self.session_count - len(self.largest))
+
+    @property
     def count(self) -> int:
         """Return how many things of the policy's own kind would go."""
         return self.counts.get(self.rule.policy.table, 0)
@@ -101,8 +105,8 @@ def _of_rows(
     rule: Rule, rows: models.QuerySet[Any], at: str, columns: Sequence[str], counts: dict[str, int]
 ) -> Preview:
     """Return the preview of a purge that takes rows out of sessions."""
-    size = sum((Octets(Coalesce(name, models.Value(""))) for name in columns), start=models.Value(0))
-    figures = {"count": models.Count("pk"), "size": Coalesce(models.Sum(size), 0), "newest": models.Max(at)}
+    size = models.Sum(octets_of(*columns), default=0)
+    figures = {"count": models.Count("pk"), "size": size, "newest": models.Max(at)}
     found = rows.order_by().aggregate(sessions=models.Count("session", distinct=True), oldest=models.Min(at), **figures)
     by_session = rows.order_by().values("session").annotate(**figures).order_by("-count", "session")[:LARGEST]
     named = list(by_session)

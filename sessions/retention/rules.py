@@ -35,6 +35,11 @@ class Policy(models.TextChoices):
         return "ttl_hours" if self is Policy.STALE else "older_than_days"
 
     @property
+    def unit(self) -> str:
+        """Return the unit of its age."""
+        return "hours" if self is Policy.STALE else "days"
+
+    @property
     def noun(self) -> str:
         """Return what it counts by."""
         return {Policy.COMPACTED: "message", Policy.EVENTS: "event"}.get(self, "session")

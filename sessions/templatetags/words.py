@@ -79,6 +79,12 @@ NEEDED = {
 
 
 @register.filter
+def spaced(name: str) -> str:
+    """Return a name of ours as words: `tool_calls` is `tool calls`."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def clear(text: str | None) -> str:
     """Return text that a stranger wrote, with nothing hidden in it; the template escapes it."""
     return reveal(text or "")

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate
 from urllib.parse import urlencode
 
+from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -75,3 +76,9 @@ def with_changeable_session(view: SessionView) -> View:
         return view(request, session, **rest)
 
     return with_readable_session(wraps(view)(checked))
+
+
+def person_of(request: PageRequest) -> User:
+    """Return who is signed in, in a view that asks for that."""
+    assert isinstance(request.user, User)  # `login_required` stands above
+    return request.user

@@ -15,6 +15,7 @@ from sessions.web.views import (
     log,
     search,
     session,
+    storage,
     transcript,
     wall,
 )
@@ -30,6 +31,10 @@ urlpatterns = [
     path("connect/", connect.connect, name="connect"),
     path("connect/<int:pk>/signal/", connect.signal, name="signal"),
     path("connect/<int:pk>/revoke/", connect.revoke, name="revoke"),
+    path("storage/", storage.storage, name="storage"),
+    path("storage/purge/", storage.purge, name="purge"),
+    path("storage/receipts/", storage.receipts, name="receipts"),
+    path("storage/receipts/<uuid:uuid>/", storage.receipt, name="receipt"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("appearance/", account.appearance, name="appearance"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.exceptions import KodaError
 from sessions.models import Delivery, Preference, Webhook
 from sessions.web.alert_forms import PreferenceForm, WebhookForm
-from sessions.web.requests import PageRequest
+from sessions.web.requests import PageRequest, person_of
 
 DELIVERIES_SHOWN = 25
 
@@ -26,7 +26,7 @@ def with_own_webhook(view: WebhookView) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def inner(request: PageRequest, pk: int) -> HttpResponse:
-        return view(request, get_object_or_404(Webhook, pk=pk, owner=_person(request)))
+        return view(request, get_object_or_404(Webhook, pk=pk, owner=person_of(request)))
 
     return login_required(inner)
 
@@ -38,15 +38,15 @@ def alerts(request: PageRequest) -> HttpResponse:
     form = WebhookForm(request.POST) if request.method == "POST" else WebhookForm.showing()
     if form.is_bound and form.is_valid():
         try:
-            Webhook.objects.register(owner=_person(request), **form.facts())
+            Webhook.objects.register(owner=person_of(request), **form.facts())
         except KodaError as refused:
             form.refuse(refused)
         else:
             toasts.success(request, "Added. Its secret stands on its page.")
             return redirect("web:alerts")
-    preference = Preference.objects.of(_person(request))
+    preference = Preference.objects.of(person_of(request))
     context = {"form": form, "choice": PreferenceForm.showing(preference), "page": "alerts"}
-    return render(request, "sessions/alerts.html", {**context, **_lists(_person(request))})
+    return render(request, "sessions/alerts.html", {**context, **_lists(person_of(request))})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -101,7 +101,7 @@ def choose(request: PageRequest) -> HttpResponseRedirect:
     """Keep how the browser is to notify."""
     form = PreferenceForm(request.POST)
     if form.is_valid():
-        Preference.objects.choose(_person(request), **form.cleaned_data)
+        Preference.objects.choose(person_of(request), **form.cleaned_data)
         toasts.success(request, "Kept.")
     else:
         toasts.error(request, "A quiet time is a whole number of minutes, a day at most.")
@@ -116,8 +116,3 @@ def _lists(user: User) -> dict[str, object]:
     is_busy = any(one.next_attempt_at is not None and one.due_at <= now and one.attempts <= 1 for one in shown)
     webhooks = Webhook.objects.filter(owner=user).order_by("pk")
     return {"webhooks": webhooks, "deliveries": shown, "is_busy": is_busy, "now": now}
-
-
-def _person(request: PageRequest) -> User:
-    assert isinstance(request.user, User)  # every view here asks for a sign-in
-    return request.user

@@ -1,0 +1,63 @@
+"""A footprint: how much one session takes up, measured soon after it changed and not with each write."""
+
+from django.conf import settings
+from django.db import models
+
+from sessions.models.fields import WrittenTextField
+
+FIGURES = {
+    "session_count": models.Count("pk"),
+    "deleted_count": models.Count("pk", filter=models.Q(is_deleted=True)),
+    "messages": models.Sum("message_count", default=0),
+    "archived": models.Sum("archived_count", default=0),
+    "checkpoints": models.Sum("checkpoint_count", default=0),
+    "bytes": models.Sum("size", default=0),
+    "archived_bytes": models.Sum("archived_size", default=0),
+    "oldest": models.Min("born_at"),
+}
+"""What is told of any number of footprints together."""
+
+
+class FootprintQuerySet(models.QuerySet["Footprint"]):
+    """Rows of footprints."""
+
+    def newest_mark(self) -> int:
+        """Return up to which event of the log all changes are measured."""
+        return int(self.aggregate(mark=models.Max("event_mark"))["mark"] or 0)
+
+
+class Footprint(models.Model):
+    """One session. What never changes of it is repeated here, so that sums need no other table."""
+
+    session = models.OneToOneField("koda_sessions.Session", models.CASCADE, primary_key=True, related_name="footprint")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    source = models.CharField(max_length=100)
+    project_root = WrittenTextField(blank=True, default="")
+    is_deleted = models.BooleanField(default=False)
+    message_count = models.BigIntegerField(default=0)
+    archived_count = models.BigIntegerField(default=0)
+    checkpoint_count = models.BigIntegerField(default=0)
+    size = models.BigIntegerField(default=0, help_text="Bytes of text in messages, events and checkpoints.")
+    archived_size = models.BigIntegerField(default=0, help_text="Of these, in archived messages.")
+    born_at = models.DateTimeField(help_text="When the session began.")
+    event_mark = models.BigIntegerField(help_text="The newest event of the whole log when it was measured.")
+
+    objects = models.Manager.from_queryset(FootprintQuerySet)()
+
+    class Meta:
+        """Summed by source and project from the index alone; measured on from the newest mark."""
+
+        indexes = [
+            models.Index(
+                fields=[
+                    "owner", "source", "project_root", "is_deleted", "message_count", "archived_count",
+                    "checkpoint_count", "size", "archived_size", "born_at",
+                ],
+                name="footprint_sums",
+            ),
+            models.Index(fields=["event_mark"], name="footprint_mark"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        """Return whose it is."""
+        return f"footprint of session {self.session_id}"

@@ -1,0 +1,139 @@
+"""How much is kept, by source and project: measured session by session as they change, and summed on reading."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+
+from sessions.models import Checkpoint, CheckpointPiece, Event, Footprint, Message, Session
+from sessions.models.footprint import FIGURES
+from sessions.models.message import octets_of
+
+EVENTS_AT_ONCE = 5_000
+"""Events of one look: the sessions that they tell of are measured."""
+SESSIONS_AT_ONCE = 200
+"""Sessions that one query measures at most."""
+OVERLAP = 1_000
+"""Events before the mark that are looked at again: on PostgreSQL a lower number may be committed after a higher one."""
+SHELVES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """What is kept of one project of one source, or of all. Sizes in bytes; `oldest` began first."""
+
+    source: str
+    project_root: str
+    session_count: int
+    deleted_count: int
+    messages: int
+    archived: int
+    checkpoints: int
+    bytes: int
+    archived_bytes: int
+    oldest: Any
+
+    @property
+    def project_name(self) -> str:
+        """Return the last two parts of the project's path: they tell more than its beginning."""
+        parts = self.project_root.replace("\\", "/").rstrip("/").split("/")
+        return "/".join(parts[-2:]) or self.project_root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is kept in all, and the largest shelves of it; `more` shelves are not among them."""
+
+    all: Shelf
+    shelves: list[Shelf]
+    more: int
+
+
+def kept(owner_id: int | None) -> Kept:
+    """Return what is kept of one owner's sessions, or with None of everybody's, in three queries over one index."""
+    rows: Any = Footprint.objects.all() if owner_id is None else Footprint.objects.filter(owner=owner_id)
+    by_shelf = rows.values("source", "project_root").annotate(**FIGURES)
+    found = [Shelf(**row) for row in by_shelf.order_by("-bytes", "source", "project_root")[: SHELVES_SHOWN + 1]]
+    more = by_shelf.order_by().count() - SHELVES_SHOWN if len(found) > SHELVES_SHOWN else 0
+    return Kept(
+        all=Shelf(source="", project_root="", **rows.aggregate(**FIGURES)), shelves=found[:SHELVES_SHOWN], more=more
+    )
+
+
+def measure(*, seconds: float = 1.0) -> int:
+    """Measure the sessions that changed, until none is left or `seconds` have passed; return how many.
+
+    The keeper calls this again and again. It reads, and writes one row a session.
+    """
+    end, done = time.monotonic() + seconds, 0
+    while True:
+        mark = Footprint.objects.newest_mark()
+        newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
+        if newest <= mark:
+            return done
+        upper = min(newest, mark + EVENTS_AT_ONCE)
+        told = Event.objects.filter(pk__gt=mark - OVERLAP, pk__lte=upper).order_by()
+        ids = list(told.values_list("session", flat=True).distinct())
+        if not ids:  # Numbers of events that are gone: go on behind them.
+            upper = Event.objects.filter(pk__gt=mark).aggregate(next=models.Min("pk"))["next"] or newest
+            ids = list(Event.objects.filter(pk=upper).values_list("session", flat=True))
+        for start in range(0, len(ids), SESSIONS_AT_ONCE):
+            is_last = start + SESSIONS_AT_ONCE >= len(ids)  # An interruption before it lets all be looked at again.
+            done += _measure(ids[start : start + SESSIONS_AT_ONCE], mark=upper if is_last else mark)
+        if time.monotonic() >= end:
+            return done
+
+
+def _measure(ids: Sequence[int], *, mark: int, tries: int = 3) -> int:
+    """Measure some sessions anew; return how many there were."""
+    messages = _by_session(
+        Message, ids, ("content", "thinking", "tool_calls"),
+        archived=models.Count("pk", filter=models.Q(compacted_at__isnull=False)),
+        archived_size=models.Sum(
+            octets_of("content", "thinking", "tool_calls"), filter=models.Q(compacted_at__isnull=False), default=0
+        ),
+    )  # fmt: skip
+    events = _by_session(Event, ids, ("payload",))
+    checkpoints = _by_session(Checkpoint, ids, ("rest",))
+    pieces = _by_session(CheckpointPiece, ids, ("text",))
+    nothing: dict[str, int] = {}
+    sessions = Session.objects.filter(pk__in=ids).only("owner_id", "source", "project_root", "status", "created_at")
+    footprints = [
+        Footprint(
+            session=session,
+            owner_id=session.owner_id,
+            source=session.source,
+            project_root=session.project_root or "",
+            is_deleted=session.is_deleted,
+            message_count=messages.get(session.pk, nothing).get("count", 0),
+            archived_count=messages.get(session.pk, nothing).get("archived", 0),
+            checkpoint_count=checkpoints.get(session.pk, nothing).get("count", 0),
+            size=sum(
+                found.get(session.pk, nothing).get("size", 0) for found in (messages, events, checkpoints, pieces)
+            ),
+            archived_size=messages.get(session.pk, nothing).get("archived_size", 0),
+            born_at=session.created_at,
+            event_mark=mark,
+        )
+        for session in sessions
+    ]
+    changing = [field.name for field in Footprint._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
+    try:
+        with transaction.atomic():
+            Footprint.objects.bulk_create(
+                footprints, update_conflicts=True, unique_fields=["session"], update_fields=changing
+            )
+    except IntegrityError:  # One was destroyed meanwhile.
+        return _measure(ids, mark=mark, tries=tries - 1) if tries > 1 else 0
+    return len(footprints)
+
+
+def _by_session(
+    model: type[models.Model], ids: Sequence[int], columns: Sequence[str], **more: Any
+) -> dict[int, dict[str, int]]:
+    """Return by session how many rows it has and how many bytes of text are in their columns."""
+    rows = model._base_manager.filter(session__in=ids).order_by().values("session")  # noqa: SLF001 - Django's own
+    figures = rows.annotate(count=models.Count("pk"), size=models.Sum(octets_of(*columns), default=0), **more)
+    return {row["session"]: row for row in figures}

@@ -1,0 +1,123 @@
+"""retention.measure and retention.kept: how much is kept, by source and project."""
+
+import pytest
+
+from sessions import compaction, retention
+from sessions.models import Event, Footprint, Message, Session
+from sessions.retention import footprints
+from tests.factories import make_events, make_message, make_session, make_user
+from tests.purging import purge
+
+pytestmark = pytest.mark.django_db
+
+
+def shelves(owner_id=None):
+    return [(one.source, one.project_root, one.session_count) for one in retention.kept(owner_id).shelves]
+
+
+def test_what_is_kept_is_summed_by_source_and_project_the_largest_first():
+    ada = make_user()
+    for number in range(3):
+        make_message(make_session(ada, source="laptop", project_root="/a"), content="x" * 1000 * number)
+    make_message(make_session(ada, source="laptop", project_root="/b"), content="x" * 50_000)
+    make_session(source="ops")
+    assert retention.measure(seconds=9) == 5
+    assert shelves() == [("laptop", "/b", 1), ("laptop", "/a", 3), ("ops", "", 1)]
+    assert shelves(ada.pk) == [("laptop", "/b", 1), ("laptop", "/a", 3)]
+    assert retention.kept(None).all.session_count == 5
+
+
+def test_messages_events_and_what_is_archived_are_measured_in_bytes():
+    session = make_session()
+    make_message(session, content="größe")
+    make_events(session, {"type": "text_delta", "text": "some words"})
+    compaction.compact(session.pk, summary="s", preserve_count=0, by="test")
+    retention.measure(seconds=9)
+    one = Footprint.objects.get()
+    assert (one.message_count, one.archived_count, one.archived_size) == (3, 1, len("größe".encode()))
+    assert one.size >= len("größe".encode()) + len("some words")
+    assert one.born_at == session.created_at
+
+
+def test_only_what_changed_is_measured_again(monkeypatch):
+    monkeypatch.setattr(footprints, "OVERLAP", 0)
+    first, second = make_session(), make_session()
+    retention.measure(seconds=9)
+    assert retention.measure(seconds=9) == 0
+    make_message(second)
+    assert retention.measure(seconds=9) == 1
+    first.remove(by="test")
+    assert retention.measure(seconds=9) == 1
+    assert Footprint.objects.get(session=first).is_deleted
+    assert retention.kept(None).all.deleted_count == 1
+
+
+def test_a_purge_shows_at_once_or_with_the_next_measure():
+    gone, session = make_session(), make_session()
+    make_message(session)
+    gone.remove(by="test")
+    compaction.compact(session.pk, summary="s", preserve_count=0, by="test")
+    retention.measure(seconds=9)
+    purge("deleted")
+    assert retention.kept(None).all.session_count == 1
+    purge("compacted")
+    retention.measure(seconds=9)
+    assert retention.kept(None).all.archived == 0
+
+
+def test_it_goes_on_over_gaps_in_the_log_and_in_small_steps(monkeypatch):
+    monkeypatch.setattr(footprints, "EVENTS_AT_ONCE", 2)
+    monkeypatch.setattr(footprints, "SESSIONS_AT_ONCE", 1)
+    monkeypatch.setattr(footprints, "OVERLAP", 0)
+    sessions = [make_session() for _ in range(6)]
+    for session in sessions[1:5]:
+        session.destroy()
+    retention.measure(seconds=9)
+    assert Footprint.objects.count() == Session.objects.count() == 2
+    assert Footprint.objects.newest_mark() == Event.objects.latest("pk").pk
+
+
+def test_many_projects_are_cut_and_counted(django_assert_num_queries):
+    ada = make_user()
+    for number in range(footprints.SHELVES_SHOWN + 3):
+        make_session(ada, project_root=f"/{number}")
+    retention.measure(seconds=9)
+    with django_assert_num_queries(3):
+        kept = retention.kept(ada.pk)
+    assert (len(kept.shelves), kept.more) == (footprints.SHELVES_SHOWN, 3)
+    assert kept.all.session_count == footprints.SHELVES_SHOWN + 3
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_sessions_are_summed_in_a_moment(django_assert_max_num_queries):
+    """Sums come from one index, not from a hundred thousand rows of sessions."""
+    import time
+
+    ada = make_user()
+    now = make_session(ada).created_at
+    facts = {"owner": ada, "agent_name": "koda", "liveness_since": now, "updated_at": now, "created_at": now}
+    Session.objects.bulk_create(
+        (
+            Session(**facts, source=f"host-{n % 7}", project_root=f"/srv/{n % 300}", last_activity_at=now)
+            for n in range(100_000)
+        ),
+        batch_size=2000,
+    )
+    Footprint.objects.bulk_create(
+        (
+            Footprint(
+                session_id=pk, owner=ada, source=source, project_root=root, message_count=10, size=10_000, born_at=now,
+                event_mark=1,
+            )
+            for pk, source, root in Session.objects.filter(project_root__isnull=False).values_list(
+                "pk", "source", "project_root"
+            )
+        ),
+        batch_size=2000,
+    )  # fmt: skip
+    began = time.monotonic()
+    kept = retention.kept(None)
+    assert kept.all.messages == 1_000_000
+    assert len(kept.shelves) == footprints.SHELVES_SHOWN
+    assert time.monotonic() - began < 5, "measured: 0.3 s"
+    assert not Message.objects.exists()
