@@ -21,6 +21,9 @@ DEFAULT_INTERVAL = timedelta(seconds=30)
 QUIET_AFTER_INTERVALS = 2
 LOST_AFTER_INTERVALS = 3
 LOST_AFTER_AT_LEAST = timedelta(seconds=90)
+REMINDED_AFTER = (timedelta(hours=1), timedelta(hours=4))
+REMINDED_EVERY = timedelta(days=1)
+"""A person who is waited for is reminded after these times, then every day."""
 LONGEST_PATIENCE_SECONDS = int(timedelta(days=7).total_seconds())
 """The longest threshold that one session may have."""
 
@@ -55,6 +58,7 @@ class Facts:
     is_imported: bool
     doing: str = ""
     doing_since: datetime | None = None
+    needs_since: datetime | None = None
     excused_silence: timedelta = timedelta()
     """The same of the time without any sign."""
 
@@ -75,6 +79,7 @@ def facts_of(session: Session) -> Facts:
     return Facts(
         state=session.state,
         needs=session.needs,
+        needs_since=session.needs_since,
         turn_started_at=session.turn_started_at,
         heard_at=session.heard_at,
         progressed_at=session.progressed_at,
@@ -93,7 +98,7 @@ def facts_of(session: Session) -> Facts:
 def judge(facts: Facts, now: datetime) -> Verdict:
     """Conclude the liveness at `now`; see the table of LIVENESS.md."""
     if facts.state != State.RUNNING:
-        return Verdict(liveness=Liveness.RESTING, reason="", next_deadline_at=None)
+        return Verdict(liveness=Liveness.RESTING, reason="", next_deadline_at=_reminder(facts, now))
     if facts.is_imported:
         return Verdict(
             liveness=Liveness.UNKNOWN, reason="read from another store, which cannot tell", next_deadline_at=None
@@ -101,7 +106,7 @@ def judge(facts: Facts, now: datetime) -> Verdict:
     if facts.needs:
         liveness = _when_all_is_well(facts)
         reason = _WAITS_FOR[Needs(facts.needs)] if liveness == Liveness.LIVE else _SEEMS_TO_WAIT
-        return Verdict(liveness=liveness, reason=reason, next_deadline_at=None)
+        return Verdict(liveness=liveness, reason=reason, next_deadline_at=_reminder(facts, now))
     deadlines = _deadlines(facts, now)
     passed = [(at, liveness) for at, liveness in deadlines if at <= now]
     liveness = passed[-1][1] if passed else _when_all_is_well(facts)
@@ -110,6 +115,18 @@ def judge(facts: Facts, now: datetime) -> Verdict:
         reason=_reason(facts, liveness, now),
         next_deadline_at=min((at for at, _ in deadlines if at > now), default=None),
     )
+
+
+def _reminder(facts: Facts, now: datetime) -> datetime | None:
+    """Return when a person is reminded that they are waited for; a wait has no other timer.
+
+    Who only seems to wait, and what was imported, reminds nobody.
+    """
+    if not facts.needs or facts.needs_since is None or _when_all_is_well(facts) != Liveness.LIVE or facts.is_imported:
+        return None
+    waited = now - facts.needs_since
+    after = next((after for after in REMINDED_AFTER if after > waited), None)
+    return facts.needs_since + (after or (waited // REMINDED_EVERY + 1) * REMINDED_EVERY)
 
 
 def _deadlines(facts: Facts, now: datetime) -> list[tuple[datetime, str]]:
@@ -291,8 +308,12 @@ def _watch_one(pk: int, now: datetime) -> bool:
         if session.next_deadline_at is None or session.next_deadline_at > now:
             return False
         events = settle(session, now)
+        is_changed = bool(events)
+        if session.needs and session.needs_since is not None:  # The deadline of one that waits is a reminder.
+            reminder = {"needs": session.needs, "waited_secs": int((now - session.needs_since).total_seconds())}
+            events.append(EventDraft(type="server.reminded", payload=reminder, turn_id=session.turn_id))
         session.record(events, now=now if events else session.updated_at)  # another deadline is no change
-    return bool(events)
+    return is_changed
 
 
 def keep_watch(*, now: datetime | None = None) -> Watched:

@@ -137,6 +137,17 @@ def test_stuck_lost_and_needs_raise_an_alarm_at_the_newest_event_of_the_change()
 
 
 @pytest.mark.django_db
+def test_a_reminder_raises_an_alarm_again():
+    session = make_session()
+    run_turn(session)
+    ask_approval(session)
+    Alarm.objects.all().delete()
+    liveness.watch(now=T0 + timedelta(hours=1))
+    session.refresh_from_db()
+    assert alarms() == [("needs", session.last_seq)]
+
+
+@pytest.mark.django_db
 def test_what_goes_on_well_raises_none():
     session = make_session()
     run_turn(session)

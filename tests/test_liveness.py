@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessions import liveness, protocol
-from sessions.liveness import Facts, Verdict, judge
+from sessions.liveness import Facts, judge
 from sessions.models import Liveness, Needs, Session, State
 from tests.factories import make_events, make_message, make_session
 
@@ -28,6 +28,7 @@ TALKS = Facts(
 BEATS = replace(TALKS, heartbeat_interval=timedelta(seconds=10))
 SLOW = replace(TALKS, heartbeat_interval=timedelta(seconds=60))
 SILENT = replace(TALKS, has_events=False)
+WAITS = replace(TALKS, needs="approval", needs_since=T0)
 
 
 def budget(seconds: float, of: Facts = TALKS) -> Facts:
@@ -87,6 +88,14 @@ TABLE = [
     ("who waits for an approval is never stuck", replace(TALKS, needs="approval"), 10**6, "live", None),
     ("who waits for a decision is never stuck", replace(BEATS, needs="loop_decision"), 10**6, "live", None),
     ("who waits for an answer is never stuck", replace(BEATS, needs="input"), 10**6, "live", None),
+    ("who begins to wait is reminded in an hour", WAITS, 0, "live", 3600),
+    ("until the hour is over", WAITS, 3600 - MOMENT, "live", 3600),
+    ("then after four", WAITS, 3600, "live", 4 * 3600),
+    ("then after a day", WAITS, 4 * 3600, "live", 86400),
+    ("then every day", WAITS, 9.5 * 86400, "live", 10 * 86400),
+    ("who waits when the turn is over is reminded too", replace(WAITS, state="error"), 3600, "resting", 4 * 3600),
+    ("what was imported reminds nobody", replace(WAITS, is_imported=True), 0, "unknown", None),
+    ("who only seems to wait reminds nobody", replace(WAITS, has_events=False), 0, "unknown", None),
     ("of whom we only infer that they wait, we do not know", replace(SILENT, needs="approval"), 10**6, "unknown", None),
     ("who waits outside of a turn rests", replace(TALKS, state="error", needs="input"), 0, "resting", None),
     ("what was imported never alarms", replace(TALKS, is_imported=True), 10**6, "unknown", None),
@@ -164,6 +173,7 @@ any_facts = st.builds(
     is_imported=st.booleans(),
     doing=st.sampled_from(["", "Bash"]),
     doing_since=moments,
+    needs_since=moments,
 )
 
 
@@ -179,13 +189,15 @@ def test_a_verdict_holds_until_the_look_that_it_announces(facts, seconds):
 
 
 @given(any_facts, st.integers(-3000, 5000))
-def test_only_who_runs_and_waits_for_nobody_is_ever_looked_at_again(facts, seconds):
+def test_who_rests_or_waits_is_looked_at_again_only_to_remind_a_person(facts, seconds):
     verdict = judge(facts, at(seconds))
+    reminds = facts.needs and facts.needs_since and not facts.is_imported
     if facts.state != State.RUNNING:
-        assert verdict == Verdict(liveness=Liveness.RESTING, reason="", next_deadline_at=None)
+        assert (verdict.liveness, verdict.reason) == (Liveness.RESTING, "")
+        assert verdict.next_deadline_at is None or reminds
     elif facts.needs or facts.is_imported:
         assert verdict.liveness in {Liveness.LIVE, Liveness.UNKNOWN}
-        assert verdict.next_deadline_at is None
+        assert verdict.next_deadline_at is None or reminds
 
 
 @given(any_facts, st.integers(-3000, 5000))

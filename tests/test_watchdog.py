@@ -93,6 +93,30 @@ def test_more_than_a_batch_is_done_in_one_pass(monkeypatch):
     assert liveness.keep_watch(now=at(60)) == Watched(due=5, changed=5, failed=0)
 
 
+def test_who_is_waited_for_is_reminded_and_nothing_else_changes():
+    session = running()
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(0))
+    before = Session.objects.values().get(pk=session.pk)
+    assert liveness.watch(now=at(3599)) == Watched(due=0, changed=0, failed=0)
+    for hours, next_hours in ((1, 4), (4, 24), (24, 48), (48, 72)):
+        assert liveness.watch(now=at(hours * 3600)) == Watched(due=1, changed=0, failed=0)
+        event = session.events.latest("seq")
+        assert (event.type, event.payload) == ("server.reminded", {"needs": "approval", "waited_secs": hours * 3600})
+        row = Session.objects.values().get(pk=session.pk)
+        assert row["next_deadline_at"] == at(next_hours * 3600)
+    changed = {name for name in row if row[name] != before[name]}
+    assert changed == {"last_seq", "revision", "next_deadline_at"}
+
+
+def test_an_answer_ends_the_reminders():
+    session = running()
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(0))
+    answer = {"type": "approval_response", "id": "a", "decision": {"decision": "approve"}}
+    commands.ask(session.pk, answer, by=None, now=at(10))
+    make_events(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}}, now=at(20))
+    assert liveness.watch(now=at(10**6)) == Watched(due=0, changed=0, failed=0)
+
+
 def test_a_session_whose_check_fails_is_put_off_alone_and_counted(monkeypatch, caplog):
     broken, well = running(), running()
     judged = liveness.settle

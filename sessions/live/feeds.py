@@ -12,7 +12,7 @@ from typing import Protocol
 from django.db.models import Q
 from django.utils import timezone
 
-from sessions import transcripts
+from sessions import liveness, transcripts
 from sessions.asides import aside
 from sessions.live import frames
 from sessions.models import Event, Message, Outcome, Session, ToolCall
@@ -127,7 +127,8 @@ class LogFeed:
         rows = [draft.render("event", event=event) for event in events]
         purged = [event.payload["up_to"] for event in events if event.type == "server.events_purged"]
         gone = [frames.purged_events(max(purged))] if purged else []
-        draft.parts = [*gone, frames.appended("ol", "#events", rows), draft.render("verdict", oob="morph")]
+        draft.parts = [*gone, frames.appended("ol", "#events", rows)]
+        draft.add_verdict()
         return draft.finish()
 
 
@@ -202,7 +203,13 @@ class _Draft:
     def add_present(self) -> None:
         """Render what is so now, at the end of the log."""
         self.parts.append(self.render("now", oob="morph", present=transcripts.present(self.session)))
+        self.add_verdict()
+
+    def add_verdict(self) -> None:
+        """Render how the session is, and why."""
         self.parts.append(self.render("verdict", oob="morph"))
+        why = liveness.explain(self.session, self.now)
+        self.parts.append(self.render("reason", oob="morph", reason=why))
 
     def add_aside(self, events: list[Event]) -> None:
         """Render what stands beside the transcript, when `events` may have changed it."""

@@ -23,9 +23,14 @@ class AlarmKind(models.TextChoices):
 class AlarmManager(models.Manager["Alarm"]):
     """Birth of alarms; only `Session.record` calls it, under the session's lock."""
 
-    def raise_for(self, session: "Session", *, changed: Collection[str], now: datetime) -> None:
-        """Write the alarm that a change of these columns gives cause for, if any: in the change's own transaction."""
-        kind = _kind_of(session, changed)
+    def raise_for(
+        self, session: "Session", *, changed: Collection[str], now: datetime, is_reminder: bool = False
+    ) -> None:
+        """Write the alarm that a change of these columns gives cause for, if any: in the change's own transaction.
+
+        A reminder is news although nothing has changed: a person is still waited for.
+        """
+        kind = AlarmKind.NEEDS if is_reminder else _kind_of(session, changed)
         if kind is not None and not (session.is_imported or session.is_deleted):
             alarm = Alarm(session=session, seq=session.last_seq, kind=kind, at=now)
             self.bulk_create([alarm], ignore_conflicts=True)  # whatever was raised before, the agent's write goes on

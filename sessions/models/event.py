@@ -40,7 +40,9 @@ def is_conclusion(drafts: Sequence[EventDraft]) -> bool:
     return bool(drafts) and all(draft.type in _CONCLUSIONS for draft in drafts)
 
 
-_CONCLUSIONS = frozenset({"server.liveness_changed", "server.session_seen"})
+REMINDED = "server.reminded"
+"""Tells that a person was reminded of what a session waits for."""
+_CONCLUSIONS = frozenset({"server.liveness_changed", REMINDED, "server.session_seen"})
 
 
 class EventQuerySet(models.QuerySet["Event"]):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from sessions.models.alarm import Alarm
 from sessions.models.audit import Action, AuditEntry
 from sessions.models.counted import CountedSession
-from sessions.models.event import Event, EventDraft, is_conclusion
+from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.looping import LoopingSession
 from sessions.models.session_births import SessionManager
@@ -201,7 +201,8 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         changed = self._changed_columns()
         self.save(update_fields=changed)
         events = Event.objects.append(self, pending, first_seq=first, now=now)
-        Alarm.objects.raise_for(self, changed=changed or (), now=now)
+        is_reminder = any(draft.type == REMINDED for draft in pending)
+        Alarm.objects.raise_for(self, changed=changed or (), now=now, is_reminder=is_reminder)
         Unindexed.objects.note(self, events)
         AuditEntry.objects.note_events(self, pending, now=now)
         if events:

@@ -119,7 +119,7 @@ class SessionQuerySet(FilterableQuerySet):
     def excuse(self, silence: timedelta, *, default_interval: timedelta) -> int:
         """Shift every deadline by `silence`, during which nobody could be heard, and by one interval more.
 
-        Return how many sessions had one. No screen shows a deadline, so nothing is recorded.
+        Return how many sessions had one. Nothing that anybody said has changed, so nothing is recorded.
         """
         interval = Coalesce("heartbeat_interval_seconds", int(default_interval.total_seconds()))
         shift = models.ExpressionWrapper(interval + ceil(silence.total_seconds()), models.PositiveIntegerField())

@@ -13,7 +13,7 @@ FIELDS = {
     "id", "key", "source", "agent_name", "project_root", "title", "visibility", "status", "mode", "model", "provider",
     "parent_id", "parent_tool_call_id", "state", "turn_id", "turn_started_at", "liveness", "liveness_since",
     "liveness_reason", "needs", "created_at", "updated_at", "last_activity_at", "message_count", "total_tokens",
-    "active_checkpoint_id", "last_seq", "loop", "stuck_after_secs",
+    "active_checkpoint_id", "last_seq", "loop", "stuck_after_secs", "liveness_seq", "next_check_at",
 }  # fmt: skip
 
 

@@ -78,7 +78,8 @@ def test_a_stuck_session_says_why_and_since_when(owner, reader):
     shown = page(reader, session)
     assert shown.by_id("verdict").attrs["data-state"] == "stuck"
     assert shown.by_id("verdict").one("code").text == "make"
-    assert "while Bash make is open" in shown.one("p", "reason").text
+    assert "while Bash make is open" in shown.by_id("reason").text
+    assert shown.by_id("reason").one("a").attrs["href"] == f"/sessions/{session.uuid}/events/3/"
     assert "stuck for" in shown.by_id("verdict").text
 
 

@@ -105,6 +105,10 @@ class SessionOut(BaseModel):
     liveness: LivenessWord
     liveness_since: Time
     liveness_reason: str = Field(description="Why, in words that are true at the moment of the answer.")
+    liveness_seq: int | None = Field(description="The event that proves it: of a silence, the last before it.")
+    next_check_at: Time | None = Field(
+        description="When it is judged again, or a person reminded; null: not without a new sign."
+    )
     needs: NeedsWord = Field(description="What a person must do; empty when nothing.")
     loop: str | None = Field(description="What the agent repeats, such as `same call` and how often; null: nothing.")
     stuck_after_secs: int | None = Field(description="Its own threshold, where it has one.")
@@ -141,7 +145,7 @@ class DeletedOut(BaseModel):
     deleted: bool = Field(examples=[True])
 
 
-_OWN = {"id", "parent_id", "active_checkpoint_id", "liveness_reason", "loop", "stuck_after_secs"}
+_OWN = {"id", "parent_id", "active_checkpoint_id", "liveness_reason", "next_check_at", "loop", "stuck_after_secs"}
 _SAME = tuple(name for name in SessionOut.model_fields if name not in _OWN)
 
 
@@ -150,6 +154,7 @@ def _columns(session: Session) -> dict[str, Any]:
     return {name: getattr(session, name) for name in _SAME} | {
         "id": session.uuid,
         "liveness_reason": explain(session, timezone.now()),
+        "next_check_at": session.next_deadline_at,
         "loop": None if session.loop is None else str(session.loop),
         "stuck_after_secs": session.stuck_after_seconds,
         "parent_id": session.parent_uuid,  # type: ignore[attr-defined] # annotated by `with_ids`
