@@ -220,7 +220,16 @@ def test_behind_nginx_pages_sockets_and_agents_are_safe(tmp_path: Path):
                     connect(place, ssl=trusted, origin=origin, additional_headers=headers, proxy=None),
                 ):
                     pass
-            spoofed = {"Authorization": "Bearer koda_unknown", "X-Forwarded-For": "192.0.2.66"}
-            statuses = {browser.get("/api/v1/sessions", headers=spoofed).status_code for _ in range(62)}
-            assert statuses == {401, 429}, "an address that a client invents helps nobody"
+            assert _guess_keys(browser) == 429, "an address that a client invents helps nobody"
         stop_server(server)
+
+
+def _guess_keys(client: httpx.Client) -> int:
+    """Try keys, each as if from another address, until they are no longer looked at; return the last status."""
+    status = 401
+    for number in range(200):  # a new minute may begin in between
+        invented = {"Authorization": f"Bearer koda_{number}", "X-Forwarded-For": f"192.0.2.{number}"}
+        status = client.get("/api/v1/sessions", headers=invented).status_code
+        if status != 401:
+            break
+    return status
