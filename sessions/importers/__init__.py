@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from sessions.exceptions import InvalidRequest, NotFound
-from sessions.importers import claude_code, koda, zeroclaw
+from sessions.importers import claude_code, koda, stakpak, zeroclaw
 from sessions.importers.changes import Change
 from sessions.importers.records import Record, Tally
 
 HEAD_BYTES = 1024 * 1024
-NEVER_READ = frozenset({"keys.toml"})
+NEVER_READ = frozenset({"keys.toml", "secrets.json", "auth.toml", "config.toml"})
 """Files that hold secrets beside transcripts: passed over unopened."""
 
 
@@ -91,6 +91,12 @@ READERS: tuple[Format, ...] = (
         source="claude-code",
         recognises=lambda path, head: claude_code.recognises(path, head=head),
         opens=_claude_code_readers,
+    ),
+    Format(
+        name="Stakpak",
+        source="stakpak",
+        recognises=lambda path, head: stakpak.StakpakDatabase.recognises(path, head=head),
+        opens_tables=stakpak.StakpakReader,
     ),
     Format(
         name="Koda",

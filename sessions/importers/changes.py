@@ -1,12 +1,13 @@
 """Plain records of stores that change what they have told before: databases, unlike transcripts, do.
 
 Change = ImportedArchive | ImportedExtent | ImportedLines | ImportedMetadata | ImportedFiles | ImportedEvents
-         | ImportedTurn | ImportedRemoval
+         | ImportedTurn | ImportedCheckpoint | ImportedRemoval
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +84,17 @@ class ImportedTurn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedCheckpoint:
+    """A whole state of a session: JSON text as the store has it, whatever it is, or None."""
+
+    session_key: str
+    uuid: UUID
+    parent: UUID | None = None
+    state: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedRemoval:
     """The store was seen to have this session and has it no longer."""
 
@@ -97,5 +109,6 @@ Change = (
     | ImportedFiles
     | ImportedEvents
     | ImportedTurn
+    | ImportedCheckpoint
     | ImportedRemoval
 )

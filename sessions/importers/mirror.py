@@ -1,9 +1,15 @@
 """Writes changes of what was imported before, each through the verb that is made for it; a repeat changes nothing."""
 
-from sessions import compaction, protocol, retention, revisions
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sessions import checkpoints, compaction, protocol, retention, revisions
+from sessions.exceptions import InvalidRequest, TooLarge
 from sessions.importers.changes import (
     Change,
     ImportedArchive,
+    ImportedCheckpoint,
     ImportedEvents,
     ImportedExtent,
     ImportedFiles,
@@ -15,7 +21,8 @@ from sessions.importers.changes import (
 from sessions.importers.known import row_number
 from sessions.importers.records import ImportedMessage, ImportedSession
 from sessions.importers.written import BY, Written
-from sessions.models import EventDraft, File, Metadata, Session
+from sessions.models import Checkpoint, EventDraft, File, Metadata, Session
+from sessions.models.exact_json import load_exact
 from sessions.models.fields import clean_text
 
 FAILED = "The program did not say why."
@@ -49,16 +56,12 @@ def mirror(session: Session, change: Change, *, written: Written) -> None:
         written.compactions += archived > 0
     elif isinstance(change, ImportedExtent | ImportedLines):
         written.removed_messages += _drop_what_is_gone(session, change)
-    elif isinstance(change, ImportedMetadata):
-        _put_metadata(session, change)
-    elif isinstance(change, ImportedFiles):
-        _own_files(session, change)
-    elif isinstance(change, ImportedEvents):
-        _keep_events(session, change)
-    elif isinstance(change, ImportedTurn):
-        _take_turn(session, change)
+    elif isinstance(change, ImportedCheckpoint):
+        _keep_checkpoint(session, change, written=written)
     elif isinstance(change, ImportedRemoval):
         written.removed_sessions += session.remove(by=BY)
+    else:
+        _PLAIN[type(change)](session, change)
 
 
 def _drop_what_is_gone(session: Session, left: ImportedExtent | ImportedLines) -> int:
@@ -103,6 +106,22 @@ def _keep_events(session: Session, events: ImportedEvents) -> None:
     protocol.keep(session.pk, drafts)
 
 
+def _keep_checkpoint(session: Session, change: ImportedCheckpoint, *, written: Written) -> None:
+    """Keep a checkpoint that is not here yet. A state that is none has no messages, as its own program reads it."""
+    if Checkpoint.objects.filter(uuid=change.uuid).exists():
+        return
+    known = change.parent is not None and Checkpoint.objects.filter(session=session, uuid=change.parent).exists()
+    parent = change.parent if known else None
+    add = partial(checkpoints.add, session.pk, by=BY, parent=parent, uuid=change.uuid, at=change.at)
+    before = session.messages.count()
+    try:
+        add(checkpoints.State.of(load_exact(change.state or "{}")))
+    except (ValueError, RecursionError, TypeError, InvalidRequest, TooLarge):
+        add(checkpoints.State(), unread=change.state)
+    written.checkpoints += 1
+    written.messages += session.messages.count() - before
+
+
 def _take_turn(session: Session, turn: ImportedTurn) -> None:
     """Begin a turn, or end the one that runs."""
     if turn.step == "starts":
@@ -117,3 +136,12 @@ def _take_turn(session: Session, turn: ImportedTurn) -> None:
     else:
         protocol.abandon(session.pk, by=BY)
     session.refresh_from_db()
+
+
+_PLAIN: dict[type[Change], Callable[[Session, Any], None]] = {
+    ImportedMetadata: _put_metadata,
+    ImportedFiles: _own_files,
+    ImportedEvents: _keep_events,
+    ImportedTurn: _take_turn,
+}
+"""What changes do of which nothing is counted."""

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypedDict
+from uuid import UUID
 
 Role = str  # user, assistant, system or tool; a store that knows others keeps them
 
@@ -57,6 +58,7 @@ class Usage:
 class ImportedSession:
     """A session of the foreign store; `key` is unique within its source, `parent_key` names another such session.
 
+    With a `uuid` it has that id here too, and is found by it whatever its key and source.
     Before the file was read to its end title and model are only the best so far: `is_settled` says that they hold.
     `is_title_derived` says that nobody gave the title. A store that uses its keys again says `is_one_life`: one of
     another `created_at` is another session. With `owns_key` it is another one too if no import made it. One that
@@ -72,6 +74,8 @@ class ImportedSession:
     parent_tool_call_id: str | None = None
     created_at: datetime | None = None
     mode: str | None = None
+    visibility: str | None = None
+    uuid: UUID | None = None
     is_settled: bool = False
     is_title_derived: bool = False
     is_one_life: bool = False

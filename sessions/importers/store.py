@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from sessions import compaction, transcripts
-from sessions.importers.changes import Change, ImportedLines, ImportedRemoval
+from sessions.importers.changes import Change, ImportedCheckpoint, ImportedLines, ImportedRemoval
 from sessions.importers.known import KnownMessages
 from sessions.importers.mirror import is_moot, is_other_life, mirror, rewrite
 from sessions.importers.records import (
@@ -20,7 +20,7 @@ from sessions.importers.records import (
     Usage,
 )
 from sessions.importers.written import BY, Written
-from sessions.models import Mode, Outcome, Session, Status, TokenCounts
+from sessions.models import Checkpoint, Mode, Outcome, Session, Status, TokenCounts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -93,8 +93,15 @@ class Store:
     def _find(self, key: str, *, of: ImportedSession | None = None) -> Session | None:
         """Return the session with this key; one that a person deleted is noted and stays deleted.
 
-        So is one that an agent keeps here itself, where the record owns its key: it stays as it is.
+        So is one that an agent keeps here itself, where the record owns its key: it stays as it is. A record that has
+        an id finds its session by that, whatever its key and source.
         """
+        if of is not None and of.uuid is not None:
+            known = Session.objects.filter(owner=self._owner, uuid=of.uuid).first()
+            if known is not None and known.is_deleted:
+                self.written.deleted_sessions.add(key)
+            if known is not None:
+                return None if known.is_deleted else known
         session = Session.objects.with_key(owner=self._owner, source=self._source, key=key).first()
         if session is None:
             rows = Session.objects.filter(owner=self._owner, source=self._source, key=key, status=Status.DELETED)
@@ -133,6 +140,8 @@ class Store:
             "parent_tool_call_id": record.parent_tool_call_id or (link.parent_tool_call_id if link else None),
             "created_at": record.created_at,
             "mode": Mode.named(record.mode or ""),
+            "visibility": record.visibility,
+            "uuid": record.uuid,
             "is_imported": True,
         }
         agent_name = (link.agent_name if link else None) or record.agent_name
@@ -270,7 +279,9 @@ class DryStore(Store):
         """Archive nothing."""
 
     def _write_change(self, change: Change) -> None:
-        """Mirror nothing."""
+        """Mirror nothing; count the checkpoints that are not here."""
+        if isinstance(change, ImportedCheckpoint) and change.session_key in self._places:
+            self.written.checkpoints += not Checkpoint.objects.filter(uuid=change.uuid).exists()
 
 
 def _client_ids(session: Session) -> Iterator[str]:

@@ -18,6 +18,7 @@ class Written:
     known_messages: int = 0
     compactions: int = 0
     changed_messages: int = 0
+    checkpoints: int = 0
     removed_messages: int = 0
     removed_sessions: int = 0
     deleted_sessions: set[str] = field(default_factory=set)

@@ -153,6 +153,7 @@ class Command(BaseCommand):
                         "known_messages": written.known_messages,
                         "compactions": written.compactions,
                         "changed_messages": written.changed_messages,
+                        "checkpoints": written.checkpoints,
                         "removed_messages": written.removed_messages,
                         "removed_sessions": written.removed_sessions,
                         "deleted_sessions": sorted(written.deleted_sessions),
@@ -172,6 +173,7 @@ class Command(BaseCommand):
         foreign = len(written.foreign_sessions)
         left_note += f"; {_count(foreign, 'session')} that an agent keeps here itself left alone" if foreign else ""
         gone = written.removed_messages
+        left_note += f"; {_count(written.checkpoints, 'checkpoint')} kept" if written.checkpoints else ""
         left_note += f"; {_count(gone, 'message')} gone there {'was' if gone == 1 else 'were'} removed" if gone else ""
         self.stdout.write(
             f"{verb} {_count(written.sessions, 'new session')} and {_count(written.messages, 'new message')} from "
