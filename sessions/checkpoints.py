@@ -105,6 +105,7 @@ def add(
     """
     now = now or timezone.now()
     at: datetime | None = origin.pop("at", None)
+    origin = {name: redaction.clean(value) if name == "unread" else value for name, value in origin.items()}
     texts = state.messages
     with transaction.atomic():
         session = Session.objects.locked(session_id)
