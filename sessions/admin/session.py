@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from sessions.admin.purging import purge_selected
 from sessions.admin.records import RecordAdmin, link_to, list_of, read_uuid
 from sessions.exceptions import NotFound
 from sessions.models import (
@@ -42,7 +43,7 @@ class SessionAdmin(RecordAdmin[Session]):
     )  # fmt: skip
     list_filter = ("status", "state", "needs", "liveness")
     search_help_text = "An id, part of a title, or the beginning of a key."
-    actions = ("remove_softly",)
+    actions = ("remove_softly", purge_selected)
     fieldsets = (
         (None, {"fields": ("titled", "uuid", "links")}),
         (
