@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Agent, Person
+from tests.browser.conftest import Agent, Person, is_unreloaded
 
 pytestmark = pytest.mark.browser
 
@@ -36,3 +36,21 @@ def test_compare_copy_and_fork(person: Person, agent: Agent):
     page.locator("#checkpoint-1").get_by_role("button", name="Fork").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Fork of Faster")
     expect(page.locator("#transcript .message")).to_have_count(1)
+
+
+def test_a_rewritten_history_is_shown_without_a_reload(person: Person, agent: Agent):
+    def post(path, messages):
+        answer = agent.client.post(f"/v1/{path}", json={"title": "Live", "state": {"messages": messages}})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    first = {"role": "assistant", "content": "The first way."}
+    other = {"role": "assistant", "content": "Another way."}
+    session = post("sessions", [ASKED])["session_id"]
+    page = person.open_live(f"/sessions/{session}/")
+    messages = page.locator("#transcript .message .prose")
+    for history in ([ASKED, first], [ASKED, other], [ASKED, first, {"role": "user", "content": "Go on."}], [ASKED]):
+        post(f"sessions/{session}/checkpoints", history)
+        expect(messages).to_have_text([message["content"] for message in history])
+    expect(page.get_by_role("link", name="Checkpoints")).to_contain_text("5")
+    assert is_unreloaded(page)

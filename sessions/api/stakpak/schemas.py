@@ -197,6 +197,13 @@ class AccountOut(BaseModel):
     scope: None
 
 
+class BackendOut(BaseModel):
+    """Where sessions are kept, as the trait's `backend_info` tells it; what does not apply is left out."""
+
+    kind: Literal["stakpak-api"]
+    endpoint: str
+
+
 class RulesOut(BaseModel):
     """Rule books; this server keeps none."""
 

@@ -17,3 +17,9 @@ def test_the_account_has_every_field_as_text(storage, owner):
 
 def test_there_are_no_rule_books(storage):
     assert storage.send("GET", "/rules", read=rust.RULES) == {"results": []}
+
+
+def test_the_backend_is_what_the_client_itself_would_say(storage):
+    told = storage.send("GET", "/backend-info", read=lambda value, _at: value)
+
+    assert told == {"kind": "stakpak-api", "endpoint": "http://testserver"}

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from sessions import liveness
 from sessions.models import Session
@@ -254,3 +256,17 @@ def test_a_page_of_the_list_costs_the_same_however_many_there_are(storage, djang
 
     with django_assert_max_num_queries(3):  # the key, its use, the page
         assert len(storage.list_sessions()) == 12
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads a table of so few rows whole")
+def test_a_page_of_the_list_is_read_from_its_index(storage, owner):
+    storage.create_session("one")
+    with CaptureQueriesContext(connection) as captured:
+        storage.list_sessions()
+    (sql,) = [query["sql"] for query in captured if "checkpoint_messages" in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        plan = [row[3] for row in cursor.fetchall()]
+
+    assert any("USING INDEX session_listed" in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan

@@ -6,7 +6,7 @@ from ninja import Router
 from sessions.api.auth import authenticate
 from sessions.api.stakpak.answers import answer
 from sessions.api.stakpak.envelope import failing
-from sessions.api.stakpak.schemas import AccountOut, RulesOut
+from sessions.api.stakpak.schemas import AccountOut, BackendOut, RulesOut
 
 router = Router(tags=["Account"])
 
@@ -17,6 +17,18 @@ def get_account(request: HttpRequest) -> HttpResponse:
     user = authenticate(request).user
     names = {name: getattr(user, name) for name in ("username", "first_name", "last_name", "email")}
     return answer({**names, "id": str(user.pk), "scope": None})
+
+
+@router.get(
+    "/backend-info",
+    response={200: BackendOut, **failing()},
+    operation_id="backend_info",
+    summary="Read where sessions are kept",
+)
+def backend_info(request: HttpRequest) -> HttpResponse:
+    """Return what the trait's `backend_info` says of this server: its kind, and its address as the caller has it."""
+    authenticate(request)
+    return answer({"kind": "stakpak-api", "endpoint": request.build_absolute_uri("/").rstrip("/")})
 
 
 @router.get("/rules", response={200: RulesOut, **failing()}, operation_id="list_rules", summary="List rule books")
