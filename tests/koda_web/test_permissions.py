@@ -10,10 +10,11 @@ from channels.routing import URLRouter
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from sessions.live.hub import GONE, MAY_NOT_SEE, SIGN_IN
 from sessions.live.routing import websocket
-from sessions.models import ApiKey, Message, Metadata, Request, Session, ToolCall, Webhook
+from sessions.models import ApiKey, Message, Metadata, Receipt, Request, Session, ToolCall, Webhook
 from tests.admin.everything import make_everything
 from tests.api import test_permissions as native
 from tests.api.stakpak import test_permissions as stakpak
@@ -41,6 +42,10 @@ PAGES: dict[str, Row] = {
     "web:inbox-count": ("GET", {}, ANYBODY),
     "web:search": ("GET", {}, PEOPLE),
     "web:figures": ("GET", {}, PEOPLE),
+    "web:storage": ("GET", {}, PEOPLE),
+    "web:purge": ("POST", {}, PEOPLE),
+    "web:receipts": ("GET", {}, PEOPLE),
+    "web:receipt": ("GET", {}, dict(READ)),
     "web:sessions": ("GET", {}, PEOPLE),
     "web:bulk": ("POST", {"action": "delete"}, PEOPLE),
     "web:connect": ("GET", {}, PEOPLE),
@@ -115,6 +120,8 @@ def owner(db) -> User:
 def session(owner) -> Session:
     make_key(owner)
     session = make_everything(owner=owner)
+    receipt = Receipt.objects.begin("stale", "of a test", {}, owner=owner, by=f"user:{owner.pk}", now=timezone.now())
+    receipt.complete(counts={}, size=0, session_count=0, is_complete=True, bytes_after=0, now=timezone.now())
     Webhook.objects.register(owner=owner, url="https://example.org/hook")
     return session
 
@@ -127,7 +134,8 @@ def path_of(name: str, session: Session) -> str:
         "web:try-webhook": Webhook, "web:renew-secret": Webhook, "web:remove-webhook": Webhook,
     }  # fmt: skip
     pk = numbers[name].objects.order_by("pk").first().pk if name in numbers else 0
-    path = route.replace("<uuid:uuid>", str(session.uuid)).replace("<int:pk>", str(pk)).replace("<int:seq>", "1")
+    uuid = Receipt.objects.get().uuid if name == "web:receipt" else session.uuid
+    path = route.replace("<uuid:uuid>", str(uuid)).replace("<int:pk>", str(pk)).replace("<int:seq>", "1")
     return "/" + ("api/nowhere" if path.startswith("^") else path)
 
 

@@ -9,7 +9,7 @@ from sessions.models import TokenCounts, TurnEnd
 from sessions.stats import Figures, ToolFigures, TurnFigures
 
 
-class TokensOut(BaseModel):
+class TokenFiguresOut(BaseModel):
     """Five kinds, kept apart: providers count some of them within others, so only `total_tokens` is a sum."""
 
     prompt_tokens: int
@@ -20,7 +20,7 @@ class TokensOut(BaseModel):
     total_tokens: int = Field(description="Prompt + completion.")
 
     @classmethod
-    def of(cls, counts: TokenCounts) -> "TokensOut":
+    def of(cls, counts: TokenCounts) -> "TokenFiguresOut":
         """Return counts as they go out."""
         return cls(**counts.as_dict(), total_tokens=counts.total)
 
@@ -29,7 +29,7 @@ class DayOut(BaseModel):
     """A day (UTC) on which something was reported or a turn ended."""
 
     day: date
-    tokens: TokensOut | None = Field(description="Null when nobody reported any.")
+    tokens: TokenFiguresOut | None = Field(description="Null when nobody reported any.")
     working_seconds: int | None = Field(description="Of ended turns, without the waiting; null when none ended.")
     waiting_seconds: int | None = Field(description="Of settled requests; waits side by side count once.")
 
@@ -38,7 +38,7 @@ class NamedTokensOut(BaseModel):
     """The tokens of an agent or of a project."""
 
     name: str | None = Field(description="`agent_name`, or `project_root`; null is without a project.")
-    tokens: TokensOut
+    tokens: TokenFiguresOut
 
 
 class ToolOut(BaseModel):
@@ -93,7 +93,7 @@ class FiguresOut(BaseModel):
     last_day: date
     session_count: int = Field(description="Sessions that began in the period.")
     turns: TurnsOut
-    tokens: TokensOut | None = Field(description="Null when nobody reported any.")
+    tokens: TokenFiguresOut | None = Field(description="Null when nobody reported any.")
     by_day: list[DayOut]
     by_agent: list[NamedTokensOut]
     by_project: list[NamedTokensOut]
@@ -112,7 +112,7 @@ class FiguresOut(BaseModel):
             last_day=found.period.last,
             session_count=found.session_count,
             turns=TurnsOut.of(found.turns),
-            tokens=TokensOut.of(sums) if sums else None,
+            tokens=TokenFiguresOut.of(sums) if sums else None,
             by_day=[_day(found, day) for day in sorted({*found.by_day, *found.times})],
             by_agent=_named(found.by_agent),
             by_project=_named(found.by_project),
@@ -127,7 +127,7 @@ def _day(found: Figures, day: date) -> DayOut:
     counts, times = found.by_day.get(day), found.times.get(day)
     return DayOut(
         day=day,
-        tokens=TokensOut.of(counts) if counts else None,
+        tokens=TokenFiguresOut.of(counts) if counts else None,
         working_seconds=times.working if times else None,
         waiting_seconds=times.waiting if times else None,
     )
@@ -135,4 +135,4 @@ def _day(found: Figures, day: date) -> DayOut:
 
 def _named(sums: Mapping[str, TokenCounts]) -> list[NamedTokensOut]:
     ranked = sorted(sums.items(), key=lambda item: (-item[1].total, item[0]))
-    return [NamedTokensOut(name=name or None, tokens=TokensOut.of(counts)) for name, counts in ranked]
+    return [NamedTokensOut(name=name or None, tokens=TokenFiguresOut.of(counts)) for name, counts in ranked]
