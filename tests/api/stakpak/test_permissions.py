@@ -34,6 +34,7 @@ STATE = {"messages": [{"role": "user", "content": "again"}]}
 RULES: dict[str, tuple[str, str, Any, dict[str, int]]] = {
     "get_account": ("GET", "account", None, EVERYBODY),
     "list_rules": ("GET", "rules", None, EVERYBODY),
+    "backend_info": ("GET", "backend-info", None, EVERYBODY),
     "list_sessions": ("GET", "sessions", None, LISTS),
     "create_session": (
         "POST",
