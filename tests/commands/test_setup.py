@@ -37,7 +37,7 @@ def test_where_there_is_a_user_none_is_made():
 def test_the_one_time_password_is_to_be_replaced_at_the_first_sign_in(client):
     given = {"username": "owner", "password": setup.create_owner(), "next": "/"}
     first = client.post("/sign-in/", given)
-    assert first["Location"] == "/admin/password_change/"
+    assert first["Location"] == "/account/password/?first=1"
     own = "quite another sentence"
     change = {"old_password": given["password"], "new_password1": own, "new_password2": own}
     assert client.post(first["Location"], change).status_code == 302

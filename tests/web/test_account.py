@@ -111,3 +111,53 @@ def test_the_cookies_of_the_theme_are_not_for_scripts(reader):
     reader.post("/appearance/", {"theme": "dark", "density": "calm"})
     assert reader.cookies["koda_theme"]["httponly"]
     assert reader.cookies["koda_theme"]["samesite"] == "Lax"
+
+
+def test_the_account_page_leads_to_all_that_is_ones_own(reader):
+    shown = parse(reader.get("/account/").content)
+    links = {link.attrs["href"] for link in shown.one("main").all("a")}
+    assert links == {"/account/password/", "/account/alerts/", "/connect/"}
+    assert "Signed in here only." in shown.one("main").text
+
+
+def test_other_browsers_are_counted_and_signed_out_and_nobody_elses(owner, reader):
+    other, neighbour = Client(), Client()
+    other.force_login(owner)
+    neighbour.force_login(make_user())
+    assert "in 1 other browser." in parse(reader.get("/account/").content).one("main").text
+    response = reader.post("/account/browsers/", follow=True)
+    assert "Signed out of 1 other browser." in response.content.decode()
+    assert other.get("/").status_code == 302
+    assert neighbour.get("/").status_code == reader.get("/").status_code == 200
+
+
+def test_a_password_is_changed_and_other_browsers_are_out(owner, reader):
+    other = Client()
+    other.force_login(owner)
+    new = "heron-over-grey-water-7"
+    given = {"old_password": "secret", "new_password1": new, "new_password2": new}
+    assert reader.post("/account/password/", given).headers["Location"] == "/account/"
+    owner.refresh_from_db()
+    assert owner.check_password(new)
+    assert reader.get("/").status_code == 200
+    assert other.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"old_password": "no"}, {"new_password2": "other"}, {"new_password1": "1234", "new_password2": "1234"}]
+)
+def test_what_is_wrong_with_a_password_is_said_beside_the_form(owner, reader, wrong):
+    new = "heron-over-grey-water-7"
+    given = {"old_password": "secret", "new_password1": new, "new_password2": new, **wrong}
+    shown = parse(reader.post("/account/password/", given).content)
+    assert shown.one("p", "note").attrs["role"] == "alert"
+    owner.refresh_from_db()
+    assert owner.check_password("secret")
+
+
+def test_who_came_with_a_given_password_is_told_why_and_goes_on_to_the_wall(reader):
+    shown = parse(reader.get("/account/password/?first=1").content)
+    assert shown.one("h1").text == "A password of your own"
+    new = "heron-over-grey-water-7"
+    given = {"old_password": "secret", "new_password1": new, "new_password2": new}
+    assert reader.post("/account/password/?first=1", given).headers["Location"] == "/"

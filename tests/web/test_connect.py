@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from sessions.models import ApiKey
+from sessions.models import ApiKey, AuditEntry
 from tests.factories import make_key, make_session, make_user
 from tests.web.conftest import signed_in
 from tests.web.markup import parse
@@ -104,6 +104,13 @@ def test_own_keys_are_listed_and_revoked_and_no_others(owner, reader):
     other.refresh_from_db()
     assert other.revoked_at is None
     assert "revoked" in parse(reader.get("/connect/").content).one("tbody").text
+
+
+def test_the_audit_log_says_who_made_and_revoked_a_key(owner, reader):
+    make(reader)
+    reader.post(f"/connect/{ApiKey.objects.get().pk}/revoke/")
+    told = list(AuditEntry.objects.order_by("pk").values_list("action", "by"))
+    assert told[-2:] == [("key_issued", f"user:{owner.pk}"), ("key_revoked", f"user:{owner.pk}")]
 
 
 def test_staff_revokes_others_keys_in_the_admin_not_here(db):

@@ -42,6 +42,8 @@ def urls_of(session):
         "/inbox/",
         "/sessions/",
         "/connect/",
+        "/account/",
+        "/account/password/",
         base,
         *(f"{base}?tab={tab}" for tab in TABS),
         f"{base}delete/",

@@ -5,11 +5,14 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages as toasts
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
@@ -18,6 +21,7 @@ from sessions import rates
 from sessions.exceptions import RateLimited
 from sessions.models import Action, AuditEntry
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
+from sessions.web import browsers
 from sessions.web.forms import AppearanceForm
 from sessions.web.requests import PageRequest
 
@@ -53,7 +57,7 @@ class SignIn(LoginView):
         AuditEntry.objects.note(Action.SIGNED_IN, by=f"user:{user.pk}", subject=user.get_username(), now=timezone.now())
         is_first = user.last_login is None and user.is_staff
         response = super().form_valid(form)
-        return redirect("admin:password_change") if is_first else response
+        return redirect(f"{reverse('web:password')}?first=1") if is_first else response
 
 
 def _attempt(request: HttpRequest) -> tuple[str, str | None, str]:
@@ -68,6 +72,41 @@ def sign_in_for_admin(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         raise PermissionDenied
     return redirect_to_login(request.GET.get("next", ""))
+
+
+@require_safe
+@login_required
+def account(request: PageRequest) -> HttpResponse:
+    """Show what concerns the reader alone: password, looks, and where else they are signed in."""
+    count = sum(1 for _ in browsers.others(request))
+    return render(request, "sessions/account.html", {"now": timezone.now(), "page": "account", "others_count": count})
+
+
+@require_POST
+@login_required
+def sign_out_others(request: PageRequest) -> HttpResponseRedirect:
+    """End the reader's sign-in in all other browsers."""
+    count = browsers.sign_out_others(request)
+    toasts.info(request, f"Signed out of {count} other browser{'' if count == 1 else 's'}.")
+    return redirect("web:account")
+
+
+class Password(PasswordChangeView):
+    """A password of one's own. Django ends the sign-in in other browsers with the old one."""
+
+    template_name = "sessions/password.html"
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        """Say whether the password is the one that was chosen for them."""
+        return super().get_context_data(is_first=self._is_first(), page="account", now=timezone.now(), **more)
+
+    def get_success_url(self) -> str:
+        """Lead a newcomer to the wall, others back."""
+        toasts.info(self.request, "Your password is changed.")
+        return reverse("web:wall" if self._is_first() else "web:account")
+
+    def _is_first(self) -> bool:
+        return self.request.GET.get("first") == "1"
 
 
 class SignOut(LogoutView):

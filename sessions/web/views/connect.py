@@ -43,7 +43,7 @@ def connect(request: PageRequest) -> HttpResponse:
     plain, signal = "", None
     if request.method == "POST" and form.is_valid() and isinstance(request.user, User):
         try:
-            made = ApiKey.objects.issue(user=request.user, **form.facts())
+            made = ApiKey.objects.issue(user=request.user, by=f"user:{request.user.pk}", **form.facts())
         except InvalidRequest as invalid:
             form.add_error(None, invalid.detail)
         else:
@@ -78,7 +78,7 @@ def signal(request: PageRequest, pk: int) -> HttpResponse:
 def revoke(request: PageRequest, pk: int) -> HttpResponseRedirect:
     """End one of the reader's own keys."""
     key = get_object_or_404(ApiKey, pk=pk, user=request.user.pk)
-    is_ended = key.revoke()
+    is_ended = key.revoke(by=f"user:{request.user.pk}")
     toasts.info(request, f"Revoked {key}." if is_ended else f"{key} was revoked already.")
     return redirect("web:connect")
 

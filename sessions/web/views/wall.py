@@ -58,7 +58,7 @@ def wall(request: PageRequest) -> HttpResponse:
     context = {
         "now": now,
         "words": words,
-        "bands": [_load(visible.filtered(**words), band) for band in Band],
+        "bands": _load_all(visible.filtered(**words)),
         "incidents": incidents.ongoing(visible, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
@@ -68,6 +68,15 @@ def wall(request: PageRequest) -> HttpResponse:
     context["preference"] = Preference.objects.of(request.user)
     facets = {"counts": visible.band_counts(now), "facets": facets_of(visible, words), "states": form.STATES}
     return render(request, "sessions/wall.html", {**context, **facets})
+
+
+def _load_all(sessions: SessionQuerySet) -> list[Shown]:
+    """Read the bands. The last one is what the others leave of all, which an index counts at once."""
+    shown = [_load(sessions, band) for band in Band if band != Band.RECENT]
+    recent = list(for_rows(sessions.in_band(Band.RECENT))[: ROWS[Band.RECENT]])
+    is_whole = len(recent) < ROWS[Band.RECENT]
+    count = len(recent) if is_whole else sessions.order_by().count() - sum(band.count for band in shown)
+    return [*shown, Shown(Band.RECENT, recent, max(count, len(recent)))]
 
 
 def _load(sessions: SessionQuerySet, band: Band) -> Shown:
