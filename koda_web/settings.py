@@ -133,6 +133,7 @@ MIDDLEWARE = [
     "sessions.api.zeroclaw.paths.keep_keys_encoded",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "koda_web.compression.PageGZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

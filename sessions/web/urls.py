@@ -16,6 +16,7 @@ from sessions.web.views import (
     search,
     session,
     storage,
+    styleguide,
     transcript,
     wall,
 )
@@ -35,6 +36,7 @@ urlpatterns = [
     path("storage/purge/", storage.purge, name="purge"),
     path("storage/receipts/", storage.receipts, name="receipts"),
     path("storage/receipts/<uuid:uuid>/", storage.receipt, name="receipt"),
+    path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("appearance/", account.appearance, name="appearance"),

@@ -72,6 +72,10 @@ class Agent:
         """Send a sign of life and return the commands that came back with it."""
         return self.post(f"sessions/{session}/heartbeat", facts, code=200)["commands"]
 
+    def put(self, session: str, place: str, body: Any) -> None:
+        answer = self.client.put(f"/api/v1/sessions/{session}/{place}", json=body)
+        assert answer.is_success, answer.text
+
     def change(self, session: str, **facts: Any) -> None:
         answer = self.client.patch(f"/api/v1/sessions/{session}", json=facts)
         assert answer.status_code == 200, answer.text

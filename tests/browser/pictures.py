@@ -16,6 +16,18 @@ from tests.conftest import ROOT, Server, start_server, stop_server
 FOLDER = ROOT / "docs" / "pictures"
 WIDE = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+LARGEST_BYTES = 150_000
+PAGES = {
+    "wall": "/",
+    "session": "/sessions/{session}/",
+    "events": "/sessions/{session}/?tab=events",
+    "inbox": "/inbox/",
+    "search": "/search/?q=tide",
+    "figures": "/figures/?days=7",
+    "alerts": "/account/alerts/",
+    "style": "/styleguide/",
+}
+"""The pages that are pictured, each in both themes, wide and on a phone."""
 NEEDING, SESSIONS = 2, 9
 STUCK_AFTER_SECONDS = 25
 """Longer than any agent of the demo is silent, but for the one that hangs."""
@@ -67,10 +79,14 @@ def _take(browser: Browser, server: Server, session: str, scheme: str) -> None:
         context = browser.new_context(**options, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         person = Person(context, server)
         person.sign_in()
-        for page_name, path in (("wall", "/"), ("session", f"/sessions/{session}/")):
-            page = person.open(path)
-            expect(page.locator(".fresh")).to_have_attribute("data-state", "live")
-            page.screenshot(path=FOLDER / f"{page_name}{name}{'-dark' if scheme == 'dark' else ''}.png")
+        for page_name, path in PAGES.items():
+            page = person.open(path.format(session=session))
+            if page.locator(".fresh").count():
+                expect(page.locator(".fresh")).to_have_attribute("data-state", "live")
+            place = FOLDER / f"{page_name}{name}{'-dark' if scheme == 'dark' else ''}.png"
+            page.screenshot(path=place)
+            if place.stat().st_size > LARGEST_BYTES:
+                raise SystemExit(f"{place.name} has {place.stat().st_size:,} bytes, more than {LARGEST_BYTES:,}.")
             page.close()
         context.close()
 

@@ -51,6 +51,7 @@ PAGES: dict[str, Row] = {
     "web:connect": ("GET", {}, PEOPLE),
     "web:signal": ("GET", {}, OWN),
     "web:revoke": ("POST", {}, OWN),
+    "web:styleguide": ("GET", {}, {"nobody": DOOR, "stranger": NO, "owner": NO, "staff": YES}),
     "web:sign-in": ("GET", {}, ANYBODY),
     "web:sign-out": ("POST", {}, {**ANYBODY, "nobody": DOOR, "stranger": DOOR, "owner": DOOR, "staff": DOOR}),
     "web:appearance": ("POST", {"theme": "dark", "density": "compact", "next": "/search/"}, ANYBODY),

@@ -10,10 +10,11 @@ import pytest
 from django.contrib.staticfiles import finders
 
 from sessions.models import Outcome
+from tests.conftest import ROOT
 from tests.factories import make_events, make_message, make_session
 from tests.web.markup import parse
 
-STATIC = Path(__file__).resolve().parents[2] / "static" / "koda"
+STATIC = ROOT / "static" / "koda"
 CSS = (STATIC / "tokens.css").read_text()
 TOKENS = {
     name: (light, dark) for name, light, dark in re.findall(r"--([\w-]+):\s*light-dark\((#\w{6}),\s*(#\w{6})\)", CSS)
@@ -75,6 +76,11 @@ def test_a_stylesheet_stays_readable_and_in_its_layers(path):
     outermost = [line for line in text.splitlines() if line and not line.startswith((" ", "}"))]
     assert all(re.fullmatch(r"@layer \w+ \{", line) for line in outermost), outermost
     assert set(re.findall(r"@layer (\w+)", text)) <= set(re.search(r"@layer ([\w, ]+);", CSS)[1].split(", "))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "pictures").iterdir()), ids=lambda path: path.name)
+def test_a_picture_of_the_docs_is_small(path):
+    assert path.stat().st_size <= 150_000
 
 
 def test_what_others_wrote_is_what_the_manifest_says():

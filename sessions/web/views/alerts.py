@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.exceptions import KodaError
@@ -50,6 +51,7 @@ def alerts(request: PageRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@never_cache  # its secret is neither kept nor compressed
 @with_own_webhook
 def webhook(request: PageRequest, webhook: Webhook) -> HttpResponse:
     """Show one webhook with its secret; change it."""

@@ -1,0 +1,323 @@
+"""What the style page shows: every fragment in its states, made of objects that are never saved. Pure.
+
+A fragment that is changed anywhere shows here, because it is the same file that is rendered. Whoever adds a fragment
+adds a specimen, or a reason why it has none; a test holds this.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from sessions.asides import Aside, checklist
+from sessions.findings import Finding, FindingKind
+from sessions.models import (
+    Command,
+    Delivery,
+    Event,
+    Liveness,
+    Needs,
+    Outcome,
+    RequestStatus,
+    Session,
+    State,
+    TokenCounts,
+    ToolCall,
+    Webhook,
+)
+from sessions.stats import DayTimes, Figures, Period, ToolFigures, TurnFigures
+from sessions.templatetags.diffs import diff_lines
+from sessions.web import figure_charts
+from sessions.web.alert_forms import WebhookForm
+from sessions.web.facets import Facet
+from sessions.web.ribbon import Stay, draw
+from sessions.web.studio import Studio
+from sessions.web.tabs import Counted
+from sessions.web.views.figures import shown
+
+WITHOUT_SPECIMEN = {
+    "_top.html": "stands above the style page itself",
+    "_icons.html": "holds the drawings that icons use; the style page has it",
+    "_keys.html": "the help of keys opens over the style page itself",
+    "_bands.html": "is bands of _row.html, and reads the wall's own query",
+    "_messages.html": "is a stretch of _message.html with links to go on",
+    "_events.html": "is a stretch of _event.html with links to go on",
+    "_figures.html": "is a whole page; its parts are here",
+    "_hits.html": "is a whole page",
+    "_glance.html": "is _tabs.html, _facts.html and _ribbon.html, which are here",
+    "_leafing.html": "links that need a list with a cursor",
+}
+"""Fragments that are not shown, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """One fragment in one state."""
+
+    fragment: str
+    state: str
+    context: dict[str, Any]
+    wrap: str = ""
+
+    @property
+    def template(self) -> str:
+        """Return where the fragment lies."""
+        return f"sessions/{self.fragment}"
+
+
+_PROSE = """# What I found
+
+The lamp is lit **an hour late**: `dusk()` returns local time, and `lamp.on` wants UTC.
+
+| Lamp | Lit at |
+|---|---:|
+| north | 17:04 |
+
+- [x] Read `lamp.py`
+- [ ] Change one line
+
+```python
+def lit(at):  # the hour
+    return at.astimezone(UTC)
+```
+
+> Two people share this file.
+"""
+_EDIT = {"path": "lamp.py", "old_string": "return at\n", "new_string": "return at.astimezone(UTC)\n"}
+
+
+def specimens(user: User, *, now: datetime) -> Iterator[Specimen]:
+    """Yield all specimens, by fragment."""
+    studio = Studio(user, now)
+    yield from _rows(studio)
+    yield from _asks(studio)
+    yield from _transcript(studio)
+    yield from _beside(studio)
+    yield from _of_pages(studio)
+    yield from _charts(studio)
+
+
+def _states(studio: Studio) -> dict[str, Session]:
+    """Return a session in each state that a row can show."""
+    asking = studio.running("Waits for an approval", needs=Needs.APPROVAL, needs_since=studio.ago(184))
+    asking.open_requests = [studio.request(asking)]  # type: ignore[attr-defined]
+    deciding = studio.running("At its limit of calls", needs=Needs.LOOP_DECISION, needs_since=studio.ago(61))
+    deciding.open_requests = [studio.request(deciding, Needs.LOOP_DECISION)]  # type: ignore[attr-defined]
+    failed = studio.session("Ended in an error", state=State.ERROR)
+    failed.last_reason = "The model refused: quota exceeded"  # type: ignore[attr-defined]
+    rested = studio.session("Days that are not 24 hours")
+    rested.last_words = "All tests pass; the change is in `days.py`."  # type: ignore[attr-defined]
+    late = {"heard_at": studio.ago(940), "progressed_at": studio.ago(940), "liveness_since": studio.ago(640)}
+    return {
+        "approval": asking,
+        "loop decision": deciding,
+        "stuck": studio.running("Flash the buoy's firmware", Liveness.STUCK, liveness_reason="No progress", **late),
+        "lost": studio.running("Night watch", Liveness.LOST, **late),
+        "live": studio.running("Lamp an hour late"),
+        "quiet": studio.running("All charts, full depth", Liveness.QUIET, heard_at=studio.ago(90)),
+        "unknown": studio.running("A source without events", Liveness.UNKNOWN, has_events=False, doing=""),
+        "failed": failed,
+        "resting": rested,
+        "done, not opened": studio.session("Tides by chat", is_unseen=True),
+        "a title too long": studio.session("The harbour master wants every lamp on the north pier checked " * 4),
+    }
+
+
+def _rows(studio: Studio) -> Iterator[Specimen]:
+    for state, session in _states(studio).items():
+        yield Specimen("_row.html", state, {"session": session, "can_change": True}, wrap="row")
+    for state, session in _states(studio).items():
+        yield Specimen("_verdict.html", state, {"session": session, "can_change": False})
+    live = studio.running("Lamp an hour late")
+    yield Specimen("_stop.html", "on a row that is hovered", {"session": live})
+    counts = {"needs": 2, "adrift": 1, "running": 12, "today": 1204}
+    yield Specimen("_counters.html", "something to do", {"counts": counts})
+    yield Specimen("_counters.html", "all quiet", {"counts": dict.fromkeys(counts, 0)})
+    yield Specimen("_inbox_count.html", "three wait", {"asked_count": 3})
+    incident = {"source": "build-server", "since": studio.ago(400), "count": 4, "running": 5}
+    yield Specimen("_incidents.html", "one source is silent", {"incidents": [incident]})
+
+
+def _asks(studio: Studio) -> Iterator[Specimen]:
+    session = studio.running("Lamp an hour late", needs=Needs.APPROVAL, needs_since=studio.ago(184))
+    preview = {
+        "kind": "Edit", "path": "lamp.py", "truncated_count": 0,
+        "replacements": [{"index": 1, "total": 1, "start_line": 7, "old_lines": ["return at"],
+                          "new_lines": ["return at.astimezone(UTC)"]}],
+    }  # fmt: skip
+    asked = {
+        "approval of a command": studio.request(session),
+        "approval of an edit": studio.request(session, tool_name="Edit", detail="lamp.py", preview=preview),
+        "loop limit": studio.request(session, Needs.LOOP_DECISION, options=["Bash", "Edit"]),
+        "question": studio.request(session, Needs.INPUT, detail="Which pier?", options=["North", "South"]),
+        "expired": studio.request(session, status=RequestStatus.EXPIRED, closed_at=studio.ago(12)),
+    }
+    for state, request in asked.items():
+        yield Specimen("_ask.html", state, {"request": request, "session": session, "can_change": True})
+    for state in ("approval of a command", "loop limit", "question"):
+        context = {"request": asked[state], "session": session, "is_whole": True}
+        yield Specimen("_answers.html", state, context)
+    yield Specimen("_diff.html", "a line changed, a line added", {"lines": diff_lines(_EDIT)})
+    past = {"rows": [asked["expired"]]}
+    yield Specimen("_answered.html", "one expired", {"past": past})
+    yield Specimen("_answered.html", "none yet", {"past": {"rows": []}})
+
+
+def _calls(studio: Studio, session: Session) -> dict[str, ToolCall]:
+    ended = {"ended_at": studio.ago(30)}
+    return {
+        "open": studio.call(session),
+        "success": studio.call(session, outcome=Outcome.SUCCESS, **ended),
+        "failed": studio.call(session, outcome=Outcome.FAILED, **ended),
+        "rejected": studio.call(session, outcome=Outcome.REJECTED, **ended),
+        "aborted": studio.call(session, outcome=Outcome.ABORTED, **ended),
+        "an edit by a sub-agent": studio.call(
+            session, name="Edit", args=_EDIT, detail="lamp.py", is_sub_agent=True, outcome=Outcome.SUCCESS, **ended
+        ),
+    }
+
+
+def _transcript(studio: Studio) -> Iterator[Specimen]:
+    session = studio.running("Lamp an hour late")
+    calls = _calls(studio, session)
+    spent = {"prompt_tokens": 9_000, "completion_tokens": 412}
+    messages = {
+        "user": studio.message(session, "user", "The lamp is late. Look, and say why."),
+        "assistant": studio.message(
+            session, "assistant", _PROSE, thinking="Local time, then.", model="large-2",
+            calls_made=list(calls.values()), **spent,
+        ),
+        "system": studio.message(session, "system", "You keep the lighthouse."),
+        "tool": studio.message(session, "tool", "running 3 tests\n... ok"),
+        "archived": studio.message(session, "user", "An old question.", compacted_at=studio.ago(60)),
+    }  # fmt: skip
+    for state, message in messages.items():
+        yield Specimen("_message.html", state, {"message": message, "session": session})
+    for state, call in calls.items():
+        yield Specimen("_tool.html", state, {"call": call, "session": session}, wrap="tools")
+    insides: dict[str, tuple[str, str | None]] = {
+        "success": ("command and output", "running 3 tests\n... ok"),
+        "open": ("no output yet", None),
+        "an edit by a sub-agent": ("an edit", ""),
+    }
+    for key, (state, output) in insides.items():
+        context: dict[str, Any] = {"call": calls[key], "session": session, "output": output, "children": []}
+        yield Specimen("_tool_inside.html", state, context, wrap="tools")
+    present = {
+        "text": "I look at `dusk()` first",
+        "thinking": "",
+        "calls": [calls["open"]],
+        "requests": [],
+        "commands": [],
+    }
+    yield Specimen("_now.html", "writing, a call open", {"present": present, "session": session})
+    event = Event(
+        pk=studio.next(), session=session, seq=7, type="tool_call_start", received_at=studio.ago(42),
+        payload={"name": "Bash", "args": {"command": "ls"}},
+    )  # fmt: skip
+    own = Event(
+        pk=studio.next(), session=session, seq=8, type="server.liveness_changed", received_at=studio.ago(2),
+        payload={"from": "live", "to": "quiet", "reason": "No sign for 60 s"},
+    )  # fmt: skip
+    for state, one in (("an agent's", event), ("the server's", own)):
+        yield Specimen("_event.html", state, {"event": one, "session": session}, wrap="list")
+    yield Specimen("_event_inside.html", "payload", {"event": event}, wrap="tools")
+
+
+def _beside(studio: Studio) -> Iterator[Specimen]:
+    session = studio.running("Lamp an hour late")
+    child = studio.running("Look for fixed day lengths")
+    usage = {"agent_name": "main", "prompt_tokens": 42_102, "cache_read_tokens": 344_224, "completion_tokens": 1_232}
+    aside = Aside(
+        todo=checklist("- [x] Read lamp.py\n- [ ] Change one line\n- [ ] Run the tests"),
+        usage=[usage, {**usage, "agent_name": "scout"}],
+        files=["src/lamp.py"],
+        file_count=1,
+        children=[child],
+        child_count=1,
+    )
+    yield Specimen("_checklist.html", "done, doing, left", {"items": aside.todo})
+    yield Specimen("_facts.html", "reported", {"session": session})
+    yield Specimen("_facts.html", "mostly unknown", {"session": studio.session("Nothing said", message_count=0)})
+    tabs = [Counted("transcript", "Transcript", "42"), Counted("events", "Events", "1,204")]
+    yield Specimen("_tabs.html", "the second is open", {"session": session, "tabs": tabs, "tab": "events"}, wrap="tabs")
+    yield Specimen("_checkpoint_head.html", "over a list", {"session": session, "heading": "Checkpoints"})
+    yield Specimen("_aside.html", "all that there can be", {"aside": aside, "session": session})
+    findings = [Finding(kind=FindingKind.LOOP, sentence="Bash was called 6 times alike", seq=7)]
+    yield Specimen("_findings.html", "one", {"findings": findings, "session": session})
+    commands = [
+        Command(
+            pk=studio.next(), session=session, status=status, created_at=studio.ago(20), body={"action": "interrupt"}
+        )
+        for status in ("requested", "delivered", "obeyed", "refused")
+    ]
+    yield Specimen("_commands.html", "each stage", {"commands": commands})
+    end = studio.now
+    stays = [
+        Stay("live", studio.ago(900), studio.ago(500)),
+        Stay("quiet", studio.ago(500), studio.ago(400)),
+        Stay("stuck", studio.ago(400), studio.ago(200), "No progress"),
+        Stay("needs", studio.ago(200), studio.ago(60)),
+        Stay("live", studio.ago(60), end),
+    ]
+    yield Specimen("_ribbon.html", "each height", {"ribbon": draw(stays, start=studio.ago(1000), end=end)})
+
+
+def _of_pages(studio: Studio) -> Iterator[Specimen]:
+    webhook = Webhook(pk=1, owner=studio.user, url="https://example.org/hook")
+    session = studio.running("Lamp an hour late")
+    known = {
+        "webhook": webhook,
+        "session": session,
+        "due_at": studio.ago(60),
+        "next_attempt_at": studio.now,
+        "body": {},
+    }
+    deliveries = [
+        Delivery(pk=1, kind="needs", delivered_at=studio.ago(50), attempts=1, last_status=200, **known),
+        Delivery(pk=2, kind="stuck", attempts=2, last_error="503 from the receiver", **known),
+        Delivery(pk=3, kind="lost", given_up_at=studio.ago(5), attempts=8, last_error="No answer in 5 s", **known),
+    ]
+    yield Specimen("_deliveries.html", "told, tried, given up", {"deliveries": deliveries})
+    yield Specimen("_deliveries.html", "nothing yet", {"deliveries": []})
+    form = WebhookForm({"url": "ftp://example.org", "quiet_minutes": "-1", "kinds": ["needs"]})
+    yield Specimen("_webhook_fields.html", "filled in", {"form": form}, wrap="sheet")
+    yield Specimen("_form_faults.html", "two faults", {"form": form})
+    facets = [
+        Facet("agent", [("koda", "koda")], ""),
+        Facet("project", [("lighthouse", "/w/lighthouse")], "/w/lighthouse"),
+    ]
+    yield Specimen("_facets.html", "one is chosen", {"facets": facets}, wrap="fields")
+
+
+def _charts(studio: Studio) -> Iterator[Specimen]:
+    period = Period.of_days(14, now=studio.now)
+    counts = {day: _counts(number) for number, day in enumerate(period.days) if number % 5}
+    tools = [ToolFigures("Bash", success=80, failed=9, rejected=3, aborted=2, open=1), ToolFigures("Read", success=31)]
+    turns = TurnFigures(
+        count=96, reasons={"complete": 90, "error": 5}, lengths=[4, 9, 14, 20, 18, 12, 8, 4, 3, 2, 1, 0],
+        median=41, p95=610, longest=2400,
+    )  # fmt: skip
+    times = {day: DayTimes(turns=3600 + 400 * number, waiting=300 * number) for number, day in enumerate(period.days)}
+    sums = {"koda": _counts(9), "claude-code": _counts(4)}
+    found = Figures(period, 12, counts, sums, {"/w/lighthouse": _counts(13), "": _counts(1)}, tools, turns, times)
+    parts = shown(found, {})
+    for small in figure_charts.tokens(found)[:1]:
+        yield Specimen("_chart.html", "amounts, some unknown", {"chart": small.chart})
+    yield Specimen("_chart.html", "working and waiting", {"chart": parts["times"]})
+    yield Specimen("_chart.html", "a distribution with its lines", {"chart": parts["lengths"]})
+    rows = {"rows": parts["agents"], "head": "Agent", "caption": "Tokens by agent", "total": found.tokens}
+    yield Specimen("_tokens.html", "with sums", rows)
+    yield Specimen("_tokens.html", "some unknown", {**rows, "rows": figure_charts.token_rows(found)[:6], "total": None})
+    yield Specimen("_tools_used.html", "all outcomes", {"tools": parts["tools"], "all": found.all_tools})
+
+
+def _counts(number: int) -> TokenCounts:
+    return TokenCounts(
+        prompt_tokens=9_000 + 700 * number,
+        completion_tokens=300 + 90 * number,
+        cache_read_tokens=80_000,
+        thinking_tokens=7,
+    )

@@ -1,0 +1,66 @@
+"""The one list of pages. Whoever adds a page adds a line; what holds for every page is tested in test_every_page.py."""
+
+import json
+
+from tests.browser.conftest import Agent
+
+LONG = "unbroken-" + "w" * 150
+
+TABS = ("timeline", "usage", "todo", "files", "metadata", "events")
+PAGES = {
+    "wall": "/",
+    "wall, nothing matches": "/?q=nothing-like-it",
+    "inbox": "/inbox/",
+    "search": "/search/",
+    "search, found": "/search/?q=harbour",
+    "search, nothing": "/search/?q=nothing-like-it",
+    "figures": "/figures/?days=7",
+    "figures, a year": "/figures/?days=365",
+    "figures, nothing": "/figures/?agent=nobody",
+    "session": "/sessions/{session}/",
+    **{f"session, {tab}": f"/sessions/{{session}}/?tab={tab}" for tab in TABS},
+    "event": "/sessions/{session}/events/3/",
+    "tool call": "{tool}",
+    "style": "/styleguide/",
+    "delete": "/sessions/{session}/delete/",
+    "alerts": "/account/alerts/",
+    "not here": "/nowhere/",
+    "sign in": "/sign-in/",
+}
+"""What it shows, and where it stands. `{session}` holds all that one can, `{tool}` is the place of a call of it."""
+
+
+def furnish(agent: Agent) -> str:
+    """Let there be a session in each state; return the one with all that a page can hold, each of it too long."""
+    session = agent.start("The harbour lights", model="large-2", agent_name="koda", project_root=f"/w/{LONG}")
+    edit = {"path": "lights.py", "old": "on = 1", "new": "on = 2"}
+    call = {"id": "c1", "function_name": "Edit", "arguments": json.dumps(edit)}
+    usage = {"prompt_tokens": 123_456, "completion_tokens": 2_345, "cache_read_tokens": 9_000}
+    agent.say(session, f"Turn the harbour lights on, {LONG}", role="user")
+    table = "| Lamp | State |\n|---|---|\n| 1 | on |"
+    agent.say(
+        session,
+        f"# Plan\n\n{table}\n\n```python\nprint('{LONG}')  # now\n```\n\n- [x] one\n\n> said",
+        tool_calls=[call],
+        usage=usage,
+    )
+    agent.say(session, LONG * 3, role="tool", tool_call_id="c1")
+    agent.tell(
+        session,
+        {"type": "turn_start", "turn_id": "t"},
+        {"type": "tool_call_start", "id": "c2", "name": "Bash", "args": {"command": f"make {LONG}"}},
+        {"type": "tool_call_result", "id": "c2", "name": "Bash", "output": "no", "is_error": True},
+        {"type": "tool_call_start", "id": "c3", "name": "Bash", "args": {"command": "sleep 9"}},
+        {"type": "approval_request", "id": "r", "tool_name": "Edit", "detail": LONG, "preview": None},
+        {"type": "ask_user_request", "id": "q", "question": f"Which of {LONG}?", "options": [LONG, "Keep"]},
+    )
+    agent.put(session, "todo", {"content": f"- [x] look\n- [ ] {LONG}"})
+    agent.put(session, "metadata/note", {"value": LONG * 3})
+    agent.put(session, "files", {"path": f"/w/{LONG}"})
+    for title, kind in (("The tide tables", "complete"), ("The old ferry", "error")):
+        other = agent.start(title, agent_name="claude-code")
+        agent.say(other, "Draw the harbour", role="user")
+        agent.tell(other, {"type": "turn_start", "turn_id": "t"})
+        agent.tell(other, {"type": "turn_end", "turn_id": "t", "reason": {"kind": kind, "message": "Out of ink"}})
+    agent.tell(agent.start("Sea charts"), {"type": "turn_start", "turn_id": "t"})
+    return session
