@@ -14,12 +14,14 @@ from django.contrib.auth.models import User
 from sessions.asides import Aside, checklist
 from sessions.findings import Finding, FindingKind
 from sessions.models import (
+    ApiKey,
     Command,
     Delivery,
     Event,
     Liveness,
     Needs,
     Outcome,
+    Receipt,
     RequestStatus,
     Session,
     State,
@@ -27,6 +29,7 @@ from sessions.models import (
     ToolCall,
     Webhook,
 )
+from sessions.models.filtering import StateFilter
 from sessions.stats import DayTimes, Figures, Period, ToolFigures, TurnFigures
 from sessions.templatetags.diffs import diff_lines
 from sessions.web import figure_charts
@@ -47,6 +50,8 @@ WITHOUT_SPECIMEN = {
     "_figures.html": "is a whole page; its parts are here",
     "_hits.html": "is a whole page",
     "_glance.html": "is _tabs.html, _facts.html and _ribbon.html, which are here",
+    "_list.html": "is a band of _row.html, and reads the list's own query",
+    "_bulk_fields.html": "hidden fields, nothing to see",
     "_leafing.html": "links that need a list with a cursor",
 }
 """Fragments that are not shown, each with the reason."""
@@ -96,6 +101,8 @@ def specimens(user: User, *, now: datetime) -> Iterator[Specimen]:
     yield from _transcript(studio)
     yield from _beside(studio)
     yield from _of_pages(studio)
+    yield from _of_store(studio)
+    yield from _of_connect(studio)
     yield from _charts(studio)
 
 
@@ -131,6 +138,8 @@ def _rows(studio: Studio) -> Iterator[Specimen]:
     for state, session in _states(studio).items():
         yield Specimen("_verdict.html", state, {"session": session, "can_change": False})
     live = studio.running("Lamp an hour late")
+    stuck = studio.running("Flash the buoy's firmware", Liveness.STUCK, next_deadline_at=studio.ago(-60))
+    yield Specimen("_reason.html", "stuck", {"session": stuck, "reason": "No progress for 16 m"})
     yield Specimen("_stop.html", "on a row that is hovered", {"session": live})
     counts = {"needs": 2, "adrift": 1, "running": 12, "today": 1204}
     yield Specimen("_counters.html", "something to do", {"counts": counts})
@@ -289,7 +298,42 @@ def _of_pages(studio: Studio) -> Iterator[Specimen]:
         Facet("agent", [("koda", "koda")], ""),
         Facet("project", [("lighthouse", "/w/lighthouse")], "/w/lighthouse"),
     ]
+    states = {"words": {"state": "stuck"}, "states": StateFilter.choices}
+    yield Specimen("_states.html", "one is chosen", states, wrap="fields")
     yield Specimen("_facets.html", "one is chosen", {"facets": facets}, wrap="fields")
+
+
+def _of_store(studio: Studio) -> Iterator[Specimen]:
+    session = studio.session("Days that are not 24 hours")
+    asked_for = {"policy": {"noun": "message"}, "words": "archived more than 30 days ago"}
+    one = {"session": session, "count": 804, "size": 1_204_000, "at": studio.ago(40 * 86400)}
+    found = {
+        "count": 11_204, "session_count": 38, "size": 48_200_000, "newest": studio.ago(30 * 86400), "rule": asked_for,
+        "largest": [one], "more": 37, "kept": 2,
+    }  # fmt: skip
+    yield Specimen("_preview.html", "something would go", {"found": found, "words": {}})
+    yield Specimen("_preview.html", "nothing would go", {"found": {"count": 0, "kept": 0, "rule": asked_for}})
+    receipt = Receipt(
+        policy="archived", rule="archived more than 30 days ago", owner=studio.user, by=f"user:{studio.user.pk}",
+        counts={"messages": 11_204}, session_count=38, size=48_200_000, previewed=11_204, is_complete=True,
+        started_at=studio.ago(62), ended_at=studio.ago(60),
+    )  # fmt: skip
+    yield Specimen("_receipt.html", "to the end", {"receipt": receipt})
+    shelf = {"session_count": 38, "deleted_count": 2, "messages": 11_204, "archived": 900, "bytes": 48_200_000}
+    yield Specimen("_shelf.html", "cells of a row", {"shelf": {**shelf, "checkpoints": 0}}, wrap="cells")
+    going = {"done": 400, "total": 1204, "given": {"all": True}, "words": {}, "back": "/sessions/"}
+    yield Specimen("_going_on.html", "a third is done", going)
+
+
+def _of_connect(studio: Studio) -> Iterator[Specimen]:
+    key = ApiKey(pk=1, user=studio.user, name="laptop", source="laptop")
+    heard = ApiKey(pk=2, user=studio.user, name="laptop", source="laptop", last_used_at=studio.ago(4))
+    session = studio.running("Lamp an hour late")
+    yield Specimen("_signal.html", "nothing yet", {"signal": {"key": key, "has_come": False}})
+    yield Specimen("_signal.html", "connected", {"signal": {"key": heard, "has_come": True, "session": session}})
+    yield Specimen(
+        "_paste.html", "lines", {"name": "curl", "note": "In a shell:", "text": "curl -H 'Authorization: …' …"}
+    )
 
 
 def _charts(studio: Studio) -> Iterator[Specimen]:

@@ -19,7 +19,7 @@ from sessions.web.specimens import Specimen, specimens
 THEMES = ("light", "dark")
 _ID = re.compile(r'\bid="([^"]+)"')
 _ACTS = re.compile(r'\shx-[\w-]+="[^"]*"')
-_POSTS = re.compile(r'method="post" action="[^"]*"')
+_GOES = re.compile(r'\saction="[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def styleguide(request: PageRequest) -> HttpResponse:
 
 def _apart(html: str, suffix: str) -> SafeString:
     """Return a fragment whose ids are its own on this page, and whose forms and links to the server do nothing."""
-    html = _POSTS.sub('method="get" action="#"', _ACTS.sub("", html))
+    html = _GOES.sub(' action="#"', _ACTS.sub("", html)).replace('method="post"', 'method="get"')
     for name in set(_ID.findall(html)):
         for before, after in (('id="', '"'), ('labelledby="', '"'), ('for="', '"'), ("url(#", ")"), ('href="#', '"')):
             html = html.replace(f"{before}{name}{after}", f"{before}{name}-{suffix}{after}")
