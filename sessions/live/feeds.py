@@ -39,6 +39,9 @@ _REVISIONS = frozenset({"server.message_removed", "server.message_replaced", "se
 """Events that take back what was said."""
 _REOPENING = _REVISIONS | {"server.checkpoint_added"}
 """Events that name calls by `tool_call_ids`."""
+_ENTITLING = _REVISIONS | {"server.session_edited"}
+"""Events after which a session may be called otherwise; its first messages do that, too."""
+_FIRST_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class TranscriptFeed:
         if is_whole and len(events) <= EVENTS:
             draft.add_present()
             draft.add_aside(events)
+        draft.add_title(covered)
         return draft.finish()
 
 
@@ -178,7 +182,7 @@ class _Draft:
         purged = [event.payload.get("ranges", []) for event in events if event.type == "server.messages_purged"]
         parts += [frames.purged_messages([*chain.from_iterable(purged)])] if purged else []
         if any(event.type == "server.messages_cleared" for event in events):
-            parts = [frames.emptied("div", "transcript")]
+            parts = [frames.emptied("transcript")]
         self.parts = [*parts, *self.parts]
         archived = [event.payload["archived_ids"] for event in events if event.type == "server.history_rewritten"]
         self.parts = [*(frames.removed_message(pk) for pks in archived for pk in pks), *self.parts]
@@ -210,6 +214,11 @@ class _Draft:
         self.parts.append(self.render("verdict", oob="morph"))
         why = liveness.explain(self.session, self.now)
         self.parts.append(self.render("reason", oob="morph", reason=why))
+
+    def add_title(self, events: list[Event]) -> None:
+        """Render what the session is called, when `events` may have changed it."""
+        if any(event.type in _ENTITLING or event.seq <= _FIRST_EVENTS for event in events):
+            self.parts.append(self.render("title", oob="true"))
 
     def add_aside(self, events: list[Event]) -> None:
         """Render what stands beside the transcript, when `events` may have changed it."""

@@ -263,9 +263,9 @@ def purged_events(up_to: int) -> SafeString:
     return format_html('<i data-purged="event" data-spans="0-{}"></i>', up_to)
 
 
-def emptied(tag: str, element_id: str) -> SafeString:
-    """Return what takes everything out of an element `tag`."""
-    return format_html('<{0} id="{1}" hx-swap-oob="innerHTML"></{0}>', SafeString(tag), element_id)
+def emptied(element_id: str) -> SafeString:
+    """Return what takes everything out of an element before the rest of the batch comes; `link.js` does it."""
+    return format_html('<i data-emptied="{}"></i>', element_id)
 
 
 def cursor(number: int) -> SafeString:

@@ -126,8 +126,9 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
 
     @property
     def display_title(self) -> str:
-        """Return the title, else the key, else the beginning of the id."""
-        return self.title or self.key or f"Session {str(self.uuid)[-12:]}"
+        """Return the title, else the key, else the end of the id; what is blank cannot be clicked on."""
+        names = (name for name in (self.title, self.key) if name and not name.isspace())
+        return next(names, f"Session {str(self.uuid)[-12:]}")
 
     @property
     def project_name(self) -> str:

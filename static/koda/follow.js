@@ -34,6 +34,16 @@ function begin() {
   });
 }
 
+// The title as it is now, where it stands a second time.
+function callIt({ textContent: title, dataset }) {
+  const called = document.getElementById("called");
+  if (called.textContent === title) return;
+  called.textContent = title;
+  document.title = `${title} · Koda Web`;
+  const input = document.querySelector(".rename input[name=title]");
+  if (input) Object.assign(input, { placeholder: title, defaultValue: dataset.title });   // what is being typed stays
+}
+
 function tellMissed(count) {
   missed = count;
   pill.hidden = !count;
@@ -53,6 +63,7 @@ koda.mayAppend = (target, children) => {
 };
 
 function afterMessage() {
+  callIt(document.getElementById("title"));
   times();
   if (!wasAtEnd) return;
   trim("top");

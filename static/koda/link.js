@@ -150,6 +150,7 @@ htmx.defineExtension("koda", {
 
 function fit(part) {
   if (part.dataset.purged) return takeOut(part);
+  if (part.dataset.emptied) return empty(part);
   const how = part.getAttribute("hx-swap-oob") ?? "true";
   if (how.startsWith("beforeend:")) return fitAppended(part, document.querySelector(how.slice(10)));
   if (document.getElementById(part.id)) return;
@@ -177,11 +178,24 @@ function takeOut(part) {
   part.remove();
 }
 
+function empty(part) {
+  document.getElementById(part.dataset.emptied)?.replaceChildren();
+  part.remove();
+}
+
 function fitAppended(part, list) {
   if (!list) return part.remove();
   for (const child of [...part.children]) if (child.id && document.getElementById(child.id)) child.remove();
   if (koda.mayAppend && !koda.mayAppend(list, part.children)) part.replaceChildren();
 }
+
+// The extension's own word takes every swap for one that keeps its wrapper: what is appended came inside a <div>.
+const MORPHS = new Set(["morph", "morph:outerHTML"]);
+htmx.defineExtension("morph", {
+  isInlineSwap: (style) => MORPHS.has(style),
+  handleSwap: (style, target, fragment) =>
+    MORPHS.has(style) && Idiomorph.morph(target, fragment.children, { morphStyle: "outerHTML" }),
+});
 
 // Morphing keeps what the reader has opened, marked and typed.
 Idiomorph.defaults.ignoreActiveValue = true;
