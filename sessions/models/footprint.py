@@ -6,8 +6,8 @@ from django.db import models
 from sessions.models.fields import WrittenTextField
 
 FIGURES = {
-    "session_count": models.Count("pk"),
-    "deleted_count": models.Count("pk", filter=models.Q(is_deleted=True)),
+    "session_count": models.Count("*"),
+    "deleted_count": models.Count("is_deleted", filter=models.Q(is_deleted=True)),
     "messages": models.Sum("message_count", default=0),
     "archived": models.Sum("archived_count", default=0),
     "checkpoints": models.Sum("checkpoint_count", default=0),
@@ -15,7 +15,7 @@ FIGURES = {
     "archived_bytes": models.Sum("archived_size", default=0),
     "oldest": models.Min("born_at"),
 }
-"""What is told of any number of footprints together."""
+"""What is told of any number of footprints together, all from the columns of one index."""
 
 
 class FootprintQuerySet(models.QuerySet["Footprint"]):

@@ -67,7 +67,8 @@ def measure(*, seconds: float = 1.0) -> int:
 
     The keeper calls this again and again. It reads, and writes one row a session.
     """
-    end, done = time.monotonic() + seconds, 0
+    end = time.monotonic() + seconds
+    done = _measure_new(end)
     while True:
         mark = Footprint.objects.newest_mark()
         newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
@@ -84,6 +85,23 @@ def measure(*, seconds: float = 1.0) -> int:
             done += _measure(ids[start : start + SESSIONS_AT_ONCE], mark=upper if is_last else mark)
         if time.monotonic() >= end:
             return done
+
+
+def _measure_new(end: float) -> int:
+    """Measure sessions that were never measured, without reading the log from its beginning; return how many."""
+    if Session.objects.count() <= Footprint.objects.count():
+        return 0
+    # What happens meanwhile is told behind this mark.
+    mark = Footprint.objects.newest_mark() or Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
+    done = 0
+    while time.monotonic() < end:
+        rows = Session.objects.filter(footprint=None).order_by("pk")
+        ids = list(rows.values_list("pk", flat=True)[:SESSIONS_AT_ONCE])
+        measured = _measure(ids, mark=mark) if ids else 0
+        done += measured
+        if not measured:
+            break
+    return done
 
 
 def _measure(ids: Sequence[int], *, mark: int, tries: int = 3) -> int:

@@ -10,10 +10,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from sessions.models import CheckpointPiece, Event, Message, Session, ToolCall
+from sessions.models import CheckpointPiece, Event, Footprint, Message, Session, ToolCall
 from sessions.models.message import octets_of
 from sessions.retention.plans import Plan, plan
-from sessions.retention.rows import size_of
+from sessions.retention.rows import size_of, table_of
 from sessions.retention.rules import Policy, Rule
 
 LARGEST = 10
@@ -130,14 +130,16 @@ def _of_rows(
 
 def _of_sessions(rule: Rule, planned: Plan) -> Preview:
     """Return the preview of a purge of whole sessions."""
-    counts = {"sessions": len(planned.going), "messages": 0, "tool_calls": 0, "events": 0, "checkpoint_messages": 0}
+    counts = {"sessions": len(planned.going), **{table_of(model): 0 for model, _ in SESSION_TABLES}}
     size, times = 0, []
-    names = ("messages", "tool_calls", "events", "checkpoint_messages")
     for ids in batched(planned.going):
-        for name, (model, columns) in zip(names, SESSION_TABLES, strict=True):
+        footprints = dict(Footprint.objects.filter(session__in=ids).values_list("session", "size"))
+        unmeasured = [pk for pk in ids if pk not in footprints]
+        size += sum(footprints.values())
+        for model, columns in SESSION_TABLES:
             rows: models.QuerySet[Any] = model._base_manager.filter(session__in=ids)  # noqa: SLF001 - Django's own
-            counts[name] += rows.count()
-            size += size_of(rows, *columns) if columns else 0
+            counts[table_of(model)] += rows.count()
+            size += size_of(rows.filter(session__in=unmeasured), *columns) if columns and unmeasured else 0
         at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
         times += [one for one in Session.objects.filter(pk__in=ids).values_list(at, flat=True) if one is not None]
     return Preview(

@@ -158,3 +158,13 @@ def test_what_a_receipt_says():
     assert receipt.bytes_before > 0
     assert list(Receipt.objects.visible_to(owner)) == [receipt]
     assert not Receipt.objects.visible_to(make_user()).exists()
+
+
+def test_the_size_of_what_would_go_is_the_measured_one_where_there_is_one():
+    session = make_old()
+    speak(session, WORD, at=days_ago(40))
+    rule = Rule(policy=Policy.STALE, age=24)
+    counted = retention.preview(rule, now=NOW).size
+    retention.measure(seconds=9)
+    assert retention.preview(rule, now=NOW).size == counted > 200
+    assert purge("stale", 24, now=NOW).size == counted
