@@ -54,7 +54,7 @@ def _koda(root: str, key: str, source: str, user: str) -> list[Paste]:
 
 
 def _zeroclaw(root: str, key: str, source: str, user: str) -> list[Paste]:
-    follow = _follow("~/.zeroclaw", source, user)
+    follow = _follow("~/.zeroclaw/data/sessions", source, user)
     return [
         Paste(
             "zeroclaw", "On the machine of both: its sessions, read as they are written. It needs no change.", follow

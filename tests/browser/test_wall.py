@@ -103,3 +103,17 @@ def test_the_filter_bar_narrows_the_open_wall_which_stays_live(person: Person, a
     assert is_unreloaded(wall)
     wall.go_back()
     expect(wall.locator("#q")).to_have_value("heron")
+
+
+@pytest.mark.parametrize("person", [{"viewport": {"width": 1920, "height": 1000}}], indirect=True, ids=["wide"])
+def test_on_a_wide_screen_answers_stand_beside_the_source_and_not_over_it(person: Person, agent: Agent):
+    session = agent.start("Wide awake")
+    agent.tell(session, START, ASKS)
+    row = row_of(person.open("/"), "Wide awake")
+    source = row.locator(".source").bounding_box()
+    approve = row.get_by_role("button", name="Approve").bounding_box()
+    expect(row.locator(".source")).to_be_visible()
+    assert source is not None
+    assert approve is not None
+    assert source["x"] + source["width"] <= approve["x"]
+    agent.tell(session, END)
