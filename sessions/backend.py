@@ -140,7 +140,7 @@ class Backend:
         if ttl_hours == 0 and not is_forced:
             return []
         rule = Rule(
-            policy=Policy.STALE, age=ttl_hours, include_running=include_running,
+            policy=Policy.STALE, age=ttl_hours, include_running=include_running, is_forced=is_forced,
             asker=self.owner, within=self.sessions(),
         )  # fmt: skip
         keys = dict(self.sessions().values_list("pk", "key"))
