@@ -111,7 +111,7 @@ def test_a_first_visit_weighs_less_than_60_kilobytes(owner, reader, tab):
         call = {"id": str(number), "name": "Bash", "arguments": {"command": f"make {number}"}}
         make_message(session, role="assistant", content=f"Now **number {number}** of them.\n\n" * 5, tool_calls=[call])
         make_message(session, role="tool", tool_call_id=str(number), content="x" * 500, outcome=Outcome.SUCCESS)
-    for url in ("/", f"/sessions/{session.uuid}/{tab}"):
+    for url in ("/", "/inbox/", "/sessions/", "/connect/", "/account/", f"/sessions/{session.uuid}/{tab}"):
         html = reader.get(url).content
         loaded = {url for element in parse(html).all() for url in _files(element)}
         assert loaded
