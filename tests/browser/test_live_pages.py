@@ -161,3 +161,27 @@ def test_a_write_of_another_process_shows_on_the_open_wall_within_two_seconds(
     expect(wall.locator(".session", has_text="Imported while you look")).to_be_visible()
     assert time.monotonic() - written_at < 2
     assert is_unreloaded(wall)
+
+
+def test_title_facts_ribbon_and_reason_of_an_open_page_follow_what_changes(person: Person, agent: Agent):
+    session = agent.start("Before", model="first-model")
+    page = person.open_live(f"/sessions/{session}/")
+    facts = page.locator("#facts")
+    expect(facts).to_contain_text("first-model")
+    expect(page.locator("#ribbon")).to_be_hidden()
+
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    expect(page.locator("#ribbon rect[data-state=live]")).to_have_count(1, timeout=15_000)
+    expect(page.locator("#reason")).to_contain_text("looked at again at")
+
+    changed = agent.client.patch(
+        f"/api/v1/sessions/{session}", json={"title": "After", "model": "other", "mode": "plan"}
+    )
+    assert changed.status_code == 200
+    expect(page.locator("h1")).to_have_text("After", timeout=15_000)
+    expect(facts).to_contain_text("other")
+    expect(facts).to_contain_text("plan")
+    agent.tell(session, END | {"turn_id": "t"})
+    expect(page.locator("#ribbon rect[data-state=resting]")).not_to_have_count(0, timeout=15_000)
+    expect(page.locator("#reason")).to_be_hidden()
+    assert is_unreloaded(page)
