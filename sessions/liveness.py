@@ -260,6 +260,8 @@ WATCHDOG = "watchdog"
 LISTENING = "listening"
 """The lease in which every server notes that it can hear agents; nobody holds it."""
 LISTENING_EVERY = timedelta(seconds=5)
+LATE_AFTER = timedelta(minutes=1)
+"""When the watchdog has not looked for this long, health and the wall say so."""
 DEAF_AFTER = timedelta(seconds=20)
 """When no server has noted for this long that it listens, none could hear the agents either."""
 
@@ -328,6 +330,20 @@ def keep_watch(*, now: datetime | None = None) -> Watched:
         if batch.due < WATCHED_AT_ONCE:
             break
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """When the watchdog last looked, None when it never did, and whether that is too long ago."""
+
+    ran_at: datetime | None
+    is_late: bool
+
+
+def last_watch(now: datetime) -> Watch:
+    """Return when a watchdog last looked, whichever process it ran in."""
+    ran_at = Lease.objects.last_run(WATCHDOG)
+    return Watch(ran_at, ran_at is None or now - ran_at > LATE_AFTER)
 
 
 def is_listening(now: datetime) -> bool:

@@ -5,7 +5,6 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -20,9 +19,7 @@ from redis.exceptions import RedisError
 
 from sessions import liveness
 from sessions.api.json_format import dump, format_time
-from sessions.models import Lease
 
-WATCHDOG_LATE_AFTER = timedelta(minutes=1)
 """It looks every second. Late is said, and is no reason to take the server out: what it shows is true without."""
 REDIS_SECONDS = 2.0
 
@@ -87,12 +84,11 @@ _CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 def _watchdog() -> dict[str, Any] | None:
     """Return when the watchdog last looked, or None when that is not known."""
     try:
-        last = Lease.objects.last_run(liveness.WATCHDOG)
+        watch = liveness.last_watch(now := timezone.now())
     except Error:
         return None
-    age = None if last is None else timezone.now() - last
     return {
-        "last_run_at": None if last is None else format_time(last),
-        "age_secs": None if age is None else age.total_seconds(),
-        "is_late": age is None or age > WATCHDOG_LATE_AFTER,
+        "last_run_at": None if watch.ran_at is None else format_time(watch.ran_at),
+        "age_secs": None if watch.ran_at is None else (now - watch.ran_at).total_seconds(),
+        "is_late": watch.is_late,
     }

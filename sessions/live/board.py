@@ -16,7 +16,7 @@ from typing import Protocol
 from django.db.models import Q
 from django.utils import timezone
 
-from sessions import incidents
+from sessions import incidents, liveness
 from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
@@ -211,6 +211,10 @@ class Board:
             self._counts[caller.name] = (self._clock(), task)
         return await asyncio.shield(task)
 
+    async def watch(self) -> str:
+        """Return the fragments that say when the watchdog last looked."""
+        return await reading(_render_watch)
+
     def forget(self) -> None:
         """Drop what is at hand: with nobody watching, it is no longer kept true."""
         self._rows.clear()
@@ -273,6 +277,12 @@ def _render_counters(caller: Caller) -> str:
             frames.fragment("incidents", oob="morph", now=now, incidents=silent),
         )
     )
+
+
+def _render_watch() -> str:
+    now = timezone.now()
+    watch = liveness.last_watch(now)
+    return "\n".join(frames.fragment(name, oob="true", now=now, watch=watch) for name in ("late", "watched"))
 
 
 def changed_since(since: datetime) -> list[int]:

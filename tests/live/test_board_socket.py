@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from sessions import liveness
 from sessions.live.consumers.socket import PATIENCE_SECONDS
+from sessions.models import Lease
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.live.sockets import cursor_of, hub, in_db, page, settle, sign_in
 
@@ -241,3 +242,17 @@ async def test_two_people_see_each_their_own():
     assert all([await has_no_rows(peer) for peer in peers])
     for peer in peers:
         await peer.leave()
+
+
+async def test_an_open_wall_is_told_with_each_beat_whether_somebody_watches():
+    peer = await open_wall(await in_db(make_user)())
+    await hub().tick()
+    html = await peer.batches(until=lambda html: 'id="late"' in html)
+    assert "Nobody looks for silent sessions" in html
+    await in_db(Lease.objects.take)(liveness.WATCHDOG, owner="me", seconds=30)
+    await in_db(Lease.objects.touch)(liveness.WATCHDOG)
+    await hub().tick()
+    html = await peer.batches(until=lambda html: 'id="watched"' in html)
+    assert "watched " in html
+    assert "Nobody looks" not in html
+    await peer.leave()

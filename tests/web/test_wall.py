@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions import liveness, transcripts
-from sessions.models import Session, TokenCounts
+from sessions.models import Lease, Session, TokenCounts
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.web.conftest import signed_in
 from tests.web.markup import parse
@@ -293,7 +293,7 @@ def test_its_queries_do_not_grow_with_the_sessions(owner, reader):
     few = count_queries()
     fill(8)
     assert count_queries() == few
-    assert few <= 17, "session, user, 4 bands with their requests, 4 counts, facets, preference, incidents, inbox"
+    assert few <= 18, "session, user, bands with requests, counts, facets, watch, preference, incidents, inbox"
     assert Session.objects.count() == 27
 
 
@@ -302,3 +302,19 @@ def test_staff_see_everything_and_the_way_to_the_admin(owner):
     page = wall(signed_in(make_user(is_staff=True)))
     assert row(page, session)
     assert "Admin" in [link.text for link in page.one("details", "me").all("a")]
+
+
+def test_the_wall_says_when_the_watchdog_last_looked_and_that_it_is_late(owner, reader, time_machine):
+    now = timezone.now()
+    time_machine.move_to(now, tick=False)
+    shown = wall(reader)
+    assert shown.by_id("watched").text == "not watched yet"
+    assert "Nobody looks for silent sessions" in shown.by_id("late").text
+    Lease.objects.take(liveness.WATCHDOG, owner="me", seconds=30)
+    Lease.objects.touch(liveness.WATCHDOG)
+    time_machine.move_to(now + timedelta(seconds=5), tick=False)
+    shown = wall(reader)
+    assert shown.by_id("watched").text == "watched 5 s ago"
+    assert shown.by_id("late").text == ""
+    time_machine.move_to(now + timedelta(seconds=61), tick=False)
+    assert "may have stopped" in wall(reader).by_id("late").text

@@ -97,6 +97,7 @@ class BoardPage(PageSocket):
         self._are_counts_due = False
         self._counts_at = float("-inf")
         self._counters = ""
+        self._is_watch_due = False
 
     async def enter(self) -> None:
         """Let in whoever has signed in, and look up what has happened since the page was rendered."""
@@ -115,6 +116,11 @@ class BoardPage(PageSocket):
         hello["seq"] = 0
         await self.send_frame(hello)
         self.begin()
+
+    def beat(self) -> None:
+        """Tell with each sign of life when the watchdog last looked: a wall that nobody watches must say so."""
+        self._is_watch_due = True
+        super().beat()
 
     def notice(self, pk: int) -> None:
         """Note a row to send."""
@@ -135,6 +141,9 @@ class BoardPage(PageSocket):
         if self.is_in_flight:
             return
         parts = [*await self.parts(), await self._counters_if_due()]
+        if self._is_watch_due:
+            self._is_watch_due = False
+            parts.append(await self.hub.board.watch())
         parts += [frames.removed_row(pk) for pk in self._gone]
         self._gone.clear()
         html = "\n".join(filter(None, parts))

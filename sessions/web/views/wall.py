@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from sessions import incidents
+from sessions import incidents, liveness
 from sessions.models import Band, Preference, Session
 from sessions.models.rows import for_rows
 from sessions.models.session_rows import SessionQuerySet
@@ -65,6 +65,7 @@ def wall(request: PageRequest) -> HttpResponse:
     }
     if wants_fragment(request):
         return render(request, "sessions/_bands.html", context)
+    context["watch"] = liveness.last_watch(now)
     context["preference"] = Preference.objects.of(request.user)
     facets = {"counts": visible.band_counts(now), "facets": facets_of(visible, words), "states": form.STATES}
     return render(request, "sessions/wall.html", {**context, **facets})
