@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 
 from sessions.asides import Aside, checklist
 from sessions.findings import Finding, FindingKind
+from sessions.liveness import Watch
 from sessions.models import (
     ApiKey,
     Command,
@@ -42,6 +43,7 @@ from sessions.web.views.figures import shown
 
 WITHOUT_SPECIMEN = {
     "_top.html": "stands above the style page itself",
+    "_title.html": "is a page's one heading; the style page has its own",
     "_icons.html": "holds the drawings that icons use; the style page has it",
     "_keys.html": "the help of keys opens over the style page itself",
     "_bands.html": "is bands of _row.html, and reads the wall's own query",
@@ -147,6 +149,9 @@ def _rows(studio: Studio) -> Iterator[Specimen]:
     yield Specimen("_inbox_count.html", "three wait", {"asked_count": 3})
     incident = {"source": "build-server", "since": studio.ago(400), "count": 4, "running": 5}
     yield Specimen("_incidents.html", "one source is silent", {"incidents": [incident]})
+    late = Watch(studio.ago(3 * 3600), is_late=True)
+    yield Specimen("_late.html", "the watchdog has not looked for hours", {"watch": late})
+    yield Specimen("_watched.html", "it looked a moment ago", {"watch": Watch(studio.ago(1), is_late=False)})
 
 
 def _asks(studio: Studio) -> Iterator[Specimen]:
