@@ -29,6 +29,8 @@ PAGES = {
     "tool call": "{tool}",
     "style": "/styleguide/",
     "delete": "/sessions/{session}/delete/",
+    "account": "/account/",
+    "password": "/account/password/",
     "alerts": "/account/alerts/",
     "not here": "/nowhere/",
     "sign in": "/sign-in/",

@@ -14,7 +14,7 @@ from tests.browser.conftest import Person
 from tests.conftest import ROOT, Server, start_server, stop_server
 
 FOLDER = ROOT / "docs" / "pictures"
-WIDE = {"viewport": {"width": 1440, "height": 900}}
+WIDE = {"viewport": {"width": 1440, "height": 720}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 LARGEST_BYTES = 150_000
 PAGES = {
@@ -27,6 +27,7 @@ PAGES = {
     "connect": "/connect/",
     "search": "/search/?q=tide",
     "figures": "/figures/?days=7",
+    "account": "/account/",
     "alerts": "/account/alerts/",
     "style": "/styleguide/",
 }
