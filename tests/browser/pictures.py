@@ -11,10 +11,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import browsers
 from tests.browser.conftest import Person
+from tests.browser.lighter import lighten
 from tests.conftest import ROOT, Server, start_server, stop_server
 
 FOLDER = ROOT / "docs" / "pictures"
-WIDE = {"viewport": {"width": 1440, "height": 720}}
+WIDE = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 LARGEST_BYTES = 150_000
 PAGES = {
@@ -88,7 +89,7 @@ def _take(browser: Browser, server: Server, session: str, scheme: str) -> None:
             if page.locator(".fresh").count():
                 expect(page.locator(".fresh")).to_have_attribute("data-state", "live")
             place = FOLDER / f"{page_name}{name}{'-dark' if scheme == 'dark' else ''}.png"
-            page.screenshot(path=place)
+            place.write_bytes(lighten(page.screenshot()))
             if place.stat().st_size > LARGEST_BYTES:
                 raise SystemExit(f"{place.name} has {place.stat().st_size:,} bytes, more than {LARGEST_BYTES:,}.")
             page.close()
