@@ -27,4 +27,5 @@ class AuditEntryAdmin(RecordAdmin[AuditEntry]):
     @admin.display(description="detail")
     def detail_shown(self, entry: AuditEntry) -> str:
         """Return the rest in words."""
-        return ", ".join(f"{name}: {value}" for name, value in entry.detail.items())
+        shown = {name: " ".join(value) if isinstance(value, list) else value for name, value in entry.detail.items()}
+        return ", ".join(f"{name}: {value}" for name, value in shown.items())

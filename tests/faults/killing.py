@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import sys
 import time
@@ -17,7 +18,10 @@ from collections.abc import Iterator
 import django
 
 AT_ONCE = 3
-LIVES_SECONDS = 0.12
+WAITED_FOR = 0.7
+"""How many are killed only after something was acknowledged to them, however slow the machine is."""
+PATIENCE_SECONDS = 20
+LIVES_ON_SECONDS = 0.04
 
 
 def main(seed: int, kills: int, sessions: list[str]) -> None:
@@ -28,8 +32,10 @@ def main(seed: int, kills: int, sessions: list[str]) -> None:
     killed = 0
     while killed < kills:
         writers = [_fork(sessions, seed=chance.random()) for _ in range(AT_ONCE)]
-        for pid, _ in writers:
-            time.sleep(chance.uniform(0, LIVES_SECONDS / AT_ONCE * 2))
+        for pid, pipe in writers:
+            if chance.random() < WAITED_FOR:
+                select.select([pipe], [], [], PATIENCE_SECONDS)
+            time.sleep(chance.uniform(0, LIVES_ON_SECONDS))
             os.kill(pid, signal.SIGKILL)
         for pid, pipe in writers:
             _, status = os.waitpid(pid, 0)
