@@ -122,6 +122,13 @@ class EditForm(forms.Form):
         return {name: self.cleaned_data[name] for name in self.fields if name in self.data}
 
 
+class CompactForm(forms.Form):
+    """How many of the newest messages stay, and what the agent is told of the rest."""
+
+    keep = forms.IntegerField(min_value=0, max_value=1_000_000, initial=10)
+    summary = forms.CharField(max_length=LONGEST_WORDS)
+
+
 class AnswerForm(forms.Form):
     """An answer to a request: a decision, and words where they belong to it."""
 

@@ -1,7 +1,6 @@
 """Release sessions whose agents went away: their turns end as abandoned, and they rest."""
 
 import json
-import uuid
 from argparse import ArgumentParser
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from sessions import protocol
 from sessions.exceptions import KodaError
 from sessions.management.adrift import adrift, as_fields, as_line, count_of, silent_for
 from sessions.management.asking import confirm
+from sessions.management.naming import find_session
 from sessions.models import Session
 
 BY = "shell"
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         if options["older_than"] and not options["all"]:
             raise CommandError("--older-than goes with --all only.")
         now = timezone.now()
-        chosen = self._stuck(options["older_than"], now) if options["all"] else [_find(one) for one in session]
+        chosen = self._stuck(options["older_than"], now) if options["all"] else [find_session(one) for one in session]
         if not options["json"]:
             for one in chosen:
                 self.stdout.write(as_line(one, now))
@@ -79,14 +79,6 @@ class Command(BaseCommand):
             return
         whose = "its open turn ends" if len(released) == 1 else "their open turns end"
         self.stdout.write(f"{verb} {count_of(len(released))}: {whose} as abandoned.")
-
-
-def _find(name: str) -> Session:
-    """Return the session with this id. Raises `CommandError`."""
-    try:
-        return Session.objects.select_related("owner").get(uuid=uuid.UUID(name))
-    except (ValueError, Session.DoesNotExist):
-        raise CommandError(f"There is no session {name}.") from None
 
 
 def _release(sessions: list[Session]) -> dict[str, str]:

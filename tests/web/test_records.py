@@ -1,0 +1,79 @@
+"""A copy of all that is kept of a session, and compaction by a person."""
+
+import json
+
+import pytest
+from django.test import AsyncClient
+
+from tests.factories import make_message, make_session, make_user
+from tests.web.conftest import signed_in
+from tests.web.markup import parse
+
+
+def path(session, rest=""):
+    return f"/sessions/{session.uuid}/{rest}"
+
+
+def test_an_export_is_a_file_of_lines(owner, reader):
+    session = make_session(owner)
+    make_message(session, content="kept")
+    response = reader.get(path(session, "export/"))
+    body = b"".join(response.streaming_content)
+    lines = [json.loads(line) for line in body.splitlines()]
+    assert [line["record"] for line in lines[:2]] == ["session", "message"]
+    assert lines[1]["content"] == "kept"
+    assert int(response.headers["Content-Length"]) == len(body)
+    assert response.headers["Content-Disposition"] == f'attachment; filename="session-{session.uuid}.jsonl"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_server_that_is_async_sends_it_whole():
+    from asgiref.sync import sync_to_async
+
+    session = await sync_to_async(make_session)(visibility="PUBLIC")
+    await sync_to_async(make_message)(session, content="x" * 600_000)
+    response = await AsyncClient().get(path(session, "export/"))
+    body = b"".join([piece async for piece in response.streaming_content])
+    assert len(body) == int(response.headers["Content-Length"]) > 600_000
+
+
+@pytest.mark.parametrize("visibility", ["PRIVATE", "PUBLIC"])
+def test_who_may_read_may_take_a_copy_and_nobody_else(owner, visibility):
+    session = make_session(owner, visibility=visibility)
+    response = signed_in(make_user()).get(path(session, "export/"))
+    response.close()
+    assert response.status_code == (200 if visibility == "PUBLIC" else 404)
+
+
+def test_a_person_compacts_with_a_plain_form(owner, reader):
+    session = make_session(owner)
+    for number in range(5):
+        make_message(session, content=str(number))
+    asked = parse(reader.get(path(session, "compact/")).content)
+    assert "has 5 messages in its context" in asked.one("main").text
+    response = reader.post(path(session, "compact/"), {"keep": "2", "summary": "Counted."}, follow=True)
+    assert "Archived 3 messages." in parse(response.content).by_id("status").text
+    assert [m.content for m in session.messages.unarchived().order_by("pk")][:3] == ["3", "4", "Counted."]
+    assert session.events.get(type="server.compacted").payload["by"] == f"user:{owner.pk}"
+
+
+@pytest.mark.parametrize("body", [{"keep": "-1", "summary": "x"}, {"keep": "1", "summary": " "}, {"keep": "x"}, {}])
+def test_what_is_not_clear_archives_nothing_and_says_why(owner, reader, body):
+    session = make_session(owner)
+    make_message(session)
+    make_message(session)
+    shown = parse(reader.post(path(session, "compact/"), body).content)
+    assert shown.one("div", "note", role="alert").text
+    assert session.messages.archived().count() == 0
+
+
+def test_who_may_only_read_compacts_nothing(owner):
+    session = make_session(owner, visibility="PUBLIC")
+    make_message(session)
+    someone = signed_in(make_user())
+    assert someone.get(path(session, "compact/")).status_code == 403
+    assert someone.post(path(session, "compact/"), {"keep": "0", "summary": "x"}).status_code == 403
+    assert session.messages.archived().count() == 0
+    actions = parse(someone.get(path(session)).content).one("div", "actions")
+    assert [link.text for link in actions.all("a")] == ["Export"]
