@@ -290,7 +290,7 @@ def present(session: Session) -> Present:
     return Present(
         text="".join(reversed(spoken["text_delta"])),
         thinking="".join(reversed(spoken["thinking_delta"])),
-        calls=list(reversed(calls.select_related("result_message"))),
+        calls=list(reversed(calls.with_outputs())),
         requests=list(session.requests.open()),
         commands=list(reversed(Command.objects.told(session)[:PRESENT_COMMANDS])),
     )

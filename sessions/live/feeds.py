@@ -201,7 +201,7 @@ class _Draft:
         if not named and not turns and not self.message_ids and not reopened:
             return
         calls = ToolCall.objects.filter(is_changed, session=self.session, message__isnull=False)
-        calls = calls.exclude(message__in=self.message_ids).select_related("result_message").order_by("-id")
+        calls = calls.exclude(message__in=self.message_ids).with_outputs().order_by("-id")
         self.parts += [self.render("tool", oob="morph", call=call) for call in calls[:_CALLS]]
 
     def add_present(self) -> None:

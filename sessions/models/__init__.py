@@ -13,7 +13,7 @@ from sessions.models.footprint import Footprint
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
-from sessions.models.message import Message, Octets, Role
+from sessions.models.message import SHOWN, Message, Octets, Role
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.preference import Preference
 from sessions.models.receipt import Receipt
@@ -34,6 +34,7 @@ __all__ = [
     "MAIN_AGENT",
     "SERVER_PREFIX",
     "SHELL",
+    "SHOWN",
     "TODO_KEY",
     "TOKEN_NAMES",
     "Action",

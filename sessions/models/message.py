@@ -5,12 +5,18 @@ from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models.functions import Coalesce, Length
+from django.db.models.functions import Coalesce, Length, Substr
 from django.db.models.sql.compiler import SQLCompiler
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import NAME_BYTES, WrittenJSONField, WrittenTextField
 from sessions.models.tool_call import ToolCall
+
+SHOWN = 16 * 1024
+"""Characters of a text that a page shows before it says how long the whole is."""
+
+HEADS = ("head", "thinking_head")
+"""Under which names `with_heads` loads the beginnings of content and thinking."""
 
 
 class Role(models.TextChoices):
@@ -59,13 +65,19 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def for_transcript(self) -> "MessageQuerySet":
         """Leave out tool rows that are shown inside their call, and load with each row its calls as `calls_made`.
 
-        Two queries in all. Each call has its `result_message` loaded.
+        Two queries in all. Of long texts only the beginning comes, as `head` and `thinking_head`, with the true `size`
+        in bytes; each call comes as `with_outputs` loads it.
         """
-        calls = ToolCall.objects.select_related("result_message").order_by("id")
+        calls = ToolCall.objects.with_outputs().order_by("id")
         is_shown_in_call = ToolCall.objects.filter(result_message=models.OuterRef("pk"), message__isnull=False)
-        return self.exclude(models.Q(role=Role.TOOL) & models.Exists(is_shown_in_call)).prefetch_related(
-            models.Prefetch("tool_call_rows", calls, to_attr="calls_made")
-        )
+        rows = self.exclude(models.Q(role=Role.TOOL) & models.Exists(is_shown_in_call)).with_heads()
+        return rows.prefetch_related(models.Prefetch("tool_call_rows", calls, to_attr="calls_made"))
+
+    def with_heads(self) -> "MessageQuerySet":
+        """Load of content and thinking one character more than is shown, and the bytes of the content."""
+        texts = zip(HEADS, ("content", "thinking"), strict=True)
+        heads = {name: Substr(text, 1, SHOWN + 1) for name, text in texts}
+        return self.defer("content", "thinking").annotate(**heads, size=Octets("content"))
 
     def archive(self, at: datetime) -> int:
         """Take these rows out of the model's context as of `at`, deleting nothing; return how many there were."""

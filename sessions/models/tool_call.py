@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, Value
+from django.db.models.functions import Length, Replace, Right, Substr
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.turn import Turn
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sessions.models.message import Message
     from sessions.models.session import Session
 
+OUTPUT_END = 400
+"""Characters at each end of an output that `with_outputs` loads."""
 DETAIL_LENGTH = 200
 """Characters kept of the argument that matters."""
 TELLING_ARGUMENTS = (
@@ -61,6 +64,14 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
     def open(self) -> "ToolCallQuerySet":
         """Return the calls without an outcome."""
         return self.filter(outcome__isnull=True)
+
+    def with_outputs(self) -> "ToolCallQuerySet":
+        """Load with each call what a closed row says of its output: both ends and its lines, never the whole."""
+        text = F("result_message__content")
+        line_ends = Length(text) - Length(Replace(text, Value("\n"), Value("")))
+        return self.annotate(
+            output_head=Substr(text, 1, OUTPUT_END), output_tail=Right(text, OUTPUT_END), output_line_ends=line_ends
+        )
 
 
 _ToolCallManager = models.Manager.from_queryset(ToolCallQuerySet)

@@ -113,6 +113,44 @@ def diff_lines(args: Any) -> list[Line]:
     return lines_of(edits_of(args))
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A row of a diff side by side: what was, what is; a side is None where the other has no counterpart."""
+
+    old: Line | None
+    new: Line | None
+
+    @property
+    def hunk(self) -> Line | None:
+        """Return the line that stands over both sides."""
+        return self.old if self.old is not None and self.old.kind == "hunk" else None
+
+
+@register.filter
+def has_both_sides(lines: Sequence[Line]) -> bool:
+    """Say whether there is something to put side by side: what only came or only went has one side."""
+    kinds = {line.kind for line in lines}
+    return not kinds.isdisjoint({"del", "same"}) and "add" in kinds
+
+
+@register.filter
+def sides(lines: Sequence[Line]) -> list[Pair]:
+    """Return the rows of a diff side by side: of each change the lines that went beside those that came."""
+    pairs: list[Pair] = []
+    went: list[Line] = []
+    came: list[Line] = []
+    for line in [*lines, None]:
+        if line is not None and line.kind == "del" and not came:
+            went.append(line)
+        elif line is not None and line.kind == "add":
+            came.append(line)
+        else:
+            pairs += [Pair(old, new) for old, new in zip_longest(went, came)]
+            went, came = [line] if line is not None and line.kind == "del" else [], []
+            pairs += [Pair(line, line)] if line is not None and not went else []
+    return pairs
+
+
 def _parsed(text: str) -> Any:
     if not text.lstrip().startswith("{"):
         return None

@@ -22,6 +22,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
+from sessions.models import SHOWN
 from sessions.templatetags.cleartext import reveal
 
 register = template.Library()
@@ -30,7 +31,7 @@ LONGEST_PROSE = 16 * 1024
 """Characters of a text that are parsed as markdown; parsing more can take seconds, so more is shown as it is."""
 LONGEST_CODE = 8 * 1024
 """Characters of a code block that are highlighted."""
-HEAD = 16 * 1024
+HEAD = SHOWN
 """Characters shown of what is too long to show."""
 _LOWEST_HEADING = 6
 _HEADING_SHIFT = 3

@@ -17,8 +17,6 @@ from sessions.templatetags.words import change_words
 register = template.Library()
 
 _EXIT = re.compile(r"\bexit(?:ed)?(?: with)?(?: code| status)?[ :]+(\d{1,3})\b", re.IGNORECASE)
-_LOOKED_AT = 400
-"""Characters at each end of an output in which an exit code is looked for."""
 _ENDED = {
     Outcome.FAILED: "failed",
     Outcome.REJECTED: "refused by a person",
@@ -41,18 +39,23 @@ class Argument:
 
 @register.simple_tag
 def outcome_words(call: ToolCall) -> SafeString:
-    """Return how a call ended, in words: lines added and taken, `exit 1`, `212 lines`; an open one says nothing."""
+    """Return how a call ended, in words: lines added and taken, `exit 1`, `212 lines`; an open one says nothing.
+
+    The call comes from `with_outputs`: a closed row never loads a whole output.
+    """
     if call.is_open:
         return SafeString("")
-    output = call.result_message.content if call.result_message else None
+    ends = getattr(call, "output_head", None), getattr(call, "output_tail", None)
     if call.outcome != Outcome.SUCCESS:
-        return format_html("{}", _exit_words(output) or _ENDED[Outcome(str(call.outcome))])
+        return format_html("{}", _exit_words(*ends) or _ENDED[Outcome(str(call.outcome))])
     if change := change_words(call.args):
         return change
-    if output is None:
+    head, tail = ends
+    if head is None or tail is None:
         return SafeString("")
-    count = len(output.splitlines()) if len(output) < 10**6 else output.count("\n")
-    return format_html("{}", "no output" if not output.strip() else f"{count:,} line{'s' if count != 1 else ''}")
+    count = int(getattr(call, "output_line_ends", 0)) + (not tail.endswith("\n"))
+    is_empty = not head.strip() and not tail.strip()
+    return format_html("{}", "no output" if is_empty else f"{count:,} line{'s' if count != 1 else ''}")
 
 
 @register.filter
@@ -125,8 +128,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json_text(value)
 
 
-def _exit_words(output: str | None) -> str:
-    if not output:
-        return ""
-    found = _EXIT.search(output[:_LOOKED_AT]) or _EXIT.search(output[-_LOOKED_AT:])
+def _exit_words(*ends: str | None) -> str:
+    found = next((match for end in ends if end and (match := _EXIT.search(end))), None)
     return f"exit {found[1]}" if found else ""

@@ -3,11 +3,12 @@
 from django.http import HttpRequest
 
 from sessions.models import Event, Message, Session
-from sessions.templatetags.prose import HEAD
+from sessions.models.message import HEADS
 from sessions.web import blocks
 from sessions.web.blocks import Block
 
 LARGEST = 2**63 - 1
+LONGEST_SOUGHT = 200
 
 
 def messages_at(request: HttpRequest, session: Session) -> Block[Message]:
@@ -28,9 +29,9 @@ def messages_at(request: HttpRequest, session: Session) -> Block[Message]:
 
 
 def _weight(message: Message) -> int:
-    """Return about how many bytes of the page a message takes; what is longer than its head is cut anyway."""
-    texts = (message.content or "", message.thinking or "")
-    return 500 + sum(min(len(text), HEAD) for text in texts) + 1000 * len(message.calls())
+    """Return about how many bytes of the page a message takes."""
+    texts = (getattr(message, name) or "" for name in HEADS)
+    return 500 + sum(len(text) for text in texts) + 1000 * len(message.calls())
 
 
 def events_at(request: HttpRequest, session: Session) -> Block[Event]:
@@ -46,6 +47,11 @@ def events_at(request: HttpRequest, session: Session) -> Block[Event]:
 def shows_archived(request: HttpRequest) -> bool:
     """Say whether the reader asked for what a compaction archived."""
     return request.GET.get("archived") == "1"
+
+
+def sought(request: HttpRequest) -> str:
+    """Return the words that are looked for in this session."""
+    return request.GET.get("find", "").replace("\0", "")[:LONGEST_SOUGHT]
 
 
 def number(request: HttpRequest, name: str) -> int | None:

@@ -62,6 +62,7 @@ urlpatterns = [
     path("sessions/<uuid:uuid>/delete/", session.delete, name="delete"),
     path("sessions/<uuid:uuid>/requests/<int:pk>/", answers.answer, name="answer"),
     path("sessions/<uuid:uuid>/tell/", answers.tell, name="tell"),
+    path("sessions/<uuid:uuid>/find/", transcript.find, name="find"),
     path("sessions/<uuid:uuid>/messages/", transcript.messages, name="messages"),
     path("sessions/<uuid:uuid>/messages/<int:pk>/", transcript.message, name="message"),
     path("sessions/<uuid:uuid>/metadata/<int:pk>/", transcript.value, name="value"),

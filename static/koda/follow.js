@@ -16,6 +16,7 @@ const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 if (list) begin();
 watchVerdict();
 tellChanges();
+find();
 
 function begin() {
   const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
@@ -78,10 +79,10 @@ function keepPlace(event) {
   const anchor = [...items()].find((item) => item.getBoundingClientRect().bottom > 100);
   const top = anchor?.getBoundingClientRect().top;
   root.style.overflowAnchor = "none";
-  target.addEventListener("htmx:afterSwap", () => {}, { once: true });
   requestAnimationFrame(() => {
     trim(target.id === "older" ? "bottom" : "top");
     times();
+    showFound();
     if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
     requestAnimationFrame(() => { root.style.overflowAnchor = ""; });
   });
@@ -122,6 +123,10 @@ function sentinel(id, query) {
 // --- Times: since the prompt, and a line where a new day begins -------------------------------------------------
 
 function times() {
+  for (const line of list.querySelectorAll(":scope > .day")) {      // where two blocks of one day have met
+    const before = line.previousElementSibling;
+    if (before?.matches(".message") && before.dataset.day === line.nextElementSibling?.dataset.day) line.remove();
+  }
   let prompt = null;
   let before = null;
   for (const item of list.querySelectorAll(":scope > .message")) {
@@ -161,6 +166,39 @@ function watchVerdict() {
     copy();
   }, { rootMargin: "-50px 0px 0px" }).observe(header);
   document.addEventListener("htmx:wsAfterMessage", copy);
+}
+
+// --- Find: Enter goes to the list of places, and what was looked for is shown where it stands ----------------------
+
+function find() {
+  const field = document.getElementById("q");
+  field?.addEventListener("keydown", (event) => {
+    const first = event.key === "Enter" && document.querySelector("#found .hit");
+    if (!first) return;
+    event.preventDefault();
+    field.blur();
+    koda.mark(first);
+  });
+  showFound();
+}
+
+function showFound() {
+  const MOST = 5000;
+  const words = new URLSearchParams(location.search).get("find")?.trim().toLowerCase();
+  if (!list || !words || !CSS.highlights) return;
+  const ranges = [];
+  const texts = document.createTreeWalker(list, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode() && ranges.length < MOST) {
+    const text = texts.currentNode.data.toLowerCase();
+    for (let at = text.indexOf(words); at >= 0 && ranges.length < MOST; at = text.indexOf(words, at + words.length)) {
+      if (at + words.length > texts.currentNode.length) break;
+      const range = new Range();
+      range.setStart(texts.currentNode, at);
+      range.setEnd(texts.currentNode, at + words.length);
+      ranges.push(range);
+    }
+  }
+  CSS.highlights.set("found", new Highlight(...ranges));
 }
 
 // --- Figures of the header, and the tabs that are no log: asked for again when something happened -----------------

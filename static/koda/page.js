@@ -128,6 +128,7 @@ function mark(item) {
   item?.scrollIntoView({ block: "nearest" });
   document.dispatchEvent(new Event("koda:marked"));
 }
+window.koda.mark = mark;
 
 function nextItem(step) {
   const items = [...document.querySelectorAll(ITEMS)].filter((item) => item.offsetParent);

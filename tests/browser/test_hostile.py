@@ -7,33 +7,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Agent, Person
+from tests.hostile import CORPUS
 
 pytestmark = pytest.mark.browser
 
-ELSEWHERE = "https://elsewhere.example"
-CORPUS = {
-    "script": f"<script>alert(1)</script><script src='{ELSEWHERE}/x.js'></script>",
-    "handler": "<img src=x onerror=alert(1)><details open ontoggle=alert(1)>",
-    "attribute": '"\'><i onmouseover=alert(1) autofocus tabindex=1 onfocus=alert(1) x="',
-    "svg": "<svg onload=alert(1)><script>alert(1)</script><a xlink:href='javascript:alert(1)'><text>x</text></a></svg>",
-    "links": f"[a](javascript:alert(1)) [b](JaVaScRiPt:alert(1)) [c](data:text/html,<b>x</b>) [d]({ELSEWHERE}/ok)",
-    "pictures": f"![t]({ELSEWHERE}/t.png) <img src='{ELSEWHERE}/t.png'> <video poster='{ELSEWHERE}/s'></video>",
-    "style": f"<style>@import '{ELSEWHERE}/x.css'; * {{ display: none }}</style><link rel=stylesheet href={ELSEWHERE}>",
-    "frame": f"<iframe src='{ELSEWHERE}'></iframe><object data='{ELSEWHERE}'></object><embed src='{ELSEWHERE}'>",
-    "form": f"<form action='{ELSEWHERE}' method=post><button>Approve</button></form><base href='{ELSEWHERE}/'>",
-    "refresh": f"<meta http-equiv=refresh content='0;url={ELSEWHERE}'>",
-    "htmx": "<b hx-post='/sign-out/' hx-trigger='load'>x</b><b data-hx-get='/' data-hx-trigger='load'>x</b>",
-    "out of band": '<i id="cursor" data-seq="9" hx-swap-oob="true"></i><ol hx-swap-oob="innerHTML:#wall">gone</ol>',
-    "closing": "</p></div></li></section></main></pre></template></textarea><h1>Not the title</h1>",
-    "template": "{{ 7|add:7 }} {% debug %} ${alert(1)} <%= 7 %>",
-    "entities": "&lt;script&gt;alert(1)&lt;/script&gt; &#x6a;avascript:alert(1) &amp;",
-    "fence": "```html\n<script>alert(1)</script>\n</code></pre><script>alert(2)</script>\n```",
-    "colours": "\x1b[31mred\x1b[0m \x1b]8;;https://elsewhere.example\x07link\x1b]8;;\x07 \x1b[2J\x9b31m",
-    "bidi": "\u202egnp.exe\u202c \u2066isolate\u2069 \u200fmark",
-    "controls": "bell \x07 back \x08\x08 delete \x7f form \x0c",
-    "brackets": "[" * 5_000 + "*_`" * 1_000,
-    "long": "x" * 1_000_000,
-}
+PUSHED = dict(list(CORPUS.items())[:21])
+"""Of each kind one or two: what is written everywhere, and while somebody looks."""
 UNREPRESENTABLE = "nul \x00 and half \ud800 a pair"
 """Kept as U+FFFD in what agents wrote, refused in names (API.md, Sizes)."""
 
@@ -95,7 +74,7 @@ def judge(page: Page, where: str) -> None:
 def attacked(agent: Agent) -> str:
     """A session whose every part is hostile, already there when pages are loaded."""
     session = agent.start("The attacked")
-    for name, text in {**CORPUS, "nul": UNREPRESENTABLE}.items():
+    for name, text in {**PUSHED, "nul": UNREPRESENTABLE}.items():
         attack(agent, session, name, text)
     return session
 
@@ -106,7 +85,7 @@ def test_hostile_words_do_nothing_when_they_are_pushed(person: Person, agent: Ag
     events = person.open_live(f"/sessions/{session}/?tab=events")
     wall = person.open_live("/?q=look")
     agent.tell(session, {"type": "turn_start", "turn_id": "t"})
-    for name, text in {**CORPUS, "nul": UNREPRESENTABLE}.items():
+    for name, text in {**PUSHED, "nul": UNREPRESENTABLE}.items():
         attack(agent, session, name, text)
     agent.say(session, "the end of it")
     expect(page.locator("#transcript .message").last).to_contain_text("the end of it", timeout=20_000)
@@ -116,7 +95,7 @@ def test_hostile_words_do_nothing_when_they_are_pushed(person: Person, agent: Ag
     for tab, where in ((page, "transcript"), (events, "events"), (wall, "wall")):
         judge(tab, where)
         expect(tab.locator("#fresh")).to_have_attribute("data-state", "live")
-    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "error", "message": CORPUS["script"]}})
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "error", "message": PUSHED["script"]}})
 
 
 def test_hostile_words_do_nothing_when_they_are_loaded_and_opened(person: Person, attacked: str):
@@ -133,8 +112,32 @@ def test_hostile_words_do_nothing_when_they_are_loaded_and_opened(person: Person
     judge(events, "events with everything open")
 
 
+def test_the_whole_corpus_on_one_page_is_readable_and_does_nothing(person: Person, agent: Agent):
+    session = agent.start("The whole corpus")
+    calls = [{"id": name, "function_name": "Read", "arguments": "{}"} for name in CORPUS]
+    for start in range(0, len(calls), 20):
+        some = calls[start : start + 20]
+        texts = [CORPUS[call["id"]][:20_000] for call in some]
+        said = [{"role": "assistant", "content": text, "thinking": text[:500]} for text in texts]
+        asked = {"role": "assistant", "content": "", "tool_calls": some}
+        results = [
+            {"role": "tool", "content": text, "tool_call_id": call["id"]}
+            for call, text in zip(some, texts, strict=True)
+        ]
+        agent.post(f"sessions/{session}/messages", {"messages": [*said, asked, *results]})
+    page = person.open_live(f"/sessions/{session}/")
+    first = page.locator("#older a")
+    while first.count():  # all of it at once, however it is cut into blocks
+        page.evaluate("document.querySelector('.transcript').dataset.limit = 10000; scrollTo(0, 0)")
+        page.wait_for_timeout(100)
+    page.evaluate("for (const details of document.querySelectorAll('details:not(.me)')) details.open = true")
+    expect(page.locator(".tool > .inside > a")).to_have_count(0, timeout=ALL_FILLED_MS)
+    expect(page.locator(".message .prose")).not_to_have_count(0)
+    judge(page, "the corpus")
+
+
 def test_hostile_titles_are_text_on_every_page(person: Person, agent: Agent):
-    titles = [text for name, text in CORPUS.items() if name != "long"] + ["long " + "y" * 495]
+    titles = [text for name, text in PUSHED.items() if name != "long"] + ["long " + "y" * 495]
     for text in titles:
         facts = {"agent_name": text[:200], "project_root": f"/w/{text[:200]}", "model": text[:200]}
         agent.start(f"titled {text}"[:500], **facts)
@@ -153,7 +156,7 @@ def test_hostile_requests_are_text_and_their_buttons_are_ours(person: Person, ag
     session = agent.start("Hostile requests")
     page = person.open_live(f"/sessions/{session}/")
     agent.tell(session, {"type": "turn_start", "turn_id": "t"})
-    for name, text in CORPUS.items():
+    for name, text in PUSHED.items():
         if name == "long":
             continue
         preview = {
@@ -166,6 +169,6 @@ def test_hostile_requests_are_text_and_their_buttons_are_ours(person: Person, ag
         if kind == "ask_user_request":
             facts = {"question": text, "options": [text[:200], "Keep"]}
         agent.tell(session, {"type": kind, "id": name, **facts})
-    expect(page.locator(".ask")).to_have_count(len(CORPUS) - 1)
+    expect(page.locator(".ask")).to_have_count(len(PUSHED) - 1)
     judge(page, kind)
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "cancelled"}})

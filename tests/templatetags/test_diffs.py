@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sessions.templatetags.diffs import LONGEST_LINES, counts_of, edits_of, lines_of
+from sessions.templatetags.diffs import LONGEST_LINES, counts_of, diff_lines, edits_of, has_both_sides, lines_of, sides
 
 
 def kinds(args):
@@ -88,3 +88,15 @@ def test_a_huge_edit_shows_its_beginning_and_says_how_much_is_left():
 def test_a_line_without_end_is_cut():
     lines = lines_of(edits_of({"old_string": "x" * 10_000, "new_string": "y"}))
     assert max(len(part.text) for line in lines for part in line.parts) <= 500
+
+
+def test_side_by_side_what_went_stands_beside_what_came():
+    lines = diff_lines({"old_string": "a\nb\nc\nz", "new_string": "a\nB\nz\nadded"})
+    rows = [(pair.old and text_of(pair.old), pair.new and text_of(pair.new)) for pair in sides(lines)]
+    assert rows == [("a", "a"), ("b", "B"), ("c", None), ("z", "z"), (None, "added")]
+    assert has_both_sides(lines)
+    assert not has_both_sides(diff_lines({"file_path": "x", "content": "a\nb"}))
+
+
+def text_of(line):
+    return "".join(part.text for part in line.parts)

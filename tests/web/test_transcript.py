@@ -1,14 +1,18 @@
 """The transcript: blocks both ways, tool calls that open, archived parts, whole texts."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from sessions import compaction, transcripts
 from sessions.models import Message, TokenCounts
 from tests.factories import make_events, make_message, make_session, make_user
+from tests.templatetags.test_images import PIXEL
 from tests.web.markup import parse
 
 Draft = transcripts.MessageDraft
@@ -151,10 +155,14 @@ def test_an_edit_opens_to_a_diff(owner, reader):
     session = make_session(owner)
     args = {"file_path": "a.py", "old_string": "a\nold name\nz", "new_string": "a\nnew name\nz"}
     make_message(session, role="assistant", tool_calls=[{"id": "1", "name": "Edit", "arguments": args}])
-    diff = get(reader, path(session, f"tools/{session.tool_calls.get().pk}/"), HX_Request="true").one("table", "diff")
+    change = get(reader, path(session, f"tools/{session.tool_calls.get().pk}/"), HX_Request="true").one("div", "change")
+    diff, sides = change.all("table")
     assert [row.attrs.get("class", "same") for row in diff.all("tr")] == ["same", "del", "add", "same"]
     assert [mark.text for mark in diff.all("mark")] == ["old", "new"]
     assert diff.all("tr")[1].text == "2\N{MINUS SIGN} old name"
+    assert [cell.text for cell in sides.all("tr")[1].all("td")] == [
+        "2", "\N{MINUS SIGN} old name", "2", "+ new name",
+    ]  # fmt: skip
 
 
 def test_a_large_output_shows_its_head_its_size_and_a_link(owner, reader):
@@ -171,6 +179,61 @@ def test_a_large_output_shows_its_head_its_size_and_a_link(owner, reader):
     assert response.headers["Content-Disposition"].startswith("attachment")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert len(reader.get(path(session)).content) < 40_000, "the page does not carry it"
+
+
+def test_neither_the_page_nor_an_opened_row_loads_a_whole_output(owner, reader):
+    session = make_session(owner)
+    make_message(session, role="assistant", tool_calls=[{"id": "1", "name": "Bash", "arguments": {}}])
+    make_message(session, role="tool", tool_call_id="1", content="MIDDLE\n".join(["x" * 20_000] * 3))
+    make_message(session, role="user", content="y" * 20_000 + "END")
+    with CaptureQueriesContext(connection) as queries:
+        shown = get(reader, path(session))
+        get(reader, path(session, f"tools/{session.tool_calls.get().pk}/"), HX_Request="true")
+    assert shown.one("details", "tool").one("span", "out").text == "3 lines"
+    selects = [query["sql"].split(" FROM ")[0] for query in queries if "koda_sessions_message" in query["sql"]]
+    assert not [sql for sql in selects if re.search(r'[ ,]"koda_sessions_message"."(content|thinking)"(,|$)', sql)]
+
+
+def test_json_folds_and_small_pictures_show(owner, reader):
+    session = make_session(owner)
+    calls = [{"id": at, "name": "Fetch", "arguments": {"options": {"a": [1, 2]}}} for at in ("1", "2")]
+    make_message(session, role="assistant", tool_calls=calls)
+    make_message(session, role="tool", tool_call_id="1", content='{"items": [{"id": 1}], "next": null}')
+    make_message(session, role="tool", tool_call_id="2", content=f"data:image/png;base64,{PIXEL}")
+    json, picture = (
+        get(reader, path(session, f"tools/{call.pk}/"), HX_Request="true") for call in session.tool_calls.order_by("pk")
+    )
+    assert [part.text for part in json.one("dd").all("summary")] == ["{} 1", "a [] 2"]
+    assert len(json.one("div", "output").all("details")) == 3
+    assert picture.one("img").attrs["alt"].startswith("PNG picture")
+    assert not picture.all("pre", "output")
+
+
+def test_what_is_looked_for_is_listed_with_links_to_the_very_place(owner, reader):
+    session = make_session(owner)
+    first = make_message(session, content="the needle <b>here</b>")
+    call = {"id": "1", "name": "Bash", "arguments": {"command": "ls"}}
+    asked = make_message(session, role="assistant", tool_calls=[call])
+    make_message(session, role="tool", tool_call_id="1", content="a needle in it")
+    found = get(reader, path(session, "find/?find=NEEDLE"), HX_Request="true")
+    in_call, in_message = found.all("li", "hit")
+    assert in_message.one("a").attrs["href"].endswith(f"?at={first}&find=NEEDLE#message-{first}")
+    assert in_call.one("a").attrs["href"].endswith(f"?at={asked}&find=NEEDLE#tool-{session.tool_calls.get().pk}")
+    assert in_message.one("mark").text == "needle"
+    assert not in_message.all("i")
+    page = get(reader, in_message.one("a").attrs["href"])
+    assert page.by_id("q").attrs["value"] == "NEEDLE"
+    assert not page.by_id("found").all("li")
+
+
+def test_find_works_without_script(owner, reader):
+    session = make_session(owner)
+    make_message(session, content="the needle")
+    form = get(reader, path(session)).one("form", role="search", aria_label="In this session")
+    response = reader.get(form.attrs["action"], {"find": "needle"}, follow=True)
+    assert len(parse(response.content).by_id("found").all("li", "hit")) == 1
+    nothing = reader.get(form.attrs["action"], {"find": "absent"}, follow=True)
+    assert "Nothing here says “absent”" in parse(nothing.content).by_id("found").text
 
 
 def test_an_output_that_came_as_an_event_is_found(owner, reader):

@@ -1,16 +1,19 @@
 """The page of one session: what it is at a glance, its tabs, and what can be done with it."""
 
+from typing import Any
+
 from django.contrib import messages as toasts
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from sessions import findings, liveness, protocol
+from sessions import findings, liveness, passages, protocol
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Session, Visibility
 from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
+from sessions.web.places import sought
 from sessions.web.requests import PageRequest, wants_fragment, with_changeable_session, with_readable_session
 from sessions.web.tabs import tab_of, tabs_of
 
@@ -26,7 +29,7 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
         session.see(request.user)
     now = timezone.now()
     tab = tab_of(request)
-    context = {
+    context: dict[str, Any] = {
         "session": session,
         "now": now,
         "tab": tab.name,
@@ -37,7 +40,10 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
         "reason": liveness.explain(session, now),
         "findings": findings.find(session),
         "visibilities": Visibility.choices,
+        "sought": sought(request),
     }
+    if context["sought"] and "at" not in request.GET:
+        context["found"] = passages.find(session, context["sought"])
     return render(request, tab.template, {**context, **tab.show(request, session, now)})
 
 

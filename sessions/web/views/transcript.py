@@ -6,9 +6,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from sessions.models import Session, ToolCall
+from sessions import passages
+from sessions.models import SHOWN, Message, Session, ToolCall
 from sessions.models.fields import dump_json
-from sessions.web.places import messages_at, shows_archived
+from sessions.web.places import messages_at, shows_archived, sought
 from sessions.web.requests import PageRequest, wants_fragment, with_readable_session
 
 SUB_AGENTS_SHOWN = 20
@@ -33,6 +34,17 @@ def messages(request: PageRequest, session: Session) -> HttpResponseBase:
 
 @require_GET
 @with_readable_session
+def find(request: PageRequest, session: Session) -> HttpResponseBase:
+    """Return where the session says `?find=`; without htmx, its page with that list."""
+    if not wants_fragment(request):
+        return redirect(f"{reverse('web:session', args=[session.uuid])}?{request.GET.urlencode()}")
+    q = sought(request)
+    context = {"session": session, "now": timezone.now(), "sought": q, "found": passages.find(session, q)}
+    return render(request, "sessions/_found.html", context)
+
+
+@require_GET
+@with_readable_session
 def message(_request: PageRequest, session: Session, pk: int) -> HttpResponse:
     """Hand out the whole text of one message, as a file of plain text."""
     found = get_object_or_404(session.messages, pk=pk)
@@ -51,18 +63,24 @@ def value(_request: PageRequest, session: Session, pk: int) -> HttpResponse:
 @with_readable_session
 def tool(request: PageRequest, session: Session, pk: int) -> HttpResponse:
     """Show input and output of a tool call; with `?part=`, hand out one of them whole."""
-    call = get_object_or_404(session.tool_calls.select_related("result_message"), pk=pk)
-    output = output_of(call)
+    call = get_object_or_404(session.tool_calls, pk=pk)
     part = request.GET.get("part")
-    if part == "output" and output is not None:
-        return plain_text(output, name=f"tool-{pk}-output.txt")
+    if part == "output" and (whole := output_of(call)) is not None:
+        return plain_text(whole, name=f"tool-{pk}-output.txt")
     if part == "input":
         text = call.args if isinstance(call.args, str) else dump_json(call.args)
         return plain_text(text, name=f"tool-{pk}-input.txt")
     if part:
         raise Http404("A tool call has input and output.")
-    children = visible_children(request, session, call)
-    context = {"session": session, "call": call, "output": output, "children": children, "now": timezone.now()}
+    output, output_size = beginning_of(call)
+    context = {
+        "session": session,
+        "call": call,
+        "output": output,
+        "output_size": output_size,
+        "children": visible_children(request, session, call),
+        "now": timezone.now(),
+    }
     return render(request, "sessions/_tool_inside.html" if wants_fragment(request) else "sessions/tool.html", context)
 
 
@@ -76,6 +94,20 @@ def output_of(call: ToolCall) -> str | None:
     """Return what a call gave back, from its message or else from the event that closed it; None when unknown."""
     if call.result_message is not None:
         return str(call.result_message.content or "")
+    return _told_output_of(call)
+
+
+def beginning_of(call: ToolCall) -> tuple[str | None, int]:
+    """Return the beginning of what a call gave back, one character more than is shown, and the bytes of the whole."""
+    if call.result_message_id is not None:
+        result = Message.objects.with_heads().get(pk=call.result_message_id)
+        return result.head or "", result.size or 0  # type: ignore[attr-defined]
+    text = _told_output_of(call)
+    return (None, 0) if text is None else (text[: SHOWN + 1], len(text.encode()))
+
+
+def _told_output_of(call: ToolCall) -> str | None:
+    """Return the output that the closing event told of."""
     if call.result_seq is None:
         return None
     event = call.session.events.filter(seq=call.result_seq).first()
