@@ -31,6 +31,7 @@ from sessions.models import (
     Webhook,
 )
 from sessions.models.filtering import StateFilter
+from sessions.passages import Found, Passage
 from sessions.stats import DayTimes, Figures, Period, ToolFigures, TurnFigures
 from sessions.templatetags.diffs import diff_lines
 from sessions.web import figure_charts
@@ -54,6 +55,7 @@ WITHOUT_SPECIMEN = {
     "_glance.html": "is _tabs.html, _facts.html and _ribbon.html, which are here",
     "_list.html": "is a band of _row.html, and reads the list's own query",
     "_bulk_fields.html": "hidden fields, nothing to see",
+    "_side.html": "is one side of _sides.html",
     "_leafing.html": "links that need a list with a cursor",
 }
 """Fragments that are not shown, each with the reason."""
@@ -174,6 +176,7 @@ def _asks(studio: Studio) -> Iterator[Specimen]:
         context = {"request": asked[state], "session": session, "is_whole": True}
         yield Specimen("_answers.html", state, context)
     yield Specimen("_diff.html", "a line changed, a line added", {"lines": diff_lines(_EDIT)})
+    yield Specimen("_sides.html", "the same, side by side", {"lines": diff_lines(_EDIT)})
     past = {"rows": [asked["expired"]]}
     yield Specimen("_answered.html", "one expired", {"past": past})
     yield Specimen("_answered.html", "none yet", {"past": {"rows": []}})
@@ -217,7 +220,13 @@ def _transcript(studio: Studio) -> Iterator[Specimen]:
         "an edit by a sub-agent": ("an edit", ""),
     }
     for key, (state, output) in insides.items():
-        context: dict[str, Any] = {"call": calls[key], "session": session, "output": output, "children": []}
+        context: dict[str, Any] = {
+            "call": calls[key],
+            "session": session,
+            "output": output,
+            "output_size": 4000,
+            "children": [],
+        }
         yield Specimen("_tool_inside.html", state, context, wrap="tools")
     present = {
         "text": "I look at `dusk()` first",
@@ -252,6 +261,11 @@ def _beside(studio: Studio) -> Iterator[Specimen]:
         children=[child],
         child_count=1,
     )
+    place = Passage(
+        message_id=1, call_id=None, role="user", at=studio.ago(300), is_archived=True, words=("The ", "lamp", " is on")
+    )
+    for state, passages in (("one place", [place]), ("nothing", [])):
+        yield Specimen("_found.html", state, {"found": Found(passages), "sought": "lamp", "session": session})
     yield Specimen("_checklist.html", "done, doing, left", {"items": aside.todo})
     yield Specimen("_facts.html", "reported", {"session": session})
     yield Specimen("_facts.html", "mostly unknown", {"session": studio.session("Nothing said", message_count=0)})

@@ -71,4 +71,6 @@ class Studio:
             pk=self.next(), session=session, role=role, content=content, created_at=self.ago(300), **facts
         )
         message.calls_made = calls  # type: ignore[attr-defined]
+        message.head, message.thinking_head = content, message.thinking  # type: ignore[attr-defined]
+        message.size = len((content or "").encode())  # type: ignore[attr-defined]
         return message

@@ -57,7 +57,7 @@ koda.mayAppend = (target, children) => {
   if (target !== list) return true;
   if (!wasAtEnd) tellMissed(missed + children.length);
   if (document.getElementById("newer")) return false;
-  if (wasAtEnd || items().length < Number(list.dataset.limit)) return true;
+  if (wasAtEnd || items().length + children.length <= Number(list.dataset.limit)) return true;
   const last = [...items()].at(-1);
   list.append(sentinel("newer", `after=${idOf(last)}`));
   return false;

@@ -24,6 +24,8 @@ PAGES = {
     "figures, nothing": "/figures/?agent=nobody",
     "session": "/sessions/{session}/",
     **{f"session, {tab}": f"/sessions/{{session}}/?tab={tab}" for tab in TABS},
+    "session, found": "/sessions/{session}/?find=harbour",
+    "compact": "/sessions/{session}/compact/",
     "checkpoints": "/sessions/{session}/checkpoints/",
     "event": "/sessions/{session}/events/3/",
     "tool call": "{tool}",

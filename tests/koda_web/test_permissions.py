@@ -66,6 +66,9 @@ PAGES: dict[str, Row] = {
     "web:remove-webhook": ("POST", {}, OWN),
     "web:session": ("GET", {}, READ),
     "web:glance": ("GET", {}, READ),
+    "web:find": ("GET", {"find": "x"}, READ),
+    "web:export": ("GET", {}, READ),
+    "web:compact": ("POST", {"keep": "0", "summary": "x"}, CHANGE),
     "web:checkpoints": ("GET", {}, READ),
     "web:fork": ("POST", {}, CHANGE),
     "web:value": ("GET", {}, READ),
@@ -145,6 +148,8 @@ def path_of(name: str, session: Session) -> str:
 
 def verdict(response) -> str | int:
     """Return what an answer means; whoever is let in may still be told that a form is wrong."""
+    if response.streaming:
+        list(response)  # read to its end, which closes what it reads from
     assert response.status_code < 500, response.status_code
     if response.status_code == 302 and response["Location"].startswith("/sign-in/"):
         return DOOR

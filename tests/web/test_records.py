@@ -42,7 +42,7 @@ async def test_a_server_that_is_async_sends_it_whole():
 def test_who_may_read_may_take_a_copy_and_nobody_else(owner, visibility):
     session = make_session(owner, visibility=visibility)
     response = signed_in(make_user()).get(path(session, "export/"))
-    response.close()
+    list(response)
     assert response.status_code == (200 if visibility == "PUBLIC" else 404)
 
 
