@@ -198,7 +198,11 @@ htmx.defineExtension("morph", {
 });
 
 // Morphing keeps what the reader has opened, marked and typed.
-Idiomorph.defaults.ignoreActiveValue = true;
+// What is typed is left alone; the words of a button or a row that has the focus change like all others.
+Object.defineProperty(Idiomorph.defaults, "ignoreActiveValue", {
+  enumerable: true,
+  get: () => Boolean(document.activeElement?.matches("input, textarea, select")),
+});
 Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.matches?.(".session > .pick"));
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
   !(name === "aria-current" || (name === "open" && node.matches("details")));

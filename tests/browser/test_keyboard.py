@@ -23,6 +23,7 @@ def test_keys_move_over_the_wall_open_a_session_and_lead_back(person: Person, ag
     wall.keyboard.press("j")
     wall.keyboard.press("Enter")
     expect(wall.locator("h1")).to_have_text("Keyed three")
+    expect(wall.locator("#fresh")).to_have_attribute("data-state", "live")  # its scripts are there
     wall.keyboard.press("u")
     expect(wall.locator("h1")).to_have_text("Wall")
 

@@ -87,3 +87,25 @@ def test_on_a_phone_a_change_is_one_line_under_the_other(person: Person, agent: 
     page.locator(".tool summary").click()
     expect(page.locator(".diff:not(.sides)")).to_be_visible()
     expect(page.locator(".sides")).to_be_hidden()
+
+
+def test_what_is_open_and_has_the_focus_stays_so_while_the_session_goes_on(person: Person, agent: Agent):
+    session = agent.start("Going on")
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    agent.say(session, "I run.", tool_calls=[call("b", "Bash", command="cargo test")])
+    page = person.open_live(f"/sessions/{session}/")
+    tool = page.locator(".tool")
+    tool.locator("summary").click()
+    expect(page.locator(".args pre")).to_have_text("cargo test")
+    tool.locator("summary").focus()
+    focused = page.evaluate(FOCUSED)
+    agent.tell(session, {"type": "tool_call_start", "id": "b", "name": "Bash", "args": {}, "turn_id": "t"})
+    agent.tell(session, {"type": "tool_call_result", "id": "b", "name": "Bash", "output": "", "turn_id": "t"})
+    agent.say(session, "all green", role="tool", tool_call_id="b")
+    for number in range(5):
+        agent.say(session, f"and on {number}")
+    expect(page.locator(".message").last).to_contain_text("and on 4")
+    expect(tool).to_contain_text("1 line")
+    expect(tool).to_have_attribute("open", "")
+    assert page.evaluate(FOCUSED) == focused
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
