@@ -117,7 +117,11 @@ def find_next_look() -> float | None:
 
 
 def play(scripts: list[Script], sessions: list[Session]) -> None:
-    """Let all scripts happen in the order of time, and the watchdog look in between, until nothing is due any more."""
+    """Let all scripts happen in the order of time, and the watchdog look in between, until nothing is due for a day.
+
+    Who is waited for is reminded day after day, without an end.
+    """
+    over = max(at for script in scripts for at, _, _ in script.steps) + timedelta(days=1).total_seconds()
     todo = [
         (at, order, number, kind, what)
         for number, script in enumerate(scripts)
@@ -126,6 +130,8 @@ def play(scripts: list[Script], sessions: list[Session]) -> None:
     heapify(todo)
     while True:
         look = find_next_look()
+        if look is not None and look > over:
+            return
         if look is not None and (not todo or look <= todo[0][0]):
             while liveness.watch(now=T0 + timedelta(seconds=look)).due:
                 pass

@@ -23,9 +23,12 @@ _SHORT = 4
 def folded(value: Any) -> SafeString:
     """Return an array or an object as nested details; nothing for any other value, or for one with too many parts.
 
-    `value` may be JSON text.
+    `value` may be JSON text. One longer than the head of an output is left to be shown as such.
     """
-    value = _parsed(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        value = _parsed(value)
+    elif len(json.dumps(value, ensure_ascii=False, default=str)) > HEAD:
+        value = None
     if not isinstance(value, dict | list) or not value or _count(value, room=MOST_PARTS) < 0:
         return SafeString("")
     return _fold(value, name="", is_open=True)

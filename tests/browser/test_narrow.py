@@ -60,7 +60,7 @@ def busy(agent: Agent) -> str:
 def test_no_page_scrolls_sideways(person: Person, busy: str):
     page = person.open_live(f"/sessions/{busy}/")
     page.evaluate("for (const details of document.querySelectorAll('details:not(.me)')) details.open = true")
-    expect(page.locator("#transcript .tool .inside .diff")).to_be_visible()
+    expect(page.locator("#transcript .tool .inside .diff:not(.sides)")).to_be_visible()
     assert page.evaluate(OVERFLOW) == "", "the session, everything open"
     tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
     paths = ["/", "/?q=everything", "/?q=nothing-like-it", *(f"/sessions/{busy}/?tab={tab}" for tab in TABS)]

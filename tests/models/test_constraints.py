@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, models, transaction
 from sessions.models import (
     Alarm,
     ApiKey,
+    AuditEntry,
     Checkpoint,
     CheckpointPiece,
     Command,
@@ -123,13 +124,18 @@ def test_the_same_in_another_session_is_welcome(name, model, facts):
     )
 
 
+def test_a_deed_that_has_no_word_is_refused():
+    with refuses("audit_action"), transaction.atomic():
+        AuditEntry.objects.note("wondered", by="shell", subject="x", now=NOW)
+
+
 def test_every_constraint_has_a_case():
     declared = {
         constraint.name
         for model in apps.get_app_config("koda_sessions").get_models()
         for constraint in model._meta.constraints
     }
-    tried = {name for name, *_ in (*REFUSED_ROWS, *REFUSED_TWICE)} | {"answer_once"}
+    tried = {name for name, *_ in (*REFUSED_ROWS, *REFUSED_TWICE)} | {"answer_once", "audit_action"}
     assert tried | OF_DELIVERIES == declared
 
 
