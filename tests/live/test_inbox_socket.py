@@ -27,7 +27,8 @@ def card_in(html):
 
 
 def count_in(html):
-    return re.search(r'id="inbox-count"[^>]*data-count="(\d+)"', html)
+    """Return the count that came last: the first may be from before anybody asked."""
+    return re.findall(r'id="inbox-count"[^>]*data-count="(\d+)"', html)[-1:]
 
 
 async def test_a_request_comes_and_is_settled_step_by_step():
@@ -52,7 +53,7 @@ async def test_the_menus_count_comes_with_the_counters():
     session = await in_db(make_session)(user)
     peer = await open_inbox(user)
     await in_db(make_events)(session, START, ASKS)
-    html = await peer.batches(until=lambda text: (found := count_in(text)) and found[1] == "1")
+    html = await peer.batches(until=lambda text: count_in(text) == ["1"])
     assert 'data-state="needs"' in html
     await peer.leave()
 
