@@ -1,5 +1,6 @@
 """Secrets by their form: found, and redacted before anything is stored."""
 
+import gc
 import json
 import time
 from io import StringIO
@@ -73,12 +74,17 @@ def test_text_around_a_secret_is_kept_and_a_second_pass_changes_nothing(before, 
 def test_no_text_takes_longer_than_its_length_deserves(piece):
     def seconds(size: int) -> float:
         text = (piece * (size // len(piece) + 1))[:size] + " ghp_ PRIVATE KEY-----"
-        began = time.process_time()
-        redaction.find(text)
-        return time.process_time() - began
+        gc.collect()
+        gc.disable()  # what it costs to look through all that other tests left is not the rule's time
+        try:
+            began = time.process_time()
+            redaction.find(text)
+            return time.process_time() - began
+        finally:
+            gc.enable()
 
     seconds(1000)
-    assert seconds(400_000) < 300 * max(seconds(20_000), 0.002), "twenty times the text takes no 400 times the time"
+    assert seconds(400_000) < 150 * max(seconds(20_000), 0.002), "twenty times the text takes no 400 times the time"
 
 
 @pytest.fixture
