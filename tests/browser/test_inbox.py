@@ -85,7 +85,7 @@ def test_a_thumb_reaches_the_answers_and_the_menu(person: Person, agent: Agent):
         assert box is not None
         assert box["height"] >= 40
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    menu = page.get_by_role("navigation", name="Pages")
+    menu = page.get_by_role("navigation", name="Pages", exact=True)
     box = menu.bounding_box()
     assert box is not None
     assert box["y"] + box["height"] == pytest.approx(844, abs=1)

@@ -19,7 +19,7 @@ def test_a_session_appears_to_others_when_it_becomes_public_and_goes_when_it_bec
         neighbour.sign_in(NEIGHBOUR)
         wall = neighbour.open_live("/")
         row = wall.locator(".session", has_text="Open garden")
-        expect(wall.locator(".session")).to_have_count(0)
+        expect(row).to_have_count(0)
         mine.get_by_role("button", name="Make public").click()
         expect(row).to_be_visible()
         theirs = neighbour.open_live(f"/sessions/{session}/")
