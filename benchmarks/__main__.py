@@ -1,16 +1,24 @@
-"""`python -m benchmarks [CASE …]`: measure, print the table, and with --write keep it in docs/performance.md."""
+"""`python -m benchmarks`: measure, print the table, and with --write keep it in docs/performance.md."""
 
 import argparse
+import os
 import platform
-import sqlite3
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import ground
-from benchmarks.cases import CASES, Run
 from benchmarks.lines import Line, table
-from koda_web import sqlite
+from benchmarks.run import FULL, TINY, Peers, Run
+from koda_web.sqlite import use_fixed_library
+
+use_fixed_library()
+
+import sqlite3  # noqa: E402 - the limit is measured with the library that the product uses
+
+from benchmarks.cases import CASES  # noqa: E402
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -19,30 +27,57 @@ PACKAGES = ("django", "channels", "daphne", "django-ninja", "twisted")
 
 def main() -> None:
     """Run the cases that were named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="which to run; all by default")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median counts")
-    parser.add_argument("--seconds", type=float, default=5, help="how long each load lasts")
-    parser.add_argument("--peers", type=Path, help="the interpreter of the neighbours' environment")
-    parser.add_argument("--write", action="store_true", help=f"keep the table in {PAGE.name}")
-    options = parser.parse_args()
+    options = _options()
+    peers = Peers(tuple(options.peers))
+    size = TINY if options.tiny else FULL
+    if options.writers:
+        size = replace(size, writer_seconds=options.writers)
     lines: list[Line] = []
-    for name in options.cases or CASES:
+    for name in options.only.split(",") if options.only else CASES:
+        began = time.monotonic()
         with ground.folder() as place:
-            lines += CASES[name](Run(place, options.rounds, options.seconds, options.peers))
-    print(table(lines))
+            run = Run(place, options.rounds, options.seconds, size, peers, options.postgresql)
+            found = CASES[name](run)
+        print(f"{table(found)}\n({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
+        lines += found
+    print(f"{conditions(peers)}\n\n{table(lines)}")
     if options.write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{conditions()}\n\n{table(lines)}\n{END}{after}")
+        PAGE.write_text(f"{before}{BEGIN}\n{conditions(peers)}\n\n{table(lines)}\n{END}{after}")
 
 
-def conditions() -> str:
-    """Return in a sentence under which versions the figures were taken."""
-    sqlite.use_fixed_library()
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    day = datetime.now(UTC).date()
-    return f"{day}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}."
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", metavar="CASE,…", help=f"which to run; all by default: {', '.join(CASES)}")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median counts")
+    parser.add_argument("--seconds", type=float, default=3, help="how long each load lasts")
+    parser.add_argument("--writers", type=float, metavar="SECONDS", help="how long eight write to one session")
+    parser.add_argument("--tiny", action="store_true", help="with little data, to see that all cases work")
+    parser.add_argument(
+        "--peers", type=Path, action="append", default=[], metavar="PYTHON", help="an interpreter of the neighbours"
+    )
+    parser.add_argument(
+        "--postgresql", default=os.environ.get("KODA_BENCH_DATABASE_URL"), metavar="URL",
+        help="a server on which a database is made, and dropped at the end; or KODA_BENCH_DATABASE_URL",
+    )  # fmt: skip
+    parser.add_argument("--write", action="store_true", help=f"keep the table in {PAGE.name}")
+    options = parser.parse_args()
+    unknown = set(options.only.split(",") if options.only else []) - set(CASES)
+    if unknown:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    return options
+
+
+def conditions(peers: Peers) -> str:
+    """Return in a sentence under which versions, and on how many cores, the figures were taken."""
+    ours = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    theirs = ", ".join(f"{name} {number}" for name, number in sorted(peers.versions.items())) or "none"
+    day, cores = datetime.now(UTC).date(), os.cpu_count()
+    return (
+        f"{day}, {cores} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {ours}. "
+        f"Neighbours: {theirs}."
+    )
 
 
 if __name__ == "__main__":

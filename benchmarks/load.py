@@ -9,7 +9,8 @@ import json
 import time
 from dataclasses import asdict, dataclass
 
-WORDS = "the agent reads a file and changes two lines of it then runs the tests again".split()  # noqa: SIM905
+from benchmarks.bodies import SHAPES, body_of
+from benchmarks.lines import quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,45 +30,32 @@ class Load:
         return self.answered / self.seconds
 
 
-def text_of(number: int, *, length: int = 1000) -> str:
-    """Return about `length` characters of words, with one that no other number has."""
-    line = f"word{number} " + " ".join(WORDS[(number + place) % len(WORDS)] for place in range(length // 4))
-    return line[:length]
-
-
-def body_of(number: int, *, batch: int) -> bytes:
-    """Return the body of one request: a message, or a batch of them."""
-    messages = [{"role": "user", "content": text_of(number * batch + place)} for place in range(batch)]
-    return json.dumps(messages[0] if batch == 1 else {"messages": messages}).encode()
-
-
-def quantile(taken: list[float], part: float) -> float:
-    """Return the value below which `part` of them lie."""
-    return sorted(taken)[min(len(taken) - 1, int(len(taken) * part))] if taken else 0.0
-
-
-async def _read_status(reader: asyncio.StreamReader) -> int:
-    """Read one answer to its end and return its status."""
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    status = int(head[9:12])
-    if b"content-length:" in head:
-        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-        await reader.readexactly(length)
-    elif b"transfer-encoding: chunked" in head:
-        while size := int((await reader.readline()).strip(), 16):
-            await reader.readexactly(size + 2)
-        await reader.readline()
-    return status
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read one answer to its end and return its status and its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lower = head.lower()
+    if b"content-length:" in lower:
+        return int(head[9:12]), await reader.readexactly(int(lower.split(b"content-length:")[1].split(b"\r\n", 1)[0]))
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return int(head[9:12]), body
 
 
 async def _post(host: str, port: int, requests: list[bytes], until: float, taken: list[float]) -> int:
-    """Post until the time is up; note how long each took; return how many were refused."""
+    """Post again and again until the moment, note how long each took, and return how many failed."""
     reader, writer = await asyncio.open_connection(host, port)
     failed = place = 0
     while (began := time.perf_counter()) < until:
         writer.write(requests[place % len(requests)])
         place += 1
-        if await _read_status(reader) < 300:
+        try:
+            status, _ = await read_answer(reader)
+        except (asyncio.IncompleteReadError, ConnectionError):  # some servers end with a failure's connection
+            status = 500
+            reader, writer = await asyncio.open_connection(host, port)
+        if status < 300:
             taken.append(time.perf_counter() - began)
         else:
             failed += 1
@@ -76,17 +64,22 @@ async def _post(host: str, port: int, requests: list[bytes], until: float, taken
 
 
 async def run(
-    *, host: str, port: int, paths: list[str], key: str, connections: int, seconds: float, batch: int, method: str
-) -> Load:
-    """Post over `connections` at once for `seconds`, each to its own path if there are several."""
+    *, port: int, paths: list[str], key: str, connections: int, seconds: float, batch: int, shape: str,
+    sessions: list[str] | None = None,
+) -> Load:  # fmt: skip
+    """Post over `connections` at once for `seconds`, each to its own path if there are several.
+
+    `sessions` are named in the bodies, where the path does not say to which one a message goes.
+    """
+    host = "127.0.0.1"
 
     def requests_of(place: int) -> list[bytes]:
         path = paths[place % len(paths)]
-        head = f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {key}\r\n"
-        if method == "GET":
-            return [f"{head}\r\n".encode()]
+        named = {"sessionId": sessions[place % len(sessions)]} if sessions else {}
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {key}\r\n"
         head += "Content-Type: application/json\r\n"
-        bodies = (body_of(place * 1000 + number, batch=batch) for number in range(max(2, 200 // batch)))
+        numbers = range(max(2, 200 // batch))
+        bodies = [body_of(place * 1000 + number, batch=batch, shape=shape, **named) for number in numbers]
         return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
     taken: list[float] = []
@@ -105,13 +98,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", action="append", dest="paths", required=True)
+    parser.add_argument("--session", action="append", dest="sessions")
     parser.add_argument("--key", required=True)
-    parser.add_argument("--method", default="POST")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--batch", type=int, default=1)
-    options = parser.parse_args()
-    print(json.dumps(asdict(asyncio.run(run(host="127.0.0.1", **vars(options))))))
+    parser.add_argument("--shape", choices=SHAPES, default="messages")
+    print(json.dumps(asdict(asyncio.run(run(**vars(parser.parse_args()))))))
 
 
 if __name__ == "__main__":

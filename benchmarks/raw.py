@@ -4,7 +4,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from benchmarks.load import text_of
+from benchmarks.bodies import text_of
 
 
 def rows_a_second(place: Path, *, batch: int, has_index: bool, seconds: float = 2) -> float:

@@ -1,0 +1,20 @@
+"""`python -m benchmarks.peers NAME PLACE …`, with the interpreter of the neighbours; prints JSON in its last line."""
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.peers import adk, langgraph, openai_agents
+
+ANSWERS = {
+    "openai-agents-append": openai_agents.append,
+    "openai-agents-load": openai_agents.load,
+    "google-adk-append": adk.append,
+    "langgraph-put": langgraph.put,
+    "langgraph-step": langgraph.step,
+    "langgraph-growth": langgraph.growth,
+}
+
+if __name__ == "__main__":
+    _, name, place, *numbers = sys.argv
+    print(json.dumps(ANSWERS[name](Path(place), *map(float, numbers))))
