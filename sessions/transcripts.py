@@ -26,6 +26,8 @@ from sessions.models.fields import require_content, require_name
 from sessions.models.prepared import insert
 from sessions.pairing import pair_tools
 
+_ROLES = tuple(Role.values)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDraft:
@@ -104,14 +106,16 @@ def _require_valid(drafts: Sequence[MessageDraft], *, any_role: bool) -> None:
     """Raise `InvalidRequest` with every draft that cannot be stored."""
     errors = []
     for index, draft in enumerate(drafts):
-        if not any_role and draft.role not in Role.values:
-            errors.append(FieldError(f"messages.{index}.role", f"must be one of {', '.join(Role.values)}"))
-        for field, text in {"content": draft.content, "thinking": draft.thinking}.items():
+        if not any_role and draft.role not in _ROLES:
+            errors.append(FieldError(f"messages.{index}.role", f"must be one of {', '.join(_ROLES)}"))
+        for field, text in (("content", draft.content), ("thinking", draft.thinking)):
             require_content(f"messages.{index}.{field}", text)
-        names = {"role": draft.role, "client_id": draft.client_id, "tool_call_id": draft.tool_call_id}
-        for field, value in names.items():
+        names = (("role", draft.role), ("client_id", draft.client_id), ("tool_call_id", draft.tool_call_id))
+        for field, value in names:
+            if not value:
+                continue
             try:
-                require_name(field, value or "-")
+                require_name(field, value)
             except InvalidRequest as invalid:
                 errors.append(FieldError(f"messages.{index}.{field}", invalid.errors[0].message))
     if errors:
@@ -143,7 +147,7 @@ def _first_of_each(drafts: Sequence[MessageDraft], known: dict[str, int]) -> lis
 def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: datetime | None) -> Message:
     """Return the row of a draft."""
     return Message(
-        session=session,
+        session_id=session.pk,
         role=draft.role,
         content=redaction.clean(draft.content),
         thinking=redaction.clean(draft.thinking),

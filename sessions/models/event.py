@@ -86,7 +86,7 @@ class EventManager(_EventManager["Event"]):
             for offset, draft in enumerate(drafts)
         ]
         insert(events)
-        EventAlias.objects.bulk_create(
+        insert(
             EventAlias(session=session, event_id=alias, seq=event.seq)
             for event, draft in zip(events, drafts, strict=True)
             for alias in draft.aliases

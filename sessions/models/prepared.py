@@ -1,15 +1,19 @@
 """The few statements that every request of an agent makes, without building their SQL and values anew each time.
 
-For a model of seventy columns that takes Django longer than all else that a query costs. Rows come back through its own
-reader, with its converters and related objects, and go in through its own fields.
+For a model of seventy columns that takes Django longer than all else that a query costs. Rows come back with Django's
+own converters and related objects, and go in through its own fields.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from django.db import connections, models, router
-from django.db.models.query import ModelIterable
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, router
+from django.db.models import query as django_query
 
 M = TypeVar("M", bound=models.Model)
 
@@ -27,23 +31,106 @@ class Lookup(Generic[M]):
 
     def get(self, manager: "models.Manager[M]", value: Any) -> M | None:
         """Return the row whose column has this value, or None."""
-        queryset, compiler, sql = self._prepared(manager, value)
-        column = queryset.model._meta.get_field(self._column)  # noqa: SLF001 - Django's public name for it
-        params = (column.get_db_prep_value(value, compiler.connection),)
-        compiler.as_sql = lambda *_args, **_options: (sql, params)
-        return next(iter(ModelIterable(queryset)), None)
+        reader: _Reader[M] = self._prepared(manager, value)
+        column: Any = reader.model._meta.get_field(self._column)  # noqa: SLF001 - Django's public name for it
+        with reader.connection.cursor() as cursor:
+            cursor.execute(reader.sql, (column.get_db_prep_value(value, reader.connection),))
+            row = cursor.fetchone()
+        return None if row is None else reader.read(row)
 
-    def _prepared(self, manager: "models.Manager[M]", value: Any) -> tuple[Any, Any, str]:
-        """Return the query, its compiler and its SQL; made by the first call of each thread."""
-        known = getattr(self._threads, "prepared", None)
-        if known is None or known[1].connection is not connections[known[0].db]:
+    def _prepared(self, manager: "models.Manager[M]", value: Any) -> "_Reader[M]":
+        """Return the query and how its rows are read; made by the first call of each thread."""
+        known: _Reader[M] | None = getattr(self._threads, "reader", None)
+        if known is None or known.connection is not connections[manager.db]:
             queryset = self._rows(manager).filter(**{self._column: value}).order_by()[:1]
-            compiler = queryset.query.get_compiler(using=queryset.db)
-            sql, params = compiler.as_sql()
-            assert len(params) == 1, params  # else the value's place would have to be found
-            queryset.query.get_compiler = lambda *_args, **_options: compiler  # type: ignore[method-assign]
-            known = self._threads.prepared = (queryset, compiler, sql)
+            known = self._threads.reader = _Reader.of(queryset)
         return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader(Generic[M]):
+    """A query of one parameter, and what Django works out of it each time that it reads rows."""
+
+    model: type[M]
+    connection: Any
+    sql: str
+    compiler: Any
+    converters: Any
+    names: Sequence[str]
+    """The columns of the model itself, which stand first in a row."""
+    populators: Sequence[Any]
+
+    @classmethod
+    def of(cls, queryset: "models.QuerySet[M]") -> "_Reader[M]":
+        """Work out how a queryset is asked and read."""
+        populators: Any = django_query.get_related_populators
+        compiler: Any = queryset.query.get_compiler(using=queryset.db)
+        sql, params = compiler.as_sql()
+        assert len(params) == 1, params  # else the value's place would have to be found
+        columns = [column for column, *_ in compiler.select]
+        own = compiler.klass_info["select_fields"]
+        assert own == list(range(len(own))), own
+        return cls(
+            queryset.model, compiler.connection, sql, compiler, compiler.get_converters(columns),
+            [columns[place].target.attname for place in own],
+            populators(compiler.klass_info, compiler.select, queryset.db),
+        )  # fmt: skip
+
+    def read(self, row: Sequence[Any]) -> M:
+        """Return the object that a row of the database stands for."""
+        (values,) = self.compiler.apply_converters([row], self.converters)
+        found = self.model.from_db(self.connection.alias, self.names, values[: len(self.names)])
+        for populator in self.populators:
+            populator.populate(values, found)
+        return found
+
+
+# --- Rows on their way in --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Column:
+    """A column: its name, quoted; how its value is taken from a row, and how made ready for the database."""
+
+    name: str
+    field: Any
+    take: Callable[[Any], Any]
+    prepare: Callable[..., Any]
+
+    def values(self, rows: Sequence[models.Model], connection: Any) -> list[Any] | None:
+        """Return the value of each row as the database takes it; None when no row has one."""
+        taken = list(map(self.take, rows))
+        given = before = None
+        for place, value in enumerate(taken):
+            if value is None:
+                continue
+            if given is None or value is not before:  # rows that are born together share most of what they say
+                given, before = self.prepare(value, connection), value
+            taken[place] = given
+        return None if before is None else taken
+
+
+def _connection_of(model: type[models.Model]) -> Any:
+    """Return this thread's connection to the database that a model is written to."""
+    return connections[router.db_for_write(model) or DEFAULT_DB_ALIAS]
+
+
+@cache
+def _columns(model: type[models.Model]) -> dict[str, _Column]:
+    """Return the columns of a model but its key, by the names of its attributes."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]  # noqa: SLF001 - public, too
+    assert not any(getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False) for field in fields)
+    quote = _connection_of(model).ops.quote_name
+    return {
+        field.attname: _Column(quote(field.column), field, attrgetter(field.attname), field.get_db_prep_save)
+        for field in fields
+    }
+
+
+def values_of(row: models.Model) -> dict[str, Any]:
+    """Return the attributes of a row that was loaded whole, as they are now, without its key."""
+    values = vars(row)
+    return {name: values[name] for name in _columns(type(row))}
 
 
 def insert(rows: Iterable[M]) -> list[M]:
@@ -55,32 +142,60 @@ def insert(rows: Iterable[M]) -> list[M]:
     new = list(rows)
     if not new:
         return new
-    model = type(new[0])
-    using = router.db_for_write(model)
-    connection = connections[using]
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]  # noqa: SLF001 - public, too
-    size = max(1, connection.ops.bulk_batch_size(fields, new))
+    connection = _connection_of(type(new[0]))
+    taken = ((column, column.values(new, connection)) for column in _columns(type(new[0])).values())
+    given = {column: values for column, values in taken if values is not None}  # a column without values stays null
+    size = max(1, connection.ops.bulk_batch_size([column.field for column in given], new))
     for start in range(0, len(new), size):
-        _insert(new[start : start + size], fields, connection)
+        end = start + size
+        _insert(new[start:end], tuple(given), [values[start:end] for values in given.values()], connection)
     for row in new:
-        row._state.adding, row._state.db = False, using  # noqa: SLF001 - as its manager would
+        row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - as its manager would
     return new
 
 
-def _insert(rows: Sequence[models.Model], fields: Sequence[Any], connection: Any) -> None:
-    """Insert as many rows as one statement takes."""
-    quote = connection.ops.quote_name
-    meta = rows[0]._meta  # noqa: SLF001
-    columns = ", ".join(quote(field.column) for field in fields)
-    places = f"({', '.join(['%s'] * len(fields))})"
-    steps = [(field.pre_save, field.get_db_prep_save) for field in fields]
-    given = ((save, pre_save(row, add=True)) for row in rows for pre_save, save in steps)
-    values = [None if value is None else save(value, connection) for save, value in given]  # most are None
+def _insert(
+    rows: Sequence[models.Model], columns: tuple[_Column, ...], values: Sequence[Sequence[Any]], connection: Any
+) -> None:
+    """Insert as many rows as one statement takes; `values` are by column."""
+    sql = _insertion(type(rows[0]), columns, len(rows))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES {', '.join([places] * len(rows))} "  # noqa: S608
-            f"RETURNING {quote(meta.pk.column)}",
-            values,
-        )
+        cursor.execute(sql, list(chain.from_iterable(zip(*values, strict=True))))
         for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
             row.pk = pk
+
+
+@lru_cache(maxsize=100)
+def _insertion(model: type[models.Model], columns: tuple[_Column, ...], count: int) -> str:
+    """Return the statement that inserts these columns of so many rows and returns their keys."""
+    table, key = _table(model)
+    names = ", ".join(column.name for column in columns)
+    places = f"({', '.join(['%s'] * len(columns))})"
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * count)} RETURNING {key}"  # noqa: S608
+
+
+def update(row: models.Model, names: Collection[str]) -> None:
+    """Write these attributes of a row that is stored already. Raises `DatabaseError` when it is not.
+
+    What `save(update_fields=…)` does, without the signals, for which nobody listens here.
+    """
+    if not names:
+        return
+    model = type(row)
+    connection = _connection_of(model)
+    columns = [_columns(model)[name] for name in names]
+    table, key = _table(model)
+    settings = ", ".join([f"{column.name} = %s" for column in columns])
+    values = [column.values([row], connection) or [None] for column in columns]
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET {settings} WHERE {key} = %s", [*chain.from_iterable(values), row.pk])  # noqa: S608
+        if cursor.rowcount != 1:
+            raise DatabaseError(f"There is no row {row.pk} of {table}.")
+
+
+@cache
+def _table(model: type[models.Model]) -> tuple[str, str]:
+    """Return the names of a model's table and of its key, quoted."""
+    meta = model._meta  # noqa: SLF001
+    quote = _connection_of(model).ops.quote_name
+    return quote(meta.db_table), quote(meta.pk.column)

@@ -17,6 +17,7 @@ from sessions.models.counted import CountedSession
 from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.looping import LoopingSession
+from sessions.models.prepared import update, values_of
 from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
@@ -200,7 +201,10 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         if activity_at is not None:
             self.last_activity_at = activity_at
         changed = self._changed_columns()
-        self.save(update_fields=changed)
+        if changed is None:
+            self.save()
+        else:
+            update(self, changed)
         events = Event.objects.append(self, pending, first_seq=first, now=now)
         is_reminder = any(draft.type == REMINDED for draft in pending)
         Alarm.objects.raise_for(self, changed=changed or (), now=now, is_reminder=is_reminder)
@@ -212,7 +216,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
 
     def remember_columns(self) -> None:
         """Note the columns as they are now, so that `record` writes only those that change."""
-        self._remembered = {field.attname: getattr(self, field.attname) for field in self._meta.concrete_fields}
+        self._remembered = values_of(self)
 
     def _changed_columns(self) -> list[str] | None:
         """Return the names of the columns that changed since they were noted; None when they never were."""

@@ -4,12 +4,12 @@ import threading
 import uuid
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from sessions.exceptions import NotFound
 from sessions.models import ApiKey, Event, Message, Session
-from sessions.models.prepared import insert
+from sessions.models.prepared import insert, update, values_of
 from tests.factories import make_key, make_session, make_user
 
 pytestmark = pytest.mark.django_db
@@ -99,3 +99,34 @@ def test_a_constraint_holds():
     event = Event.objects.filter(session=session).get()
     with pytest.raises(IntegrityError), transaction.atomic():
         insert([Event(session=session, seq=event.seq, type="again", received_at=event.received_at)])
+
+
+def test_columns_that_no_row_fills_stay_null_and_the_others_keep_each_row_its_own():
+    session = make_session()
+    rows = [message(session, content=text, model=model) for text, model in [("a", None), (None, "opus"), ("a", "opus")]]
+    with CaptureQueriesContext(connection) as asked:
+        insert(rows)
+    assert "thinking" not in asked[0]["sql"]
+    stored = Message.objects.order_by("pk").values_list("content", "model", "thinking")
+    assert list(stored) == [("a", None, None), (None, "opus", None), ("a", "opus", None)]
+
+
+def test_an_update_writes_the_attributes_that_are_named_and_no_others():
+    session = make_session()
+    session.title, session.beats, session.mode, session.model = "new", [[1, 2]], None, "opus"
+    with CaptureQueriesContext(connection) as asked:
+        update(session, ["title", "beats", "mode"])
+    assert len(asked) == 1
+    stored = Session.objects.get(pk=session.pk)
+    assert (stored.title, stored.beats, stored.mode, stored.model) == ("new", [[1, 2]], None, None)
+    assert values_of(stored) == {f.attname: getattr(stored, f.attname) for f in Session._meta.concrete_fields[1:]}
+    with CaptureQueriesContext(connection) as asked:
+        update(session, [])
+    assert len(asked) == 0
+
+
+def test_an_update_of_a_row_that_is_gone_fails():
+    session = make_session()
+    session.pk += 1000
+    with pytest.raises(DatabaseError, match="There is no row"):
+        update(session, ["title"])
