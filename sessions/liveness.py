@@ -110,10 +110,13 @@ def judge(facts: Facts, now: datetime) -> Verdict:
     deadlines = _deadlines(facts, now)
     passed = [(at, liveness) for at, liveness in deadlines if at <= now]
     liveness = passed[-1][1] if passed else _when_all_is_well(facts)
+    looks = [at for at, _ in deadlines]
+    if facts.turn_started_at is not None:
+        looks.append(facts.turn_started_at)  # after the clock was set back: from then on it counts again
     return Verdict(
         liveness=liveness,
         reason=_reason(facts, liveness, now),
-        next_deadline_at=min((at for at, _ in deadlines if at > now), default=None),
+        next_deadline_at=min((at for at in looks if at > now), default=None),
     )
 
 

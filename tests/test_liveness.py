@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sessions import liveness, protocol
@@ -177,7 +177,15 @@ any_facts = st.builds(
 )
 
 
+SET_BACK = replace(
+    BEATS, turn_started_at=at(1), progressed_at=at(-90), heartbeat_interval=timedelta(seconds=1),
+    stuck_after=timedelta(0), excused=timedelta(seconds=90),
+)  # fmt: skip
+"""A turn that begins after now, as when the clock was set back."""
+
+
 @given(any_facts, st.integers(-3000, 5000))
+@example(SET_BACK, 0)
 def test_a_verdict_holds_until_the_look_that_it_announces(facts, seconds):
     verdict = judge(facts, at(seconds))
     if verdict.next_deadline_at is None:
