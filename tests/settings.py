@@ -26,10 +26,10 @@ if not _IS_SQLITE:
     # A power cut in the middle of a test run loses nothing worth keeping.
     DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# The manifest appears with collectstatic; the server fixture, which is the real thing, has one.
+# The manifest appears with collectstatic; the server fixture, which is the real thing, has one and serves its files.
+# Here nobody asks for them, and each of thousands of clients would look through all of them first.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-SERVESTATIC_USE_FINDERS = True
-SERVESTATIC_USE_STATIC_ROOT = False
+SERVESTATIC_USE_FINDERS = SERVESTATIC_USE_STATIC_ROOT = False
