@@ -1,8 +1,11 @@
 """What all tests share: a real server, a real browser, the recorded data."""
 
 import atexit
+import fcntl
 import functools
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,8 +38,43 @@ PASSWORD = "a password for tests only"
 # How long an example takes to be made or tried says how busy the machine is, and nothing about the product.
 hypothesis_settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("busy machine")
-_STARTS_WITHIN = 60  # seconds
-_ENDS_WITHIN = 60
+_STARTS_WITHIN = 30  # seconds
+_ENDS_WITHIN = 25
+_WORKERS = 64
+"""As many workers of one run have ports of their own."""
+_TEMPLATE = "TESTS_TEMPLATE"
+"""The variable that tells all workers of a run where the template of data folders is."""
+
+
+_FAST = Path("/dev/shm")
+_FAST_BYTES = 4_000_000_000
+"""As much has to be free there for the data of servers that tests start: what no power cut reaches needs no disk."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the workers of this run one place for the template, and the data of all tests a fast one."""
+    config.add_cleanup(_remove_databases)
+    if _TEMPLATE in os.environ:
+        return
+    if os.access(_FAST, os.W_OK) and shutil.disk_usage(_FAST).free > _FAST_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_FAST))
+    os.environ[_TEMPLATE] = tempfile.mkdtemp(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+    config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_TEMPLATE)))
+
+
+def _remove_databases() -> None:
+    """Remove what stays of a test database when a thread that went astray still has it open: its log."""
+    name = connection.settings_dict["TEST"]["NAME"]
+    if connection.vendor == "sqlite" and name:
+        for path in Path(name).parent.glob(f"{Path(name).name}*"):
+            path.unlink(missing_ok=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long: whoever is done early then finds something left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, item.get_closest_marker("browser") is None))
 
 
 @dataclass(frozen=True)
@@ -75,14 +113,29 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+@functools.cache
+def _ports() -> Iterator[int]:
+    """Yield ports that no other worker is given, without the digits that a log reader takes for a status.
+
+    All are below those that systems give to connections that go out: one of these would else take the port of a server
+    that is about to listen again.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(10_000 + worker % _WORKERS, 32_768, _WORKERS)
+    fit = [port for port in ports if not any(code in str(port) for code in ("400", "401", "429"))]
+    return itertools.cycle(random.SystemRandom().sample(fit, len(fit)))
+
+
 def find_free_port() -> int:
-    """Return a port that nobody listens on, without the digits that a log reader takes for a status."""
-    while True:
+    """Return a port that nobody listens on."""
+    for port in _ports():
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if not any(code in str(port) for code in ("400", "401", "429")):
-            return port
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError  # a cycle has no end
 
 
 def make_environment(data_dir: Path, **settings: str) -> dict[str, str]:
@@ -108,28 +161,41 @@ def prepare(data_dir: Path, **settings: str) -> dict[str, str]:
     if "KODA_DATABASE_URL" in settings or any(data_dir.glob("*.sqlite3")):
         set_up(environment)
     else:
-        shutil.copytree(_template(), data_dir, dirs_exist_ok=True)
+        shutil.copytree(template().folder, data_dir, dirs_exist_ok=True)
     return environment
 
 
+@dataclass(frozen=True)
+class Template:
+    """A data folder that is set up, and what was said of it when it was."""
+
+    folder: Path
+    told: str
+
+
 @functools.cache
-def _template() -> Path:
-    """Set a folder up to be copied: migrations and static files take seconds, and are the same for all servers."""
-    folder = Path(tempfile.mkdtemp(prefix="koda-template-"))
-    atexit.register(shutil.rmtree, folder)
-    set_up(make_environment(folder))
-    return folder
+def template() -> Template:
+    """Return a folder to be copied: migrations and static files take seconds, and are the same for all servers."""
+    if (place := os.environ.get(_TEMPLATE)) is None:
+        atexit.register(shutil.rmtree, place := tempfile.mkdtemp(prefix="koda-template-"))
+    folder, told = Path(place, "data"), Path(place, "told")
+    with Path(place, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            told.write_text(set_up(make_environment(folder)))
+    return Template(folder, told.read_text())
 
 
-def set_up(environment: dict[str, str]) -> None:
-    """Run setup, and give its user a password that the tests know."""
-    manage(environment, "setup")
+def set_up(environment: dict[str, str]) -> str:
+    """Run setup, and give its user a password that the tests know; return what setup said."""
     create = (  # a user who has signed in before, and has chosen a password
         "from django.contrib.auth import get_user_model as model; from django.utils.timezone import now\n"
+        "from django.core.management import call_command\n"
+        "call_command('setup')\n"
         f"user = model().objects.get(username={OWNER!r})\n"
         f"user.set_password({PASSWORD!r}); user.last_login = now(); user.save()"
     )
-    manage(environment, "shell", "--no-imports", "--command", create)
+    return manage(environment, "shell", "--no-imports", "--command", create)
 
 
 def launch(

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from sessions.models import Message, Session
-from tests.conftest import ROOT, make_environment, manage
+from tests.conftest import ROOT, manage, prepare
 from tests.factories import make_user
 from tests.importers.lines import SESSION, call, encode, make_answer, make_prompt, make_result, text
 
@@ -116,9 +116,7 @@ def test_one_file_that_fails_fails_the_command_and_not_the_others(transcript, mo
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    environment = make_environment(tmp_path / "data")
-    manage(environment, "setup", "--no-static")
-    return environment
+    return prepare(tmp_path / "data")
 
 
 def wait_for(is_so: Callable[[], bool], *, seconds: float = 20) -> None:

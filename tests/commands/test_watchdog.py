@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from sessions import liveness, retention
 from sessions.models import Lease, Receipt, Session
-from tests.conftest import ROOT, make_environment, manage
+from tests.conftest import ROOT, prepare
 from tests.factories import make_events, make_session
 
 TURN = {"type": "turn_start", "turn_id": "t"}
@@ -76,8 +76,7 @@ def test_a_pause_that_is_none_is_refused(db, every):
 
 
 def test_it_goes_on_until_it_is_told_to_stop(tmp_path):
-    environment = make_environment(tmp_path)
-    manage(environment, "setup", "--no-static")
+    environment = prepare(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "manage.py", "watchdog", "--every", "0.05"],
         cwd=ROOT, env={**environment, "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,

@@ -6,6 +6,7 @@ so no connection is shared.
 """
 
 import contextlib
+import gc
 import json
 import os
 import random
@@ -27,6 +28,7 @@ LIVES_ON_SECONDS = 0.04
 def main(seed: int, kills: int, sessions: list[str]) -> None:
     """Print what was acknowledged, as `{"messages": …, "events": …, "killed": …}`."""
     django.setup()
+    _load()
     chance = random.Random(seed)
     told: dict[str, list[str]] = {"message": [], "event": []}
     killed = 0
@@ -46,6 +48,15 @@ def main(seed: int, kills: int, sessions: list[str]) -> None:
                     kind, name = line.split()
                     told[kind].append(name)
     print(json.dumps({**told, "killed": killed}))  # noqa: T201 - a program
+
+
+def _load() -> None:
+    """Load what writers use before they are born: they shall be killed while they write, not while they read code."""
+    from sessions import indexing, protocol, transcripts
+    from sessions.live import wal
+
+    assert all((indexing, protocol, transcripts, wal))
+    gc.freeze()
 
 
 def _fork(sessions: list[str], *, seed: float) -> tuple[int, int]:

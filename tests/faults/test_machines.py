@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(IS_SQLITE or not REDIS_URL, reason="needs PostgreSQL and Redis"),
 ]
 
-AT_ONCE_SECONDS = 12
+AT_ONCE_SECONDS = 5
 """Without Redis a server looks every 15 seconds, so this is soon enough to tell that the news came through it."""
 
 

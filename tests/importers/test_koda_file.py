@@ -15,7 +15,7 @@ from django.core.management import CommandError
 
 from sessions.models import Message, Session
 from tests.commands.test_importsessions import count_messages, run, wait_for
-from tests.conftest import ROOT, make_environment, manage
+from tests.conftest import ROOT, prepare
 from tests.factories import make_user
 from tests.importers.imports import Import
 from tests.importers.koda_database import (
@@ -157,8 +157,7 @@ def test_large_databases_are_read_in_pages(koda, django_assert_max_num_queries):
 
 @pytest.mark.django_db(transaction=True)
 def test_follow_tails_a_koda_that_goes_on_working(koda, tmp_path):
-    environment = make_environment(tmp_path / "data")
-    manage(environment, "setup", "--no-static")
+    environment = prepare(tmp_path / "data")
     key = koda.start()
     hold_turn(koda, key)
     process = subprocess.Popen(

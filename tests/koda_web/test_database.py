@@ -66,6 +66,8 @@ def test_threads_share_the_connections_of_one_pool():
         finally:
             connection.close()
 
+    connection.close()
+    connection.close_pool()  # and the connections that other tests have made it grow to
     rounds = settings.KODA_ADMITTED_REQUESTS * 3
     with ThreadPoolExecutor(max_workers=4) as threads:
         backends = set(threads.map(ask_for_the_backend, range(rounds)))

@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SITE = (DEPLOY / "nginx" / "koda-web.conf").read_text(encoding="utf-8")
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 DEFAULTS = env.Environment.model_fields
+LISTENS_WITHIN_SECONDS = 20
 SPARE_SECONDS = 10
 """What docs/deployment.md asks for beyond the time in which a server drains."""
 
@@ -171,15 +173,20 @@ def test_nginx_understands_the_site(tmp_path: Path):
     assert "[warn]" not in done.stderr.replace('the "user" directive', "")
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def nginx(folder: Path, main: Path, port: int) -> Iterator[None]:
     process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(main)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + LISTENS_WITHIN_SECONDS
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                probe.settimeout(0.1)
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while not _listens(port):
+            assert process.poll() is None, (folder / "error.log").read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, "nginx does not listen"
+            time.sleep(0.02)
         yield
     finally:
         process.terminate()

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import closing, contextmanager
 
-from tests.conftest import ROOT, find_free_port, make_environment, manage, start_server, stop_server
+from tests.conftest import ROOT, find_free_port, make_environment, prepare, start_server, stop_server
 from tests.live.processes import run
 
 
@@ -55,8 +55,7 @@ def test_the_log_is_kept_while_the_server_runs_and_written_back_when_it_stops(tm
 
 
 def test_two_servers_on_one_database_have_one_keeper_for_it(tmp_path):
-    environment = make_environment(tmp_path)
-    manage(environment, "setup", "--no-static")
+    environment = prepare(tmp_path)
     lease = "SELECT owner FROM koda_sessions_lease WHERE name = 'checkpoint' AND ran_at IS NOT NULL"
     with serve(environment) as first:
         (owner,) = wait_for_row(tmp_path, lease)
@@ -74,8 +73,7 @@ def test_two_servers_on_one_database_have_one_keeper_for_it(tmp_path):
 
 
 def test_the_address_is_told_once_when_it_answers(tmp_path):
-    environment = make_environment(tmp_path)
-    manage(environment, "setup", "--no-static")
+    environment = prepare(tmp_path)
     port = find_free_port()
     command = [sys.executable, "manage.py", "serve", "--port", str(port)]
     with run(*command, environment=environment) as server:
@@ -88,8 +86,7 @@ def test_the_address_is_told_once_when_it_answers(tmp_path):
 
 
 def test_a_stop_in_the_first_moment_is_a_stop(tmp_path):
-    environment = make_environment(tmp_path)
-    manage(environment, "setup", "--no-static")
+    environment = prepare(tmp_path)
     with serve(environment) as server:
         server.signal()
         assert server.end() == 0
@@ -120,8 +117,7 @@ def test_a_database_without_tables_is_told(tmp_path):
 
 
 def test_the_port_of_another_is_told_in_one_line(tmp_path):
-    environment = make_environment(tmp_path)
-    manage(environment, "setup", "--no-static")
+    environment = prepare(tmp_path)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
