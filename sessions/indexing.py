@@ -13,11 +13,14 @@ from django.db.models.functions import Substr
 
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
 from sessions.models.folding import CLIP, words_of
+from sessions.models.prepared import update, values_of
 from sessions.models.search_entry import facet
 from sessions.models.search_index import hold, install, is_sound, make_way
 
 BATCH = 250
 """Messages or tool calls of one transaction at most: others can write between two."""
+MOST_WAITING = 2_000
+"""Messages that may wait: as many as are indexed within a second or two beside all else."""
 _TASKS = 200
 _WAIT_SECONDS = 0.05
 _ANYBODY = facet("v", "PUBLIC")
@@ -36,6 +39,16 @@ def catch_up(*, seconds: float = 0.25) -> int:
         if time.monotonic() >= end:
             break
     return batches
+
+
+def keep_up(*, seconds: float = 0.25) -> None:
+    """Index until few enough messages wait to be found soon, or `seconds` have passed.
+
+    Whoever writes much calls this between two writes.
+    """
+    end = time.monotonic() + seconds
+    while Unindexed.objects.message_count() > MOST_WAITING and time.monotonic() < end and _index_batch():
+        pass
 
 
 def start_again() -> None:
@@ -88,7 +101,7 @@ def _index_batch() -> bool:
         return False  # A look takes no lock; a transaction would, on SQLite.
     with transaction.atomic():
         hold(connection)
-        tasks = Unindexed.objects.oldest(_TASKS)
+        tasks = _as_many_as_fill(Unindexed.objects.oldest(_TASKS))
         if not tasks:
             return False
         messages, are_all = _messages_of(tasks)
@@ -99,10 +112,23 @@ def _index_batch() -> bool:
         SearchEntry.objects.filter(tool_call__in=[call.pk for call in calls]).delete()
         # What an event told of first stands now in a message.
         SearchEntry.objects.filter(tool_call__message__in=[message.pk for message in messages]).delete()
-        entries = [*_of_sessions(sessions), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
+        renewed = {task.session_id: sessions[task.session_id] for task in tasks if task.is_of_session}
+        entries = [*_of_sessions(renewed), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
         SearchEntry.objects.enter(entries)
         _settle(tasks, messages, calls, are_all=are_all, is_all=is_all)
     return True
+
+
+def _as_many_as_fill(waiting: Sequence[Unindexed]) -> list[Unindexed]:
+    """Return the first of what waits, as many as may have more than one batch's messages or calls between them."""
+    tasks: list[Unindexed] = []
+    spanned = 0
+    for task in waiting:
+        if spanned > BATCH:
+            break
+        tasks.append(task)
+        spanned += max(task.last_message - task.first_message, task.last_seq - task.first_seq) + 1
+    return tasks
 
 
 def _messages_of(tasks: Sequence[Unindexed]) -> tuple[list[Message], bool]:
@@ -145,11 +171,13 @@ def _settle(
         if not has_messages and not has_calls:
             done.append(task.pk)
             continue
+        before = values_of(task)
         task.first_message = max(task.first_message, message_id + 1) if has_messages else 0
         task.last_message = task.last_message if has_messages else 0
         task.first_seq = max(task.first_seq, seq + 1) if has_calls else 0
         task.last_seq = task.last_seq if has_calls else 0
-        task.save()
+        task.is_of_session = False
+        update(task, [name for name, value in values_of(task).items() if value != before[name]])
     Unindexed.objects.filter(pk__in=done).delete()
 
 
@@ -177,7 +205,7 @@ def _of_messages(messages: Sequence[Message], sessions: dict[int, Session]) -> I
         names = [name_of(call) for call in calls] or tools.get(message.pk, [])
         agent = message.agent_name or session.agent_name
         entry = _entry(session, words, at=message.created_at, agent=agent, role=message.role, tools=names)
-        entry.message = message
+        entry.message_id = message.pk
         yield entry
 
 
@@ -189,7 +217,7 @@ def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterat
         if words:
             session = sessions[call.session_id]
             entry = _entry(session, words, at=call.started_at, agent=session.agent_name, role="tool", tools=[call.name])
-            entry.tool_call = call
+            entry.tool_call_id = call.pk
             yield entry
 
 
@@ -201,7 +229,7 @@ def _entry(
              ("a", agent), ("r", role), *(("t", tool) for tool in dict.fromkeys(tools))]  # fmt: skip
     scope = [facet(letter, value) for letter, value in facts if value]
     tool = tools[0] if tools else ""
-    return SearchEntry(session=session, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope)
+    return SearchEntry(session_id=session.pk, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope)
 
 
 def _tools_by_result(messages: Sequence[Message]) -> dict[int, list[str]]:

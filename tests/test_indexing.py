@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from sessions import compaction, indexing, search, transcripts
 from sessions.models import EventDraft, Message, SearchEntry, Session, Unindexed
 from sessions.models.search_index import FULL_TEXT, TABLE, install, tidy
 from tests.factories import make_events, make_message, make_session, make_user
-from tests.message_drafts import append
+from tests.message_drafts import append, user
 from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db
@@ -211,6 +212,57 @@ def is_in_index(cursor, word: str) -> bool:
     """Say whether the bytes of the full-text table hold `word`; of neighbours it keeps only where they differ."""
     cursor.execute(f"SELECT block FROM {FULL_TEXT}_data")
     return any(word.encode() in bytes(block) for (block,) in cursor.fetchall() if block)
+
+
+def own_entry(session: Session) -> int:
+    return SearchEntry.objects.get(session=session, message=None, tool_call=None).pk
+
+
+def test_the_entry_of_a_session_is_renewed_when_its_name_changes_and_not_with_each_message(ada):
+    session = make_session(ada)
+    make_message(session, content="Count the zebras")  # which becomes its title
+    indexing.catch_up()
+    first = own_entry(session)
+    make_message(session, content="and the lions")
+    indexing.catch_up()
+    assert own_entry(session) == first
+    session.edit(title="Lions", by="agent")
+    indexing.catch_up()
+    assert own_entry(session) > first
+    assert 0 in finds("lions", ada)
+    require_whole()
+
+
+def test_a_batch_takes_and_writes_only_what_it_can_index(ada, monkeypatch):
+    monkeypatch.setattr(indexing, "BATCH", 5)
+    sessions = [make_session(ada, title=f"Zebra {n}") for n in range(30)]
+    indexing.catch_up(seconds=10)
+    for session in sessions:
+        append(session, *[user(f"zebra {n}") for n in range(3)])
+    waiting = list(Unindexed.objects.order_by("pk").values("pk", "first_message", "last_message"))
+    with CaptureQueriesContext(connection) as asked:
+        assert indexing.catch_up(seconds=0) == 1
+    rest = list(Unindexed.objects.order_by("pk").values("pk", "first_message", "last_message"))
+    assert rest[1:] == waiting[2:], "what lies behind the batch is left as it was"
+    assert rest[0] == {**waiting[1], "first_message": waiting[1]["first_message"] + 2}
+    assert len([query for query in asked if query["sql"].startswith("UPDATE")]) == 1
+    require_whole()
+
+
+def test_who_writes_much_lets_the_index_come_near(ada, session, monkeypatch):
+    monkeypatch.setattr(indexing, "BATCH", 5)
+    monkeypatch.setattr(indexing, "MOST_WAITING", 12)
+    for n in range(4):
+        append(session, *[user(f"zebra {n}") for _ in range(10)])
+    assert Unindexed.objects.message_count() == 40
+    indexing.keep_up(seconds=60)
+    assert 7 < Unindexed.objects.message_count() <= 12
+    before = Unindexed.objects.message_count()
+    indexing.keep_up(seconds=60)
+    assert Unindexed.objects.message_count() == before
+    indexing.catch_up(seconds=60)
+    assert Unindexed.objects.message_count() == 0
+    require_whole()
 
 
 @pytest.mark.slow

@@ -8,9 +8,11 @@ sessions locked by one group in another order than by the next would block each 
 """
 
 import asyncio
+import contextlib
 import contextvars
 import io
 import re
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,7 @@ from django.urls import set_urlconf
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
+from sessions import indexing
 from sessions.live.asgi_types import Application, Receive, Scope, Send
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
@@ -43,6 +46,8 @@ GROUP = 32
 """Requests committed together at most; each waits for all of them."""
 LANES = 8
 """Threads where each request is a transaction of its own."""
+_INDEX_EVERY_SECONDS = 0.1
+"""How often the writer looks whether the index keeps up."""
 
 _PATHS = re.compile(r"/api/v1/sessions/[^/]+/(?:messages|events|heartbeat)|/api/zeroclaw/sessions/[^/]+/messages")
 _ERROR = 400
@@ -114,11 +119,13 @@ class Writer:
         self._handler = KeyedHandler()
         self.is_grouping = connection.vendor == "sqlite"
         self._file: tuple[int, int] | None = None
+        self._index_at = 0.0
 
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         """Return the answers to the jobs, in order; what they wrote is committed, in one transaction if it can be."""
         if self.is_grouping:
             self._leave_lost_file()
+            self._keep_up()
         try:
             if self.is_grouping and len(jobs) > 1:
                 try:
@@ -141,6 +148,15 @@ class Writer:
         if found != self._file:
             connection.close()
             self._file = found
+
+    def _keep_up(self) -> None:
+        """Let the index come near what was written, if it has fallen behind; else the load would outrun the search."""
+        now = time.monotonic()
+        if now < self._index_at:
+            return
+        self._index_at = now + _INDEX_EVERY_SECONDS
+        with contextlib.suppress(DatabaseError):  # who writes now finds out by itself, and is told
+            indexing.keep_up()
 
     def _answer_together(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         answers = []

@@ -88,7 +88,8 @@ def words_of(text: str) -> list[str]:
     """Return the words of the beginning of `text`, folded: no accents, no case, no signs."""
     text = text[:CLIP]
     if text.isascii():  # Most text is, and one search through it is ten times as fast.
-        return [word[:LONGEST_WORD] for word in _ASCII_WORD.findall(text.lower())[:MOST_WORDS]]
+        words = _ASCII_WORD.findall(text.lower())[:MOST_WORDS]
+        return [word[:LONGEST_WORD] for word in words] if max(map(len, words), default=0) > LONGEST_WORD else words
     return [spot.word for spot in islice(spots(text), MOST_WORDS)]
 
 

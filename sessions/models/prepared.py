@@ -93,6 +93,8 @@ class _Column:
     """A column: its name, quoted; how its value is taken from a row, and how made ready for the database."""
 
     name: str
+    place: str
+    """What stands for the value in a statement."""
     field: Any
     take: Callable[[Any], Any]
     prepare: Callable[..., Any]
@@ -120,9 +122,16 @@ def _columns(model: type[models.Model]) -> dict[str, _Column]:
     """Return the columns of a model but its key, by the names of its attributes."""
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]  # noqa: SLF001 - public, too
     assert not any(getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False) for field in fields)
-    quote = _connection_of(model).ops.quote_name
+    connection = _connection_of(model)
+    quote = connection.ops.quote_name
+    places = {
+        field: field.get_placeholder(None, None, connection) if hasattr(field, "get_placeholder") else "%s"
+        for field in fields
+    }
     return {
-        field.attname: _Column(quote(field.column), field, attrgetter(field.attname), field.get_db_prep_save)
+        field.attname: _Column(
+            quote(field.column), places[field], field, attrgetter(field.attname), field.get_db_prep_save
+        )
         for field in fields
     }
 
@@ -170,7 +179,7 @@ def _insertion(model: type[models.Model], columns: tuple[_Column, ...], count: i
     """Return the statement that inserts these columns of so many rows and returns their keys."""
     table, key = _table(model)
     names = ", ".join(column.name for column in columns)
-    places = f"({', '.join(['%s'] * len(columns))})"
+    places = f"({', '.join(column.place for column in columns)})"
     return f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * count)} RETURNING {key}"  # noqa: S608
 
 
@@ -185,7 +194,7 @@ def update(row: models.Model, names: Collection[str]) -> None:
     connection = _connection_of(model)
     columns = [_columns(model)[name] for name in names]
     table, key = _table(model)
-    settings = ", ".join([f"{column.name} = %s" for column in columns])
+    settings = ", ".join([f"{column.name} = {column.place}" for column in columns])
     values = [column.values([row], connection) or [None] for column in columns]
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET {settings} WHERE {key} = %s", [*chain.from_iterable(values), row.pk])  # noqa: S608

@@ -6,6 +6,7 @@ The words are kept folded. On SQLite they are the content of an FTS5 table, on P
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
@@ -15,6 +16,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from sessions.models.fields import NAME_BYTES
 from sessions.models.folding import Query, Term
+from sessions.models.prepared import insert
 from sessions.models.search_index import FULL_TEXT, TABLE
 
 SCANNED = 20_000
@@ -47,6 +49,7 @@ class WordsField(models.Field[Any, Any]):
         return " ".join(value)
 
 
+@lru_cache(maxsize=10_000)
 def facet(letter: str, value: object) -> str:
     """Return the term of the index under which entries with this value of a filter stand."""
     return letter + hashlib.sha256(str(value).encode(errors="replace")).hexdigest()[:15]
@@ -122,7 +125,7 @@ class SearchEntryManager(_SearchEntryManager["SearchEntry"]):
 
     def enter(self, entries: Sequence["SearchEntry"]) -> None:
         """Insert entries, inside the caller's transaction, in the order in which they happened."""
-        born = self.bulk_create(entries, batch_size=200)
+        born = insert(entries)
         if born and connection.vendor == "sqlite":
             with connection.cursor() as cursor:
                 # One transaction holds the write lock: what was born lies side by side.
@@ -151,6 +154,13 @@ class SearchEntry(models.Model):
     class Meta:
         """Read through the full-text index; the keys are there for deletes."""
 
+        indexes = [
+            # The one entry of a session itself, which is renewed with each batch of its messages.
+            models.Index(
+                fields=["session"], condition=models.Q(message__isnull=True, tool_call__isnull=True),
+                name="searchentry_of_session",
+            ),
+        ]  # fmt: skip
         verbose_name_plural = "search entries"
 
     def __str__(self) -> str:

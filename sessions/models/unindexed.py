@@ -30,10 +30,18 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
         """Return the next rows, locked; what another process has in its hands is passed over."""
         return list(self.select_for_update(skip_locked=True).order_by("pk")[:limit])
 
-    def note(self, session: "Session", events: Sequence["Event"]) -> None:
-        """Queue what these new events of a session changed, one row at most, in their transaction."""
+    def message_count(self) -> int:
+        """Return how many messages wait, or a little more: the ids of a stretch may have gaps."""
+        stretches = self.filter(last_message__gt=0).values_list("first_message", "last_message")
+        return sum(last - first + 1 for first, last in stretches)
+
+    def note(self, session: "Session", events: Sequence["Event"], *, is_renamed: bool) -> None:
+        """Queue what these new events of a session changed, one row at most, in their transaction.
+
+        `is_renamed` says that the session got another title with them.
+        """
         calls = [event.seq for event in events if event.type == _OF_CALLS]
-        is_touched = any(event.type in _OF_THE_SESSION for event in events)
+        is_touched = is_renamed or any(event.type in _OF_THE_SESSION for event in events)
         messages: list[int] = []
         for event in events:
             named = _messages_in(event) if event.is_from_server else []
@@ -42,7 +50,7 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
                 SearchEntry.objects.of_messages(named).delete()  # What it said before must not be found any more.
         if messages or calls or is_touched:
             row = self.model(
-                session=session,
+                session=session, is_of_session=is_touched,
                 first_message=min(messages, default=0), last_message=max(messages, default=0),
                 first_seq=min(calls, default=0), last_seq=max(calls, default=0),
             )  # fmt: skip
@@ -70,7 +78,7 @@ def _messages_in(event: "Event") -> list[int]:
 class Unindexed(models.Model):
     """A stretch of one session: messages by id, and calls by the seq of the event that brought their result.
 
-    0 means none. The session's own entry is looked at in any case.
+    0 means none.
     """
 
     session = models.ForeignKey("koda_sessions.Session", models.CASCADE, related_name="+")
@@ -78,6 +86,10 @@ class Unindexed(models.Model):
     last_message = models.BigIntegerField(default=0)
     first_seq = models.BigIntegerField(default=0)
     last_seq = models.BigIntegerField(default=0)
+    # A default of the database: an older server may still write while a newer one migrates.
+    is_of_session = models.BooleanField(
+        db_default=True, help_text="Whether by what the session itself is found may have changed."
+    )
 
     objects = models.Manager.from_queryset(UnindexedQuerySet)()
 
