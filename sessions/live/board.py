@@ -211,9 +211,9 @@ class Board:
             self._counts[caller.name] = (self._clock(), task)
         return await asyncio.shield(task)
 
-    async def watch(self) -> str:
-        """Return the fragments that say when the watchdog last looked."""
-        return await reading(_render_watch)
+    async def watch(self, told: liveness.Watch | None) -> tuple[liveness.Watch, str]:
+        """Return the watchdog's last look, and the fragments that say so if it is not what was `told`."""
+        return await reading(partial(_render_watch, told))
 
     def forget(self) -> None:
         """Drop what is at hand: with nobody watching, it is no longer kept true."""
@@ -279,10 +279,20 @@ def _render_counters(caller: Caller) -> str:
     )
 
 
-def _render_watch() -> str:
+def _render_watch(told: liveness.Watch | None) -> tuple[liveness.Watch, str]:
     now = timezone.now()
     watch = liveness.last_watch(now)
-    return "\n".join(frames.fragment(name, oob="true", now=now, watch=watch) for name in ("late", "watched"))
+    if watch == told:
+        return watch, ""
+    parts = (frames.fragment(name, oob="true", now=now, watch=watch) for name in ("late", "watched"))
+    return watch, "\n".join(parts)
+
+
+def watch_shown(rendered_at: datetime | None) -> liveness.Watch | None:
+    """Return what a page that was rendered then, or just now, says of the watchdog; None if it has looked since."""
+    now = rendered_at or timezone.now()
+    watch = liveness.last_watch(now)
+    return watch if watch.ran_at is None or watch.ran_at <= now else None
 
 
 def changed_since(since: datetime) -> list[int]:

@@ -16,7 +16,6 @@ const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 if (list) begin();
 watchVerdict();
 tellChanges();
-find();
 
 function begin() {
   const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
@@ -82,7 +81,7 @@ function keepPlace(event) {
   requestAnimationFrame(() => {
     trim(target.id === "older" ? "bottom" : "top");
     times();
-    showFound();
+    document.dispatchEvent(new Event("koda:loaded"));
     if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
     requestAnimationFrame(() => { root.style.overflowAnchor = ""; });
   });
@@ -166,39 +165,6 @@ function watchVerdict() {
     copy();
   }, { rootMargin: "-50px 0px 0px" }).observe(header);
   document.addEventListener("htmx:wsAfterMessage", copy);
-}
-
-// --- Find: Enter goes to the list of places, and what was looked for is shown where it stands ----------------------
-
-function find() {
-  const field = document.getElementById("q");
-  field?.addEventListener("keydown", (event) => {
-    const first = event.key === "Enter" && document.querySelector("#found .hit");
-    if (!first) return;
-    event.preventDefault();
-    field.blur();
-    koda.mark(first);
-  });
-  showFound();
-}
-
-function showFound() {
-  const MOST = 5000;
-  const words = new URLSearchParams(location.search).get("find")?.trim().toLowerCase();
-  if (!list || !words || !CSS.highlights) return;
-  const ranges = [];
-  const texts = document.createTreeWalker(list, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode() && ranges.length < MOST) {
-    const text = texts.currentNode.data.toLowerCase();
-    for (let at = text.indexOf(words); at >= 0 && ranges.length < MOST; at = text.indexOf(words, at + words.length)) {
-      if (at + words.length > texts.currentNode.length) break;
-      const range = new Range();
-      range.setStart(texts.currentNode, at);
-      range.setEnd(texts.currentNode, at + words.length);
-      ranges.push(range);
-    }
-  }
-  CSS.highlights.set("found", new Highlight(...ranges));
 }
 
 // --- Figures of the header, and the tabs that are no log: asked for again when something happened -----------------

@@ -123,19 +123,6 @@ document.addEventListener("htmx:wsAfterMessage", (event) => {
   showFreshness();
 });
 
-// A row that goes for good while it holds the focus gives it to the next one.
-let held = null;
-document.addEventListener("htmx:wsBeforeMessage", () => {
-  const row = document.activeElement?.closest?.(".session");
-  held = row && { row, next: row.nextElementSibling ?? row.previousElementSibling, title: row.querySelector(".title")?.textContent };
-});
-document.addEventListener("htmx:wsAfterMessage", () => {
-  if (!held || held.row.isConnected) return;
-  const place = held.next?.isConnected ? held.next.querySelector(".title") : document.getElementById("main");
-  place?.focus({ preventScroll: true });
-  koda.announce(`${held.title?.trim()} is not in this list any more`);
-});
-
 // A batch is fitted to the page before it is swapped in: what has no place here is passed over, what is here already
 // is not repeated, and a row that is new gets an empty place for the swap to fill.
 htmx.defineExtension("koda", {

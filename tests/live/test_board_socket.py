@@ -244,15 +244,32 @@ async def test_two_people_see_each_their_own():
         await peer.leave()
 
 
-async def test_an_open_wall_is_told_with_each_beat_whether_somebody_watches():
+async def test_an_open_wall_is_told_with_a_beat_when_somebody_watches_and_when_nobody_does_any_more():
+    await in_db(Lease.objects.take)(liveness.WATCHDOG, owner="me", seconds=30)
     peer = await open_wall(await in_db(make_user)())
     await hub().tick()
-    html = await peer.batches(until=lambda html: 'id="late"' in html)
-    assert "Nobody looks for silent sessions" in html
-    await in_db(Lease.objects.take)(liveness.WATCHDOG, owner="me", seconds=30)
+    assert await peer.is_silent(), "nobody looked when the page was made, nor since"
     await in_db(Lease.objects.touch)(liveness.WATCHDOG)
     await hub().tick()
     html = await peer.batches(until=lambda html: 'id="watched"' in html)
     assert "watched " in html
     assert "Nobody looks" not in html
+    late = timezone.now() - liveness.LATE_AFTER - timedelta(seconds=1)
+    await in_db(Lease.objects.touch)(liveness.WATCHDOG, now=late)
+    await hub().tick()
+    html = await peer.batches(until=lambda html: 'id="late"' in html)
+    assert "Nobody looks for silent sessions" in html
+    await peer.leave()
+
+
+async def test_a_wall_that_comes_back_is_told_that_nobody_has_looked_since_it_was_made():
+    made_at = timezone.now() - timedelta(minutes=5)
+    await in_db(Lease.objects.take)(liveness.WATCHDOG, owner="me", seconds=30)
+    await in_db(Lease.objects.touch)(liveness.WATCHDOG, now=made_at - timedelta(seconds=1))
+    since = int(made_at.timestamp() * 1_000_000)
+    peer = await page(f"board/?since={since}", await sign_in(await in_db(make_user)())).open()
+    await peer.frame()
+    await hub().tick()
+    html = await peer.batches(until=lambda html: 'id="late"' in html)
+    assert "Nobody looks for silent sessions" in html
     await peer.leave()

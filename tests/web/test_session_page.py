@@ -269,9 +269,9 @@ def test_its_queries_do_not_grow_with_the_conversation(owner, reader):
     few = {rest: count_queries(rest) for rest in ("", "?tab=events")}
     talk(9)
     assert {rest: count_queries(rest) for rest in few} == few
-    # 15 for the page and its transcript, 4 for what stands beside it, 1 for commands, up to 6 for findings
+    # 14 for the page and its transcript, 4 for what stands beside it, 1 for commands, up to 6 for findings
     assert few[""] <= 25
-    assert few["?tab=events"] <= 15
+    assert few["?tab=events"] <= 14
 
 
 def test_a_session_that_never_ran_has_no_ribbon(owner, reader):

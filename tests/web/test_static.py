@@ -142,5 +142,5 @@ def test_a_session_of_long_answers_opens_as_light(owner, reader):
     assert 20 <= len(shown.all("article", "message")) < 120
     files = [Path(finders.find(url.removeprefix("/static/"))) for part in shown.all() for url in _files(part)]
     scripts = sum(len(gzip.compress(path.read_bytes())) for path in files)
-    assert scripts < 47_000
+    assert scripts < 40_000
     assert len(html) < 250_000

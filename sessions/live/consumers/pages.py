@@ -7,11 +7,12 @@ from functools import partial
 
 from sessions.live import callers, frames
 from sessions.live.asgi_types import Message
-from sessions.live.board import COUNTS_SECONDS, Words, changed_since
+from sessions.live.board import COUNTS_SECONDS, Words, changed_since, watch_shown
 from sessions.live.consumers.socket import SessionSocket, Socket
 from sessions.live.feeds import Feed, LogFeed, TranscriptFeed
 from sessions.live.hub import BAD_FRAME, GONE, SIGN_IN, Refused
 from sessions.live.threads import reading
+from sessions.liveness import Watch
 from sessions.models import Session
 
 LONGEST_FRAME = 1_000
@@ -98,6 +99,7 @@ class BoardPage(PageSocket):
         self._counts_at = float("-inf")
         self._counters = ""
         self._is_watch_due = False
+        self._watch: Watch | None = None
 
     async def enter(self) -> None:
         """Let in whoever has signed in, and look up what has happened since the page was rendered."""
@@ -111,6 +113,7 @@ class BoardPage(PageSocket):
         await self.hub.join_board(self, kind=self.kind, limit=self.limit)
         if since:
             self._changed.update(dict.fromkeys(await reading(partial(changed_since, self.since))))
+        self._watch = await reading(partial(watch_shown, self.since if since else None))
         self._are_counts_due = True
         hello = frames.hello()
         hello["seq"] = 0
@@ -143,7 +146,8 @@ class BoardPage(PageSocket):
         parts = [*await self.parts(), await self._counters_if_due()]
         if self._is_watch_due:
             self._is_watch_due = False
-            parts.append(await self.hub.board.watch())
+            self._watch, said = await self.hub.board.watch(self._watch)
+            parts.append(said)
         parts += [frames.removed_row(pk) for pk in self._gone]
         self._gone.clear()
         html = "\n".join(filter(None, parts))

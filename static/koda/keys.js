@@ -1,0 +1,69 @@
+// Keys. Where no pointer hovers, as on a phone, they come with the first of them.
+const ITEMS = ".session, .message[id], .event, .ask.listed, .hit";
+const marked = () => document.querySelector(":is(.session, .message, .event, .ask, .hit)[aria-current]");
+
+function mark(item) {
+  marked()?.removeAttribute("aria-current");
+  item?.setAttribute("aria-current", "true");
+  item?.scrollIntoView({ block: "nearest" });
+  document.dispatchEvent(new Event("koda:marked"));
+}
+window.koda.mark = mark;
+
+function nextItem(step) {
+  const items = [...document.querySelectorAll(ITEMS)].filter((item) => item.offsetParent);
+  const at = items.indexOf(marked());
+  if (at >= 0) return items[Math.max(0, Math.min(items.length - 1, at + step))];
+  const inSight = items.filter((item) => item.getBoundingClientRect().bottom > 100 && item.getBoundingClientRect().top < innerHeight - 40);
+  return step > 0 ? inSight[0] : inSight.at(-1);
+}
+
+function openMarked() {
+  const item = marked();
+  const link = item?.querySelector(".title, .whose a, :scope > div > a");
+  if (link) link.click();
+  else toggleInside();
+}
+
+function toggleInside() {
+  const closed = marked()?.querySelectorAll("details.tool, details.thought, :scope > details") ?? [];
+  const open = [...closed].some((details) => !details.open);
+  for (const details of closed) details.open = open;
+}
+
+const KEYS = {
+  j: () => mark(nextItem(1)),
+  k: () => mark(nextItem(-1)),
+  Enter: openMarked,
+  o: toggleInside,
+  g: () => { scrollTo(0, 0); leadsUntil = Date.now() + 1500; },
+  G: () => document.getElementById("pill")?.click() ?? scrollTo(0, document.body.scrollHeight),
+  u: () => { location.href = "/"; },
+  "?": () => document.getElementById("keys")?.showModal(),
+  "/": () => (document.getElementById("q") ?? document.getElementById("search-all"))?.select(),
+};
+let leadsUntil = 0;               // after g a letter leads to a page of the menu
+
+function lead(key) {
+  const link = Date.now() < leadsUntil && document.querySelector(`.top nav [data-key="${CSS.escape(key)}"]`);
+  leadsUntil = 0;
+  if (link) link.click();
+  return Boolean(link);
+}
+
+export function begin(event) {
+  const typing = event.target.closest?.("input, select, textarea, dialog");
+  if (event.key === "Escape") {
+    if (typing?.matches("input, select")) typing.blur();
+    else mark(null);
+    for (const details of document.querySelectorAll(".me[open], .rename[open]")) details.open = false;
+    return;
+  }
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Enter" && (!marked() || event.target.closest("a, button, summary"))) return;
+  if (event.key.length === 1 && lead(event.key)) return event.preventDefault();
+  const act = window.koda.keys[event.key] ?? KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
