@@ -3,7 +3,7 @@
 The source of the rules is contracts/koda.md 1.7, quirks included.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.utils import timezone
 from sessions import liveness, redaction
 from sessions.exceptions import InvalidRequest
 from sessions.models import Event, EventDraft, Message, Role, Session
+from sessions.models.batching import batched
 from sessions.models.fields import require_content
 
 HINT = (
@@ -19,8 +20,6 @@ HINT = (
     "Go on from there as if nothing had happened, and do not speak of it."
 )
 """What the assistant's row after a summary says."""
-IDS_AT_ONCE = 500
-"""Ids that one query names at most."""
 
 
 def plan(active_ids: Sequence[int], *, preserve_count: int) -> list[int]:
@@ -105,13 +104,8 @@ def archive_rows(
     with transaction.atomic():
         session = Session.objects.locked(session_id)
         rows = Message.objects.of(session.pk).unarchived()
-        archived = sum(rows.filter(client_id__in=batch).archive(at) for batch in _batched(client_ids))
+        archived = sum(rows.filter(client_id__in=batch).archive(at) for batch in batched(client_ids))
         if archived:
             event = EventDraft(type="server.compacted", payload={"archived": archived, "by": by}, at=at)
             session.record([event, *liveness.settle(session, now)], now=now)
     return archived
-
-
-def _batched(client_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the ids in pieces that one query takes."""
-    return (client_ids[start : start + IDS_AT_ONCE] for start in range(0, len(client_ids), IDS_AT_ONCE))

@@ -1,33 +1,102 @@
-"""Forks: a new session that goes on from a checkpoint of another one."""
+"""Forks: a new session that goes on from a point in the history of another one.
+
+It belongs to the same owner and source, is private, and has the other session, deleted or not, as its parent. Nobody
+works in it until an agent goes on, and its tokens are its own: those of the history were counted where they were spent.
+"""
 
 from datetime import datetime
+from itertools import groupby
+from typing import Any
 
-from sessions import checkpoints, pool
-from sessions.models import Checkpoint, Session
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from sessions import checkpoints, pool, transcripts
+from sessions.exceptions import InvalidRequest
+from sessions.models import Checkpoint, EventDraft, Message, Session, ToolCall
+from sessions.models.batching import batched
 from sessions.models.fields import NAME_BYTES
+
+_AT_ONCE = 200
+"""Messages that are copied at once."""
 
 
 def fork(checkpoint: Checkpoint, *, by: str, title: str | None = None, now: datetime | None = None) -> Session:
-    """Begin a session whose only checkpoint has the state of this one, exactly; return it.
-
-    It belongs to the same owner and source, is private, and has the other session as its parent. Nobody works in it
-    until an agent goes on, and its tokens are its own: those of the history were counted where they were spent.
-    """
+    """Begin a session whose only checkpoint has the state of this one, exactly; return it."""
     origin = checkpoint.session
-    facts = {
+    made = checkpoints.begin(
+        by=by, now=now, is_copy=True, state=checkpoints.State(tuple(pool.read(checkpoint)), checkpoint.rest),
+        **_facts(origin, title),
+    )  # fmt: skip
+    return made.session
+
+
+def fork_messages(
+    origin: Session, *, by: str, up_to: int | None = None, title: str | None = None, now: datetime | None = None
+) -> Session:
+    """Begin a session with the messages of this one, as far as the one with the id `up_to` or all; return it.
+
+    Messages keep their words, their times, and how their calls ended; calls that had no result there have none here.
+    What a compaction archived is archived, unless the compaction came after all that is copied: then it is context
+    again. Raises `InvalidRequest` when `up_to` is no message of the session; then nothing is made.
+    """
+    now = now or timezone.now()
+    rows = Message.objects.of(origin.pk)
+    if up_to is not None:
+        if not rows.filter(pk=up_to).exists():
+            raise InvalidRequest.field("message_id", "not a message of this session")
+        rows = rows.filter(pk__lte=up_to)
+    until = rows.aggregate(newest=Max("created_at"))["newest"]
+    with transaction.atomic():
+        made = Session.objects.start(now=now, **_facts(origin, title)).session
+        count = 0
+        for batch in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
+            count += len(batch)
+            outcomes = _outcomes(origin, batch)
+            for archived_at, group in groupby(batch, key=lambda row: _archived_at(row, until)):
+                drafts = [_draft(row, outcomes.get(row.pk)) for row in group]
+                transcripts.append(made.pk, drafts, now=now, any_role=True, compacted_at=archived_at)
+        made = Session.objects.locked(made.pk)
+        copied = {"from_session_id": str(origin.uuid), "up_to_message_id": up_to, "message_count": count, "by": by}
+        made.record([EventDraft(type="server.history_copied", payload=copied)], now=now, activity_at=now)
+    return made
+
+
+def _facts(origin: Session, title: str | None) -> dict[str, Any]:
+    """Return what a fork is born with."""
+    named = {
         "title": title or _fitted(f"Fork of {origin.display_title}"),
         "project_root": origin.project_root,
         "model": origin.model,
         "provider": origin.provider,
         "mode": origin.mode,
     }
-    made = checkpoints.begin(
-        owner=origin.owner, source=origin.source, agent_name=origin.agent_name, by=by, now=now, is_copy=True,
-        state=checkpoints.State(tuple(pool.read(checkpoint)), checkpoint.rest), parent=origin,
-        **{name: value for name, value in facts.items() if value is not None},
-    )  # fmt: skip
-    return made.session
+    return {
+        "owner": origin.owner, "source": origin.source, "agent_name": origin.agent_name, "parent": origin,
+        **{name: value for name, value in named.items() if value is not None},
+    }  # fmt: skip
 
 
 def _fitted(title: str) -> str:
     return title.encode()[:NAME_BYTES].decode(errors="ignore")
+
+
+def _archived_at(row: Message, until: datetime | None) -> datetime | None:
+    """Return when a row was archived, None when it was not yet, or is not at all."""
+    return row.compacted_at if row.compacted_at and until and row.compacted_at <= until else None
+
+
+def _outcomes(origin: Session, batch: list[Message]) -> dict[int | None, str | None]:
+    """Return how the calls ended of which these are the results, by message id."""
+    closed = ToolCall.objects.filter(session=origin, result_message__in=[row.pk for row in batch]).exclude(outcome=None)
+    return dict(closed.values_list("result_message_id", "outcome"))
+
+
+def _draft(row: Message, outcome: str | None) -> transcripts.MessageDraft:
+    """Return a row as it is told again, without tokens and without its sender's id: it is not sent again."""
+    return transcripts.MessageDraft(
+        role=row.role, content=row.content, thinking=row.thinking, tool_calls=row.tool_calls,
+        tool_call_id=row.tool_call_id, agent_name=row.agent_name, model=row.model, created_at=row.created_at,
+        outcome=outcome,
+    )  # fmt: skip

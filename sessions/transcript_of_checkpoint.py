@@ -10,6 +10,7 @@ from datetime import datetime
 from sessions import transcripts
 from sessions.likeness import places_of
 from sessions.models import Checkpoint, EventDraft, Message, Role, Session, ToolCall
+from sessions.models.batching import batched
 from sessions.models.message import MessageQuerySet
 from sessions.pool import Placed
 from sessions.projection import tell
@@ -103,7 +104,7 @@ def _rewrite(
     gone = sorted(pk for pk, archived in is_archived.items() if not archived and pk not in set(kept))
     _move(own, restored, to=None)
     _move(own, gone, to=at or now)
-    for batch in _batches(sorted(told_before)):
+    for batch in batched(sorted(told_before)):
         calls = ToolCall.objects.filter(session=checkpoint.session_id)
         calls.filter(message__in=batch).update(message=None)
         calls.filter(result_message__in=batch).update(result_message=None)
@@ -123,10 +124,5 @@ def _rewrite(
 
 
 def _move(rows: MessageQuerySet, pks: Sequence[int], *, to: datetime | None) -> None:
-    for batch in _batches(pks):
+    for batch in batched(pks):
         rows.filter(pk__in=batch).update(compacted_at=to)
-
-
-def _batches(pks: Sequence[int], *, size: int = 500) -> Iterable[Sequence[int]]:
-    """Yield the ids in pieces that one query takes."""
-    return (pks[start : start + size] for start in range(0, len(pks), size))

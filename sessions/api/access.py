@@ -6,8 +6,8 @@ What the caller's user may not see is not found. What they see and may not do is
 from uuid import UUID
 
 from sessions.api.auth import Caller
-from sessions.exceptions import Forbidden
-from sessions.models import Scope, Session
+from sessions.exceptions import Forbidden, NotFound
+from sessions.models import Checkpoint, Scope, Session
 from sessions.models.session_rows import SessionQuerySet
 
 
@@ -43,6 +43,16 @@ def find_to_write(caller: Caller, session_id: UUID) -> Session:
 def find_to_control(caller: Caller, session_id: UUID) -> Session:
     """Return a session over which the caller may rule."""
     return _find_to_change(caller, session_id, Scope.CONTROL)
+
+
+def find_checkpoint(caller: Caller, checkpoint_id: UUID) -> Checkpoint:
+    """Return a checkpoint, with its session and parent, whose state the caller may read."""
+    rows = Checkpoint.objects.select_related("session", "parent")
+    found = rows.filter(uuid=checkpoint_id).first()
+    if found is None or not found.session.may_be_read_by(caller.user):
+        raise NotFound("No such checkpoint.")
+    caller.require(Scope.READ)
+    return found
 
 
 def is_own(caller: Caller, session: Session) -> bool:

@@ -64,6 +64,12 @@ class Checkpoint(models.Model):
         """Return its number."""
         return f"checkpoint {self.seq}"
 
+    def continued(self) -> "Checkpoint | None":
+        """Return the checkpoint whose history it goes on from; None when it goes on from none."""
+        if self.continues_seq is None:
+            return None
+        return Checkpoint.objects.filter(session=self.session_id, seq=self.continues_seq).first()
+
 
 class CheckpointPiece(models.Model):
     """Some messages of a session's pool, one JSON text a line, from place `first` up to `end`."""

@@ -9,6 +9,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from sessions.models import Message, Session
+from sessions.models.batching import batched
 from sessions.models.search_index import hold
 from sessions.retention.rows import MESSAGES_AT_ONCE, Tally, drop_messages
 
@@ -55,5 +56,5 @@ def drop_rows(session_id: int, *, message_ids: Sequence[int], by: str, now: date
     with transaction.atomic():
         hold(connection)
         session = Session.objects.locked(session_id)
-        pieces = (wanted[start : start + MESSAGES_AT_ONCE] for start in range(0, len(wanted), MESSAGES_AT_ONCE))
+        pieces = batched(wanted, MESSAGES_AT_ONCE)
         return sum(drop_messages(session, piece, tally, by=by, now=now) for piece in pieces)

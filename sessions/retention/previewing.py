@@ -1,9 +1,8 @@
 """What a purge would destroy, in numbers and names; nothing is changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from django.db import models
@@ -11,6 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from sessions.models import CheckpointPiece, Event, Footprint, Message, Session, ToolCall
+from sessions.models.batching import batched
 from sessions.models.message import octets_of
 from sessions.retention.plans import Plan, plan
 from sessions.retention.rows import size_of, table_of
@@ -18,8 +18,6 @@ from sessions.retention.rules import Policy, Rule
 
 LARGEST = 10
 """Sessions that a preview names at most."""
-IDS_AT_ONCE = 500
-"""Ids that one query names at most."""
 SESSION_TABLES = (
     (Message, ("content", "thinking", "tool_calls")),
     (ToolCall, ()),
@@ -171,10 +169,3 @@ def _largest(ids: Sequence[int]) -> list[Touched]:
         )
         for session in found[:LARGEST]
     ]
-
-
-def batched(ids: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the ids in pieces that one query takes."""
-    rest = iter(ids)
-    while piece := list(islice(rest, IDS_AT_ONCE)):
-        yield piece

@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import commands
+from sessions import checkpoints, commands
 from sessions.api.native.api import api
-from sessions.models import Metadata, Session
+from sessions.models import Command, Metadata, Session
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_events, make_key, make_message, make_session, make_user
 
@@ -65,6 +65,13 @@ RULES: dict[str, Rule] = {
     "update_session": ("PATCH", "sessions/{id}", {"title": "New"}, {**WRITE, "write, other source": 403}),
     "delete_session": ("DELETE", "sessions/{id}", None, WRITE),
     "delete_session for good": ("DELETE", "sessions/{id}?permanent=true", None, CONTROL),
+    "fork_session": ("POST", "sessions/{id}/fork", {}, {**WRITE, "write, other source": 403}),
+    "list_checkpoints": ("GET", "sessions/{id}/checkpoints", None, READ),
+    "create_checkpoint": ("POST", "sessions/{id}/checkpoints", {"state": {"messages": []}}, WRITE),
+    "get_active_checkpoint": ("GET", "sessions/{id}/checkpoints/active", None, READ),
+    "get_checkpoint": ("GET", "checkpoints/{checkpoint}", None, READ),
+    "compare_checkpoints": ("GET", "checkpoints/{checkpoint}/diff", None, READ),
+    "get_session_stats": ("GET", "sessions/{id}/stats", None, READ),
     "append_messages": ("POST", "sessions/{id}/messages", {"role": "user"}, WRITE),
     "list_messages": ("GET", "sessions/{id}/messages", None, READ),
     "get_last_message": ("GET", "sessions/{id}/messages/last", None, READ),
@@ -120,7 +127,14 @@ def session(owner: User) -> Session:
     make_message(session)
     make_events(session, {"type": "turn_start", "turn_id": "t1"})
     Metadata.objects.put(session, "progress", "half")
+    checkpoints.add(session.pk, checkpoints.State.of({"messages": [{"role": "user", "content": "hi"}]}), by="test")
     return session
+
+
+def place(path: str, session: Session, command: Command) -> str:
+    """Return a path of the table with the ids of what is there."""
+    checkpoint = session.checkpoints.get().uuid
+    return path.format(id=session.uuid, command=command.pk, checkpoint=checkpoint)
 
 
 def test_every_route_has_its_rule():
@@ -149,7 +163,7 @@ def test_each_caller_gets_what_the_rule_says_and_a_refused_one_changes_nothing(o
         with undone():
             agent = make(owner)
             before = see_store()
-            answer = agent.call(method, path.format(id=session.uuid, command=command.pk), body)
+            answer = agent.call(method, place(path, session, command), body)
             statuses[name] = 200 if answer.status == 201 else answer.status
             if statuses[name] != 200 and see_store() != before:
                 changed.append(name)
@@ -166,7 +180,7 @@ def test_what_is_public_may_be_read_by_anybody_with_a_key_and_changed_by_nobody_
     stranger = agent_of(make_user(), source="laptop")
     before = see_store()
 
-    answer = stranger.call(method, path.format(id=session.uuid, command=command.pk), body)
+    answer = stranger.call(method, place(path, session, command), body)
 
     assert answer.status == (200 if method == "GET" and route != "fetch_commands" else 403)
     if answer.status == 403:

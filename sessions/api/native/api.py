@@ -1,10 +1,13 @@
 """The API object of this contract, with its routes and its description."""
 
+from django.http import HttpRequest
+
 from sessions.api import idempotency, problems
 from sessions.api.auth import KeyOrBrowser
 from sessions.api.described import DescribedAPI
 from sessions.api.json_format import JsonParser, JsonRenderer
 from sessions.api.native.routers import (
+    checkpoints,
     commands,
     compaction,
     figures,
@@ -25,16 +28,28 @@ branch on `code`.
 A 2xx means committed. Any POST may carry an `Idempotency-Key`: the same key, path and body replays the stored answer.
 """
 
+
+class NativeParser(JsonParser):
+    """Reads bodies; of a checkpoint's the numbers keep their text."""
+
+    def is_exact_for(self, request: HttpRequest) -> bool:
+        """Say whether it is a checkpoint's."""
+        return request.resolver_match is not None and request.resolver_match.url_name == checkpoints.EXACT
+
+
 api = DescribedAPI(
     title="Koda Web",
     version="1",
     description=DESCRIPTION,
     urls_namespace="api-native",
     auth=KeyOrBrowser(),
-    parser=JsonParser(),
+    parser=NativeParser(),
     renderer=JsonRenderer(),
 )
 problems.install(api)
 idempotency.install(api)
-for _noun in (sessions, messages, search, turns, commands, findings, records, figures, compaction, purges):
+_NOUNS = (
+    sessions, messages, search, turns, commands, findings, records, checkpoints, figures, compaction, purges
+)  # fmt: skip
+for _noun in _NOUNS:
     api.add_router("", _noun.router)

@@ -1,13 +1,12 @@
-"""Answers that may be megabytes: written once, past the schemas, which describe them."""
+"""Sessions and checkpoints of this contract: which a caller may touch, and how they are shown."""
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from sessions import checkpoints
 from sessions.api import access
 from sessions.api.auth import Caller, authenticate
-from sessions.api.json_format import dump
 from sessions.api.stakpak.schemas import checkpoint_out, session_out
 from sessions.exceptions import Forbidden, NotFound
 from sessions.models import Checkpoint, Session
@@ -35,11 +34,6 @@ def find_to_write(request: HttpRequest, session_id: Any) -> tuple[Caller, Sessio
     if session.active_checkpoint_id is None:
         raise NotFound("No such session.")
     return caller, session
-
-
-def answer(body: dict[str, Any], *, status: int = 200) -> HttpResponse:
-    """Return JSON."""
-    return HttpResponse(dump(body), status=status, content_type="application/json")
 
 
 def shown(session: Session) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from django.utils import timezone
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from sessions import liveness
+from sessions import forks, liveness
 from sessions.api import access
 from sessions.api.auth import Caller, authenticate
 from sessions.api.native.schemas.sessions import (
     DeletedOut,
+    ForkIn,
     RunningSessionOut,
     SessionIn,
     SessionListIn,
@@ -25,7 +26,7 @@ from sessions.api.native.schemas.sessions import (
 from sessions.api.pagination import LIMIT, Cursor, Limit, PageOut, page
 from sessions.api.problems import failing
 from sessions.exceptions import InvalidRequest, NotFound
-from sessions.models import Needs, Scope, Session
+from sessions.models import Checkpoint, Needs, Scope, Session
 from sessions.models.session_rows import SessionQuerySet
 
 router = Router(tags=["Sessions"])
@@ -159,6 +160,40 @@ def delete_session(
         return DeletedOut(deleted=access.find_to_write(caller, session_id).remove(by=caller.name))
     access.find_to_control(caller, session_id).destroy(by=caller.name)
     return DeletedOut(deleted=True)
+
+
+@router.post(
+    "/sessions/{session_id}/fork",
+    response={201: SessionOut, **failing(400, 404, 409, 413, 415)},
+    operation_id="fork_session",
+    summary="Fork a session",
+)
+def fork_session(request: HttpRequest, session_id: UUID, body: ForkIn) -> Status[SessionOut]:
+    """Begin a session with the history of this one up to a message or a checkpoint; it is this one's child.
+
+    Without either it begins with the newest checkpoint, or, of a session that has none, with all messages.
+    """
+    caller = authenticate(request)
+    session = access.find_to_write(caller, session_id)
+    access.require_sight(caller, session)
+    if (checkpoint := _fork_point(session, body)) is not None:
+        made = forks.fork(checkpoint, by=caller.name, title=body.title)
+    else:
+        made = forks.fork_messages(session, by=caller.name, up_to=body.message_id, title=body.title)
+    return Status(201, _shown(made))
+
+
+def _fork_point(session: Session, body: ForkIn) -> Checkpoint | None:
+    """Return the checkpoint to go on from, None when messages are what is wanted. Raises `InvalidRequest`."""
+    if body.message_id is not None:
+        return None
+    rows = Checkpoint.objects.of(session).select_related("session__owner")
+    if body.checkpoint_id is None:
+        return rows.last()
+    found = rows.filter(uuid=body.checkpoint_id).first()
+    if found is None:
+        raise InvalidRequest.field("checkpoint_id", "not a checkpoint of this session")
+    return found
 
 
 def _shown(session: Session) -> SessionOut:

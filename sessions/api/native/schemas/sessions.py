@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.utils import timezone
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sessions.api.json_format import Time
 from sessions.api.native.fields import Key, ModeIn
@@ -60,6 +60,24 @@ class SessionPatchIn(BaseModel):
     stuck_after_secs: Annotated[int, Field(ge=1, le=LONGEST_PATIENCE_SECONDS)] | None = Field(
         default=None, description="Seconds without progress until it is stuck; null: as its agent's or the server's."
     )
+
+
+class ForkIn(BaseModel):
+    """Where the new session goes on from: one of the two, or neither."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"message_id": 42, "title": "Another way"}]})
+
+    message_id: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | None = Field(
+        default=None, description="The last message that it has."
+    )
+    checkpoint_id: UUID | None = Field(default=None, description="A checkpoint of this session.")
+    title: Name | None = Field(default=None, description="`Fork of …` when absent.")
+
+    @model_validator(mode="after")
+    def _require_one_point(self) -> "ForkIn":
+        if self.message_id is not None and self.checkpoint_id is not None:
+            raise ValueError("message_id and checkpoint_id exclude each other")
+        return self
 
 
 class SessionListIn(BaseModel):

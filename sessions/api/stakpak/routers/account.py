@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from sessions.api.auth import authenticate
-from sessions.api.stakpak.answers import answer
+from sessions.api.json_format import answer
 from sessions.api.stakpak.envelope import failing
 from sessions.api.stakpak.schemas import AccountOut, BackendOut, RulesOut
 

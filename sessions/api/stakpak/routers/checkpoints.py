@@ -6,8 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from sessions import checkpoints
+from sessions.api import access
 from sessions.api.auth import authenticate
-from sessions.api.stakpak.answers import answer, find_to_read, find_to_write, shown_checkpoint
+from sessions.api.json_format import answer
+from sessions.api.stakpak.answers import find_to_read, find_to_write, shown_checkpoint
 from sessions.api.stakpak.envelope import failing
 from sessions.api.stakpak.schemas import (
     CAP,
@@ -19,8 +21,7 @@ from sessions.api.stakpak.schemas import (
     checkpoint_summary_out,
     state_of,
 )
-from sessions.exceptions import NotFound
-from sessions.models import Checkpoint, Scope
+from sessions.models import Checkpoint
 
 router = Router(tags=["Checkpoints"])
 
@@ -65,9 +66,5 @@ def create_checkpoint(request: HttpRequest, session_id: UUID, body: CreateCheckp
 )
 def get_checkpoint(request: HttpRequest, checkpoint_id: UUID) -> HttpResponse:
     """Return a checkpoint with its state, exactly as it was sent."""
-    caller = authenticate(request)
-    found = Checkpoint.objects.select_related("session", "parent").filter(uuid=checkpoint_id).first()
-    if found is None or not found.session.may_be_read_by(caller.user):
-        raise NotFound("No such checkpoint.")
-    caller.require(Scope.READ)
+    found = access.find_checkpoint(authenticate(request), checkpoint_id)
     return answer({"checkpoint": shown_checkpoint(found, session=found.session)})

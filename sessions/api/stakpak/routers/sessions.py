@@ -11,8 +11,8 @@ from ninja import Query, Router
 from sessions import checkpoints
 from sessions.api import access
 from sessions.api.auth import authenticate
-from sessions.api.json_format import format_time
-from sessions.api.stakpak.answers import answer, find_to_read, find_to_write, listed, shown
+from sessions.api.json_format import answer, format_time
+from sessions.api.stakpak.answers import find_to_read, find_to_write, listed, shown
 from sessions.api.stakpak.envelope import failing
 from sessions.api.stakpak.schemas import (
     CAP,

@@ -6,9 +6,9 @@ from django.http import HttpRequest
 from ninja import Router
 
 from sessions.api.auth import authenticate
+from sessions.api.session_stats import SessionStatsOut
 from sessions.api.stakpak.answers import find_to_read
 from sessions.api.stakpak.envelope import failing
-from sessions.api.stakpak.schemas import SessionStatsOut
 from sessions.models import Scope, Session
 from sessions.tool_stats import stats_of
 
