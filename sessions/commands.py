@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from sessions import liveness
+from sessions import liveness, redaction
 from sessions.exceptions import Conflict, InvalidRequest, NotFound
 from sessions.models import Command, CommandStatus, EventDraft, Needs, Request, Session
 from sessions.models.fields import require_content, require_name
@@ -39,6 +39,7 @@ def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: dateti
     that it answers never was, and `Conflict` when that is answered or expired.
     """
     require_command(body)
+    body = redaction.clean(body)
     now = now or timezone.now()
     kind = str(body["type"])
     with transaction.atomic():
@@ -102,7 +103,7 @@ def acknowledge(command_id: int, *, is_obeyed: bool, detail: str = "", now: date
             return command
         if command.is_acknowledged or command.status == CommandStatus.EXPIRED:
             raise Conflict(f"This command is {command.status} already.")
-        command.acknowledge(is_obeyed=is_obeyed, detail=detail, now=now)
+        command.acknowledge(is_obeyed=is_obeyed, detail=redaction.clean(detail), now=now)
         payload = {"command_id": command.pk, "status": command.status}
         session.record([EventDraft(type="server.command_acknowledged", payload=payload)], now=now)
     return command

@@ -71,7 +71,7 @@ def ingest(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | Non
         session.hear(now, is_progress=True, event_count=len(fresh))
         stage = Stage(session=session, now=now, seq=session.last_seq)
         joined = join_deltas(fresh)
-        stored = redaction.clean_events(joined)
+        stored = [draft.cleaned() for draft in joined]
         for draft, as_stored in zip(joined, stored, strict=True):
             stage.seq += 1
             if effect := EFFECTS.get(draft.type):
@@ -98,7 +98,7 @@ def keep(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | None 
         session = Session.objects.locked(session_id)
         fresh = _without_known(session, drafts)
         if fresh:
-            session.record(redaction.clean_events(fresh), now=now)
+            session.record([draft.cleaned() for draft in fresh], now=now)
     return len(fresh)
 
 
@@ -146,6 +146,7 @@ def heartbeat(
         if value is not None and not 0 <= value < 2**63:
             raise InvalidRequest.field(name, "must not be negative")
     now = now or timezone.now()
+    activity = redaction.clean(activity)
     with transaction.atomic():
         session = Session.objects.locked(session_id)
         budget = budget_end(now, expect_within_seconds)

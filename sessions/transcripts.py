@@ -152,7 +152,7 @@ def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: dat
         content=redaction.clean(draft.content),
         thinking=redaction.clean(draft.thinking),
         tool_calls=redaction.clean(draft.tool_calls),
-        tool_call_id=draft.tool_call_id,
+        tool_call_id=redaction.clean(draft.tool_call_id),  # as in the call
         agent_name=draft.agent_name,
         model=draft.model,
         client_id=draft.client_id or None,

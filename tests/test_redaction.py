@@ -156,8 +156,9 @@ def test_stored_secrets_are_found_on_request_and_not_shown(session):
     assert f"{session.uuid}  message {first}  content  Key of this server …{plain[-4:]}" in said
     assert said.endswith("3 secrets.\n")
     code, said = find_secrets(str(session.uuid), "--json")
-    assert [one["message"] for one in json.loads(said)["secrets"]] == [first]
-    assert other not in [one["message"] for one in json.loads(said)["secrets"]]
+    records = [(one["kind"], one["record"]) for one in json.loads(said)["secrets"]]
+    assert records == [("message", str(first))]
+    assert ("message", str(other)) not in records
 
 
 def test_where_there_is_none_all_is_well(session):

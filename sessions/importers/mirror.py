@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sessions import checkpoints, compaction, protocol, retention, revisions
+from sessions import checkpoints, compaction, protocol, redaction, retention, revisions
 from sessions.exceptions import InvalidRequest, TooLarge
 from sessions.importers.changes import (
     Change,
@@ -44,9 +44,15 @@ def is_other_life(session: Session, record: ImportedSession) -> bool:
 def rewrite(session: Session, message: ImportedMessage) -> bool:
     """Let the message that came from this row say what the row says now; say whether it said something else."""
     row = session.messages.filter(client_id=message.client_id).first()
-    if row is None or (row.role, row.content) == (message.role, message.content and clean_text(message.content)):
+    if row is None or (row.role, row.content) == (message.role, message.content and _as_stored(message.content)):
         return False
     return revisions.replace(session.pk, message_id=row.pk, role=message.role, content=message.content, by=BY)
+
+
+def _as_stored(text: str) -> str:
+    """Return a text as the tables keep it, to compare it with what they hold."""
+    stored: str = redaction.clean(clean_text(text))
+    return stored
 
 
 def mirror(session: Session, change: Change, *, written: Written) -> None:
@@ -83,7 +89,7 @@ def _put_metadata(session: Session, metadata: ImportedMetadata) -> None:
     """Set the values that differ."""
     present = dict(Metadata.objects.filter(session=session).values_list("key", "value"))
     for key, value in metadata.values.items():
-        if present.get(key) != clean_text(value):
+        if present.get(key) != _as_stored(value):
             Metadata.objects.put(session, key, value)
 
 

@@ -1,12 +1,13 @@
 """The log: what happened to a session, in order, with no gaps. It is the truth that screens follow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+from sessions import redaction
 from sessions.models.fields import WrittenJSONField
 from sessions.models.prepared import insert
 
@@ -33,6 +34,20 @@ class EventDraft:
     turn_id: str | None = None
     part_lengths: list[int] | None = None
     aliases: tuple[str, ...] = ()
+
+    def cleaned(self) -> "EventDraft":
+        """Return the event as it may be stored (KODA_REDACT).
+
+        A secret of which one batch of deltas has the beginning and the next the end is not seen in them.
+        """
+        payload = redaction.clean(self.payload)
+        if payload == self.payload:
+            return self
+        if self.part_lengths is None:
+            return replace(self, payload=payload)
+        # Joined deltas are told apart by the lengths of the words they had: now all of it is the first one's.
+        whole = len(payload.get("text", ""))
+        return replace(self, payload=payload, part_lengths=[whole, *[0] * (len(self.part_lengths) - 1)])
 
 
 def is_conclusion(drafts: Sequence[EventDraft]) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import models, transaction
 from django.utils import timezone
 
+from sessions import redaction
 from sessions.models.event import EventDraft
 from sessions.models.fields import WrittenTextField, require_content, require_name
 from sessions.models.session import Session
@@ -20,15 +21,20 @@ class MetadataManager(models.Manager["Metadata"]):
         """Return the value of `key`, or None when there is none."""
         return self.filter(session=session, key=key).values_list("value", flat=True).first()
 
-    def put(self, session: Session, key: str, value: str, *, now: datetime | None = None) -> None:
-        """Set `key` to `value`, replacing what was there. Raises `NotFound`, `InvalidRequest` or `TooLarge`."""
+    def put(self, session: Session, key: str, value: str, *, now: datetime | None = None) -> str:
+        """Set `key` to `value`, replacing what was there; return what is kept (KODA_REDACT).
+
+        Raises `NotFound`, `InvalidRequest` or `TooLarge`.
+        """
         require_name("key", key)
         require_content("value", value)
         now = now or timezone.now()
+        kept: str = redaction.clean(value)
         with transaction.atomic():
             locked = Session.objects.locked(session.pk)
-            self.update_or_create(session=locked, key=key, defaults={"value": value, "updated_at": now})
+            self.update_or_create(session=locked, key=key, defaults={"value": kept, "updated_at": now})
             locked.record([EventDraft(type="server.metadata_set", payload={"key": key})], now=now)
+        return kept
 
     def drop(self, session: Session, key: str, *, now: datetime | None = None) -> bool:
         """Remove `key`; say whether it was there. Raises `NotFound` for a session that has gone."""

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models, transaction
 from django.utils import timezone
 
+from sessions import redaction
 from sessions.models.alarm import Alarm
 from sessions.models.audit import Action, AuditEntry
 from sessions.models.counted import CountedSession
@@ -244,6 +245,8 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             for field, value in changes.items():
                 assert field in self.EDITABLE, field  # a door passed a column that it must not
                 wanted = (require_name(field, value) or None) if isinstance(value, str) else value
+                if field == "title":
+                    wanted = redaction.clean(wanted)
                 if field == "mode" and wanted is not None:
                     wanted = session.trusted_at_most(wanted)
                 is_given_now = field == "title" and session.is_title_derived

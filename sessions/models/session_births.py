@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
+from sessions import redaction
 from sessions.exceptions import Conflict, NotFound
 from sessions.models.event import EventDraft
 from sessions.models.fields import NAME_BYTES, require_name
@@ -61,6 +62,8 @@ class SessionManager(_SessionManager["Session"]):
             if isinstance(value, str):
                 require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
         now = now or timezone.now()
+        if "title" in facts:
+            facts["title"] = redaction.clean(facts["title"])
         session = self.model(
             owner=owner, source=source, agent_name=agent_name, liveness_since=now, updated_at=now,
             **{"created_at": now, "last_activity_at": facts.get("created_at") or now, **facts},

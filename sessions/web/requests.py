@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from sessions.models import Session
@@ -34,6 +36,18 @@ View = Callable[..., HttpResponseBase]
 def page_url(request: HttpRequest) -> str:
     """Return the address of this page with its query, by which a form says where to go back to."""
     return request.get_full_path()
+
+
+def return_to_page(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedirect:
+    """Go back to the page that a form names (`page_url`), or to `otherwise` when that is none of ours.
+
+    What the form says is a path and never the name of a view, as Django's `redirect` would take it.
+    """
+    before = request.POST.get("next", "")
+    is_ours = before.startswith("/") and url_has_allowed_host_and_scheme(
+        before, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return HttpResponseRedirect(before if is_ours else resolve_url(otherwise))
 
 
 def socket_url(path: str, now: datetime, words: dict[str, str] | None = None) -> str:

@@ -102,8 +102,13 @@ def test_a_theme_that_is_none_is_not_kept(reader):
     assert parse(reader.get("/").content).one("html").attrs == {"lang": "en"}
 
 
-def test_choosing_a_theme_never_leads_elsewhere(reader):
-    response = reader.post("/appearance/", {"theme": "dark", "density": "calm", "next": "//evil.example/"})
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "nowhere", "admin:index",
+     "\n//evil.example/", "///evil.example", "\x01https://evil.example", ""],
+)  # fmt: skip
+def test_choosing_a_theme_never_leads_elsewhere(reader, target):
+    response = reader.post("/appearance/", {"theme": "dark", "density": "calm", "next": target})
     assert response.headers["Location"] == "/"
 
 

@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions import rates
@@ -23,7 +22,7 @@ from sessions.models import Action, AuditEntry
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
 from sessions.web import browsers
 from sessions.web.forms import AppearanceForm
-from sessions.web.requests import PageRequest
+from sessions.web.requests import PageRequest, return_to_page
 
 KEPT_FOR = timedelta(days=365)
 
@@ -117,9 +116,7 @@ class SignOut(LogoutView):
 def appearance(request: PageRequest) -> HttpResponseRedirect:
     """Keep theme and density in cookies and go back to where the reader was."""
     form = AppearanceForm(request.POST)
-    target = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
-    response = redirect(target if is_ours else "web:wall")
+    response = return_to_page(request, otherwise="web:wall")
     if form.is_valid():
         for cookie, name in ((THEME_COOKIE, "theme"), (DENSITY_COOKIE, "density")):
             response.set_cookie(

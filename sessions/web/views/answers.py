@@ -1,12 +1,9 @@
 """What people tell agents from a page: answers to requests, a stop, the next prompt. Each is one command."""
 
-from typing import Any
-
 from django.contrib import messages as toasts
 from django.contrib.auth.models import User
-from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.http import Http404, HttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
@@ -14,7 +11,7 @@ from sessions import commands
 from sessions.exceptions import KodaError
 from sessions.models import Request, Session
 from sessions.web.forms import AnswerForm, TellForm
-from sessions.web.requests import PageRequest, wants_fragment, with_changeable_session
+from sessions.web.requests import PageRequest, return_to_page, wants_fragment, with_changeable_session
 
 _ANSWERED = {
     "approve": "Approved.",
@@ -68,12 +65,4 @@ def _go_back(request: PageRequest, session: Session, words: str) -> HttpResponse
     if wants_fragment(request):
         return trigger_client_event(HttpResponse(status=204), "koda:tell", {"words": words})
     toasts.info(request, words)
-    return _page_before(request, session)
-
-
-def _page_before(request: PageRequest, session: Session) -> HttpResponseRedirect:
-    """Return to the page with the form: the one named in it if it is ours, else the session."""
-    before: Any = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(before, allowed_hosts={request.get_host()}):
-        return redirect(before)
-    return redirect("web:session", uuid=session.uuid)
+    return return_to_page(request, otherwise=reverse("web:session", args=[session.uuid]))

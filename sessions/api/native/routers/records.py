@@ -63,8 +63,7 @@ def get_metadata(request: HttpRequest, session_id: UUID, key: Name) -> ValueOut:
 def set_metadata(request: HttpRequest, session_id: UUID, key: Name, body: ValueIn) -> ValueOut:
     """Set the value of a key, replacing what was there."""
     session = access.find_to_write(authenticate(request), session_id)
-    Metadata.objects.put(session, key, body.value)
-    return ValueOut(value=body.value)
+    return ValueOut(value=Metadata.objects.put(session, key, body.value))
 
 
 @router.delete(
@@ -102,9 +101,8 @@ def set_todo(request: HttpRequest, session_id: UUID, body: TodoIn) -> TodoOut:
     session = access.find_to_write(authenticate(request), session_id)
     if body.content is None:
         Metadata.objects.drop(session, TODO_KEY)
-    else:
-        Metadata.objects.put(session, TODO_KEY, body.content)
-    return TodoOut(content=body.content)
+        return TodoOut(content=None)
+    return TodoOut(content=Metadata.objects.put(session, TODO_KEY, body.content))
 
 
 @router.get(
