@@ -38,6 +38,8 @@ PASSWORD = "a password for tests only"
 # How long an example takes to be made or tried says how busy the machine is, and nothing about the product.
 hypothesis_settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("busy machine")
+HURRIED = ("-m", "tests.hurried")
+"""The command of a server whose beats and patience are short enough to be waited for."""
 _STARTS_WITHIN = 30  # seconds
 _ENDS_WITHIN = 25
 _WORKERS = 64
@@ -150,18 +152,20 @@ def make_environment(data_dir: Path, **settings: str) -> dict[str, str]:
     }
 
 
-def start_server(data_dir: Path, *, port: int | None = None, **settings: str) -> Server:
+def start_server(data_dir: Path, *, command: Sequence[str] = ("manage.py",), **settings: str) -> Server:
     """Set up data_dir, where that is still to do, and serve it; the caller stops the server."""
-    return launch(data_dir, prepare(data_dir, **settings), port=port or find_free_port())
+    return launch(data_dir, prepare(data_dir, **settings), port=find_free_port(), command=command)
 
 
 def prepare(data_dir: Path, **settings: str) -> dict[str, str]:
     """Set up data_dir, where that is still to do, and return the environment of its server."""
     environment = make_environment(data_dir, **settings)
-    if "KODA_DATABASE_URL" in settings or any(data_dir.glob("*.sqlite3")):
+    is_elsewhere = "KODA_DATABASE_URL" in settings
+    if not any(data_dir.glob("*.sqlite3")):
+        left_out = shutil.ignore_patterns("*.sqlite3*", "secret-key") if is_elsewhere else None
+        shutil.copytree(template().folder, data_dir, dirs_exist_ok=True, ignore=left_out)
+    if is_elsewhere:
         set_up(environment)
-    else:
-        shutil.copytree(template().folder, data_dir, dirs_exist_ok=True)
     return environment
 
 

@@ -46,7 +46,7 @@ class Visit:
 @pytest.fixture(scope="module")
 def visitor(chromium: Browser, served: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
     with browsing(chromium, served, request) as someone:
-        someone.sign_in()
+        someone.come_in()
         yield someone
 
 

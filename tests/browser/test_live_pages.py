@@ -40,7 +40,7 @@ def test_who_was_offline_gets_what_was_missed_once_and_in_order(
     tunnel = Tunnel(served.port)
     try:
         with browsing(chromium, served, request, url=tunnel.url) as person:
-            person.sign_in()
+            person.come_in()
             wall, page = person.open_live("/"), person.open_live(f"/sessions/{session}/")
             messages = page.locator("#transcript .message .prose")
             with person.away():
@@ -71,7 +71,7 @@ def test_a_restart_of_the_server_loses_nothing(
     agent = agent_at(server, prepared.key)
     try:
         with browsing(chromium, server, request) as person:
-            person.sign_in()
+            person.come_in()
             session = agent.start("Across a restart")
             wall, page = person.open_live("/"), person.open_live(f"/sessions/{session}/")
             agent.say(session, "one")

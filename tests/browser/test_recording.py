@@ -50,7 +50,7 @@ def heron(impatient: Server, prepared: Prepared) -> Iterator[Agent]:
 @pytest.fixture
 def watcher(chromium: Browser, impatient: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
     with browsing(chromium, impatient, request) as someone:
-        someone.sign_in()
+        someone.come_in()
         yield someone
 
 

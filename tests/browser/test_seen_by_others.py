@@ -16,7 +16,7 @@ def test_a_session_appears_to_others_when_it_becomes_public_and_goes_when_it_bec
     agent.say(session, "The gate is open")
     mine = person.open_live(f"/sessions/{session}/")
     with browsing(chromium, served, request) as neighbour:
-        neighbour.sign_in(NEIGHBOUR)
+        neighbour.come_in(NEIGHBOUR)
         wall = neighbour.open_live("/")
         row = wall.locator(".session", has_text="Open garden")
         expect(row).to_have_count(0)

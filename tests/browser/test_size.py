@@ -51,7 +51,7 @@ def writer(full: Server, prepared: Prepared) -> Iterator[Agent]:
 @pytest.fixture
 def reader(chromium: Browser, full: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
     with browsing(chromium, full, request) as someone:
-        someone.sign_in()
+        someone.come_in()
         yield someone
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import Server, find_free_port, launch, make_environment, manage
+from tests.conftest import Server, find_free_port, launch, make_environment, manage, prepare
 
 _SET_UP = """
 from django.core.management import call_command
 from django.contrib.auth.models import User
 from sessions.models import ApiKey
 call_command("migrate", interactive=False, verbosity=0)
-owner = User.objects.create_superuser("owner")
+owner = User.objects.first() or User.objects.create_superuser("owner")
 print(ApiKey.objects.issue(user=owner, name="laptop", scopes=["write", "read", "control"]).plain)
 """
 _CHECK = """
@@ -44,9 +44,12 @@ print(json.dumps({"messages": messages, "events": events, "differing": differing
 
 
 def set_up(data_dir: Path, **settings: str) -> tuple[dict[str, str], str]:
-    """Make the tables and a key; return the environment of a server without static files, and the key."""
-    data_dir.mkdir(mode=0o700, exist_ok=True)
-    environment = make_environment(data_dir, **settings)
+    """Make the tables and a key; return the environment of a server that need not show pages, and the key."""
+    if "KODA_DATABASE_URL" in settings:
+        data_dir.mkdir(mode=0o700, exist_ok=True)
+        environment = make_environment(data_dir, **settings)
+    else:
+        environment = prepare(data_dir, **settings)
     return environment, ask(environment, _SET_UP).strip()
 
 

@@ -4,13 +4,15 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.conftest import OWNER, PASSWORD, Server
+from tests.conftest import HURRIED, OWNER, PASSWORD, Server, start_server, stop_server
 
 PATIENCE = 15  # seconds
 
@@ -49,14 +51,20 @@ def frames_of(socket, *, until: int) -> list[dict]:
     return [frame for frame in found if "seq" in frame]
 
 
-@pytest.fixture
-def browser(server: Server):
+@contextmanager
+def signed_in(server: Server) -> Iterator[httpx.Client]:
     """A browser in which the owner has signed in."""
     with httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE, headers={"Origin": server.url}) as client:
         form = client.get("/sign-in/").text
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)[1]
         answer = client.post("/sign-in/", data={"username": OWNER, "password": PASSWORD, "csrfmiddlewaretoken": token})
         assert answer.status_code == 302, answer.text
+        yield client
+
+
+@pytest.fixture
+def browser(server: Server):
+    with signed_in(server) as client:
         yield client
 
 
@@ -154,13 +162,17 @@ def test_pages_of_other_origins_are_refused_with_403(server, browser, origin):
     assert refused.value.response.status_code == 403
 
 
-def test_signing_out_closes_the_sockets_of_that_browser_within_a_beat(server, browser):
-    with open_socket(server, browser, "/ws/board/") as socket:
-        socket.recv(timeout=PATIENCE)
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.get("/").text)[1]
-        browser.post("/sign-out/", data={"csrfmiddlewaretoken": token})
-        with pytest.raises(ConnectionClosed) as closed:
-            read_on(socket)
+def test_signing_out_closes_the_sockets_of_that_browser_within_a_beat(tmp_path):
+    server = start_server(tmp_path, command=HURRIED)
+    try:
+        with signed_in(server) as browser, open_socket(server, browser, "/ws/board/") as socket:
+            socket.recv(timeout=PATIENCE)
+            token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.get("/").text)[1]
+            browser.post("/sign-out/", data={"csrfmiddlewaretoken": token})
+            with pytest.raises(ConnectionClosed) as closed:
+                read_on(socket)
+    finally:
+        stop_server(server)
     assert closed.value.rcvd.code == 4401
 
 

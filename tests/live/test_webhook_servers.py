@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.conftest import Server, start_server, stop_server
+from tests.conftest import HURRIED, Server, start_server, stop_server
 from tests.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def ask(server: Server, key: str, title: str) -> str:
 def test_a_server_that_is_killed_leaves_what_it_was_to_tell_to_the_next(tmp_path):
     with receiving() as receiver:
         receiver.status = 503
-        first = start_server(tmp_path / "data", KODA_WEBHOOK_PRIVATE="on")
+        first = start_server(tmp_path / "data", command=HURRIED, KODA_WEBHOOK_PRIVATE="on")
         try:
             add_webhook(first, receiver)
             key = first.create_key("laptop")
@@ -43,7 +43,7 @@ def test_a_server_that_is_killed_leaves_what_it_was_to_tell_to_the_next(tmp_path
             first.process.wait()
         before = len(receiver.calls)
         receiver.status = 204
-        second = start_server(tmp_path / "data", KODA_WEBHOOK_PRIVATE="on")
+        second = start_server(tmp_path / "data", command=HURRIED, KODA_WEBHOOK_PRIVATE="on")
         try:
             receiver.wait_for(calls=before + 2)
         finally:

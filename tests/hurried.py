@@ -16,5 +16,6 @@ from sessions.live.consumers import socket  # noqa: E402
 socket.PATIENCE_SECONDS = 5
 hub.TICK_SECONDS = 2
 keeper._BEAT_WITH_REDIS_EVERY = timedelta(seconds=2)
+keeper.LEASE_TIME = timedelta(seconds=5)
 
 execute_from_command_line()
