@@ -74,6 +74,8 @@ def test_rows_that_koda_purged_are_removed_and_usage_stays(koda, is_followed):
     hold_turn(koda, key)
     koda.compact(key, preserve=1)
     first = Import(koda.path, owner=owner).pull()
+    gone = list(Message.objects.archived().order_by("id").values_list("pk", flat=True))
+    assert len(gone) == 3
     koda.purge()
     later = (first if is_followed else Import(koda.path, owner=owner)).pull()
 
@@ -81,7 +83,8 @@ def test_rows_that_koda_purged_are_removed_and_usage_stays(koda, is_followed):
     assert (session.message_count, session.messages.count()) == (3, 3)
     assert later.written.removed_messages == 3
     assert (session.prompt_tokens, session.api_call_count, session.tool_call_count) == (30, 2, 1)
-    assert session.events.get(type="server.messages_purged").payload["count"] == 3
+    told = session.events.get(type="server.messages_purged").payload
+    assert told == {"count": 3, "ranges": [[gone[0], gone[2]]], "by": "importer"}
 
 
 def test_what_was_purged_here_does_not_come_back(koda):

@@ -76,7 +76,9 @@ def test_a_purge_lowers_message_counts_and_never_usage(owner):
     assert session.message_count == 2  # summary and hint
     assert (session.total_tokens, session.api_call_count, list(session.usage.values())) == before
     assert not ToolCall.objects.filter(session=session).exists()
-    assert session.events.get(type="server.messages_purged").payload["count"] == 3
+    purged, edited = session.events.order_by("-seq")[:2][::-1]
+    assert (purged.type, purged.payload["count"]) == ("server.messages_purged", 3)
+    assert edited.type == "server.session_edited", "the title that was taken from what is gone"
 
 
 def test_others_sessions_are_not_touched(owner):

@@ -86,6 +86,21 @@ def test_names_arguments_outputs_and_requests_are_harmless(owner, reader, attack
         check_clean(main)
 
 
+@pytest.mark.parametrize("attacks", batches(25))
+def test_names_of_sessions_are_harmless_wherever_they_stand(owner, reader, attacks):
+    names = [attack.replace("\x00", "")[:300] for attack in attacks]
+    facts = [{"title": name, "agent_name": name, "project_root": f"/srv/{name}", "model": name} for name in names]
+    sessions = [make_session(owner, **one) for one in facts]
+    bases = [f"/sessions/{session.uuid}/" for session in sessions]
+    for url in ("/", "/sessions/", *bases, *(f"{base}delete/" for base in bases)):
+        response = reader.get(url)
+        assert response.status_code == 200
+        main = parse(response.content).one("main")
+        assert len(main.all("h1")) == 1, url
+        assert not HIDING & set(main.text), url
+        check_clean(main)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.text(max_size=300)
