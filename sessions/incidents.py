@@ -15,6 +15,7 @@ from django.db.models import Count, Q
 from sessions.liveness import DEFAULT_INTERVAL, QUIET_AFTER_INTERVALS, SILENT
 from sessions.models import Liveness, Needs
 from sessions.models.session_rows import SessionQuerySet
+from sessions.models.watched import ADRIFT
 
 AT_LEAST = 3
 """Fewer silent sessions are told one by one."""
@@ -97,7 +98,7 @@ def _largest_window(silences: list[Silence]) -> list[Silence]:
 def ongoing(sessions: SessionQuerySet, *, now: datetime) -> list[Incident]:
     """Return the incidents among `sessions`, such as those that one person may see."""
     running = sessions.running().filter(needs=Needs.NOTHING, is_imported=False)
-    adrift = running.filter(liveness__in=[Liveness.STUCK, Liveness.LOST])
+    adrift = running.filter(ADRIFT)
     places = list(adrift.order_by().values_list("owner_id", "source").distinct()[:MOST_SOURCES])
     if not places:
         return []

@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sessions import liveness
-from sessions.models import Liveness, Session
+from sessions.models import Session
 from sessions.models.session_rows import SessionQuerySet
+from sessions.models.watched import ADRIFT
 from sessions.templatetags.cleartext import on_one_line
 
 
 def adrift() -> SessionQuerySet:
     """Return the sessions that the server concludes to be stuck or lost, the longest without progress first."""
-    rows = Session.objects.active().running().filter(liveness__in=[Liveness.STUCK, Liveness.LOST])
+    rows = Session.objects.active().running().filter(ADRIFT)
     ordered: SessionQuerySet = rows.order_by("progressed_at", "pk")
     return ordered
 

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Self
 
 from django.db import models
 
-from sessions.models.watched import Liveness, Needs, State
+from sessions.models.watched import ADRIFT, Liveness, Needs, State
 
 if TYPE_CHECKING:
     from sessions.models.session import Session  # noqa: F401  (named in a base class, as text)
 
-_ADRIFT = models.Q(liveness__in=[Liveness.STUCK, Liveness.LOST])
 _RUNNING = models.Q(state=State.RUNNING)
 
 
@@ -29,10 +28,10 @@ class StateFilter(models.TextChoices):
 
 _STATES: dict[str, models.Q] = {
     StateFilter.NEEDS: ~models.Q(needs=Needs.NOTHING),
-    StateFilter.ADRIFT: _ADRIFT,
+    StateFilter.ADRIFT: ADRIFT,
     StateFilter.STUCK: models.Q(liveness=Liveness.STUCK),
     StateFilter.LOST: models.Q(liveness=Liveness.LOST),
-    StateFilter.RUNNING: _RUNNING & ~_ADRIFT & models.Q(needs=Needs.NOTHING),
+    StateFilter.RUNNING: _RUNNING & ~ADRIFT & models.Q(needs=Needs.NOTHING),
     StateFilter.QUIET: models.Q(liveness=Liveness.QUIET),
     StateFilter.FAILED: models.Q(state=State.ERROR),
     StateFilter.RESTING: models.Q(state=State.IDLE),

@@ -23,7 +23,7 @@ from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
 from sessions.models.unindexed import Unindexed
-from sessions.models.watched import Liveness, Needs, State, WatchedSession
+from sessions.models.watched import ADRIFT, Liveness, Needs, State, WatchedSession
 from sessions.signals import event_recorded
 
 
@@ -100,7 +100,11 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             # Koda's list of one project.
             models.Index(fields=["project_root", "-created_at", "-id"], name="session_by_project"),
             # Running and stuck lists.
-            models.Index(fields=["turn_started_at", "id"], condition=models.Q(state="running"), name="session_running"),
+            models.Index(
+                fields=["status", "turn_started_at", "id"],
+                condition=models.Q(state="running"),
+                name="session_running",
+            ),
             # Incidents: how many of one installation's running sessions are silent.
             models.Index(
                 fields=["owner", "source", "liveness"],
@@ -113,11 +117,11 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
                 condition=models.Q(next_deadline_at__isnull=False),
                 name="session_due",
             ),
-            # The wall's first two bands.
-            models.Index(fields=["needs_since", "id"], condition=~models.Q(needs=""), name="session_waiting"),
+            # The wall's first two bands. What all ask for comes first: else SQLite takes an index of all sessions.
+            models.Index(fields=["status", "needs_since", "id"], condition=~models.Q(needs=""), name="session_waiting"),
             models.Index(
-                fields=["progressed_at", "id"],
-                condition=models.Q(liveness__in=["stuck", "lost"]),
+                fields=["status", "progressed_at", "id"],
+                condition=ADRIFT,
                 name="session_adrift",
             ),
         ]

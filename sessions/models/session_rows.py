@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from sessions.exceptions import NotFound
 from sessions.models.filtering import FilterableQuerySet
-from sessions.models.watched import Liveness, Needs, State
+from sessions.models.watched import ADRIFT, Needs, State
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -144,12 +144,11 @@ class SessionQuerySet(FilterableQuerySet):
         if band == Band.NEEDS:
             return self.waiting()
         calm = self.filter(needs=Needs.NOTHING)
-        adrift = models.Q(liveness__in=[Liveness.STUCK, Liveness.LOST])
         if band == Band.ADRIFT:
-            return calm.filter(adrift).order_by("progressed_at", "pk")
+            return calm.filter(ADRIFT).order_by("progressed_at", "pk")
         if band == Band.RUNNING:
-            return calm.running().exclude(adrift).order_by("turn_started_at", "pk")
-        return calm.exclude(state=State.RUNNING).exclude(adrift).order_by("-last_activity_at", "-pk")
+            return calm.running().exclude(ADRIFT).order_by("turn_started_at", "pk")
+        return calm.exclude(state=State.RUNNING).exclude(ADRIFT).order_by("-last_activity_at", "-pk")
 
     def band_counts(self, now: datetime) -> dict[str, int]:
         """Return how many of these sessions need a person, are adrift, run, and were active today.

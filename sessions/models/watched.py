@@ -28,6 +28,10 @@ class Liveness(models.TextChoices):
     UNKNOWN = "unknown"
 
 
+ADRIFT = models.Q(liveness=Liveness.STUCK.value) | models.Q(liveness=Liveness.LOST.value)
+"""Stuck or lost. No list of values: SQLite does not see that it is what an index is limited to."""
+
+
 class Needs(models.TextChoices):
     """What a person must do; empty means nothing."""
 

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from sessions.models import Band, Liveness, Needs, Session, State
 from tests.factories import make_session, make_user
+from tests.steps import counted_steps
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -124,3 +126,28 @@ def test_running_is_what_the_agent_said():
 )
 def test_one_word_chooses_icon_and_colour(columns, look):
     assert make_one("s", make_user(), **columns).look == look
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL plans by how much there is")
+@pytest.mark.parametrize("is_staff", [True, False])
+def test_what_rests_costs_the_upper_bands_nothing(is_staff):
+    owner = make_user(is_staff=is_staff)
+    for needs, liveness, state in (("input", "live", "idle"), ("", "stuck", "idle"), ("", "live", "running")):
+        make_one("s", owner, needs=needs, liveness=liveness, state=state)
+
+    def count_steps() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        rows = Session.objects.visible_to(owner).active()
+        with counted_steps() as steps:
+            for band in (Band.NEEDS, Band.ADRIFT, Band.RUNNING):
+                assert rows.in_band(band).order_by().count() == len(rows.in_band(band)) == 1
+        return steps.count
+
+    resting = make_session(owner)
+    columns = [field.attname for field in Session._meta.concrete_fields if field.attname not in {"id", "uuid"}]
+    rest = {name: getattr(resting, name) for name in columns}
+    Session.objects.bulk_create(Session(**rest) for _ in range(100))
+    few = count_steps()
+    Session.objects.bulk_create(Session(**rest) for _ in range(900))
+    assert count_steps() == few
