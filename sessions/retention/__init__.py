@@ -5,7 +5,7 @@ and figures of a session stay as long as the session does.
 """
 
 from sessions.retention.archived import ArchivedStats, archived_stats, drop_rows
-from sessions.retention.footprints import Kept, Shelf, kept, measure
+from sessions.retention.footprints import Kept, Mismeasured, Shelf, kept, measure, measure_again, mismeasured
 from sessions.retention.policies import EVERY, RETENTION, is_time, keep_to_policy, rules
 from sessions.retention.previewing import Preview, Touched, preview
 from sessions.retention.purging import Purged, purge
@@ -17,6 +17,7 @@ __all__ = [
     "RETENTION",
     "ArchivedStats",
     "Kept",
+    "Mismeasured",
     "Policy",
     "Preview",
     "Purged",
@@ -30,6 +31,8 @@ __all__ = [
     "keep_to_policy",
     "kept",
     "measure",
+    "measure_again",
+    "mismeasured",
     "preview",
     "purge",
     "rules",

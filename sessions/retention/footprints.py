@@ -18,6 +18,8 @@ SESSIONS_AT_ONCE = 200
 OVERLAP = 1_000
 """Events before the mark that are looked at again: on PostgreSQL a lower number may be committed after a higher one."""
 SHELVES_SHOWN = 20
+MEASURED = ("message_count", "archived_count", "checkpoint_count", "size", "archived_size")
+"""The figures of a footprint; all else in it is the session's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,16 @@ class Kept:
     all: Shelf
     shelves: list[Shelf]
     more: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismeasured:
+    """A figure of a session's footprint that is not what its records say."""
+
+    session_id: int
+    figure: str
+    kept: int
+    measured: int
 
 
 def kept(owner_id: int | None) -> Kept:
@@ -87,6 +99,26 @@ def measure(*, seconds: float = 1.0) -> int:
             return done
 
 
+def mismeasured(ids: Sequence[int]) -> list[Mismeasured]:
+    """Return the figures of these sessions that differ from their records, in six queries; nothing is changed.
+
+    What `measure` would measure anyway may be among them: call it before.
+    """
+    old = Footprint.objects.in_bulk(ids)
+    return [
+        Mismeasured(session_id=new.pk, figure=name, kept=getattr(old[new.pk], name), measured=getattr(new, name))
+        for new in _footprints(ids, mark=0)
+        if new.pk in old
+        for name in MEASURED
+        if getattr(old[new.pk], name) != getattr(new, name)
+    ]
+
+
+def measure_again(ids: Sequence[int]) -> None:
+    """Measure these sessions although nothing told of a change."""
+    _measure(ids, mark=Footprint.objects.newest_mark())
+
+
 def _measure_new(end: float) -> int:
     """Measure sessions that were never measured, without reading the log from its beginning; return how many."""
     if Session.objects.count() <= Footprint.objects.count():
@@ -106,6 +138,20 @@ def _measure_new(end: float) -> int:
 
 def _measure(ids: Sequence[int], *, mark: int, tries: int = 3) -> int:
     """Measure some sessions anew; return how many there were."""
+    footprints = _footprints(ids, mark=mark)
+    changing = [field.name for field in Footprint._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
+    try:
+        with transaction.atomic():
+            Footprint.objects.bulk_create(
+                footprints, update_conflicts=True, unique_fields=["session"], update_fields=changing
+            )
+    except IntegrityError:  # One was destroyed meanwhile.
+        return _measure(ids, mark=mark, tries=tries - 1) if tries > 1 else 0
+    return len(footprints)
+
+
+def _footprints(ids: Sequence[int], *, mark: int) -> list[Footprint]:
+    """Return the footprints that some sessions have now, not saved."""
     messages = _by_session(
         Message, ids, ("content", "thinking", "tool_calls"),
         archived=models.Count("pk", filter=models.Q(compacted_at__isnull=False)),
@@ -118,7 +164,7 @@ def _measure(ids: Sequence[int], *, mark: int, tries: int = 3) -> int:
     pieces = _by_session(CheckpointPiece, ids, ("text",))
     nothing: dict[str, int] = {}
     sessions = Session.objects.filter(pk__in=ids).only("owner_id", "source", "project_root", "status", "created_at")
-    footprints = [
+    return [
         Footprint(
             session=session,
             owner_id=session.owner_id,
@@ -137,15 +183,6 @@ def _measure(ids: Sequence[int], *, mark: int, tries: int = 3) -> int:
         )
         for session in sessions
     ]
-    changing = [field.name for field in Footprint._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
-    try:
-        with transaction.atomic():
-            Footprint.objects.bulk_create(
-                footprints, update_conflicts=True, unique_fields=["session"], update_fields=changing
-            )
-    except IntegrityError:  # One was destroyed meanwhile.
-        return _measure(ids, mark=mark, tries=tries - 1) if tries > 1 else 0
-    return len(footprints)
 
 
 def _by_session(

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from sessions import compaction, transcripts
-from sessions.models import Event, SearchEntry, Session
+from sessions.models import Event, Footprint, SearchEntry, Session
 from sessions.models.search_index import FULL_TEXT
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.message_drafts import answering, append, asking
@@ -73,6 +73,24 @@ def test_check_changes_nothing_and_ends_with_1(session, capsys):
     session.refresh_from_db()
     assert session.turn_count == 5
     assert not session.events.filter(type="server.session_recounted").exists()
+
+
+def test_a_footprint_that_is_wrong_is_told_and_measured_again(session, capsys):
+    assert run("--check").startswith("0 counters")
+    size = Footprint.objects.get(session=session).size
+    Footprint.objects.filter(session=session).update(size=1)
+
+    with pytest.raises(SystemExit) as ended:
+        run("--check")
+    assert ended.value.code == 1
+    assert Footprint.objects.get(session=session).size == 1
+
+    assert run().splitlines() == [
+        f"{session.uuid}  footprint.size: kept 1, counted {size:,}",
+        "1 counters of 1 sessions differed and were set right.",
+    ]
+    assert Footprint.objects.get(session=session).size == size
+    assert run("--check").startswith("0 counters")
 
 
 def test_what_a_purge_destroyed_stays_counted(ada, session):

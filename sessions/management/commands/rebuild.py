@@ -1,23 +1,29 @@
-"""Recompute what is kept beside the records: the counters of sessions, and the search index."""
+"""Recompute what is kept beside the records: the counters of sessions, how large they are, and the search index."""
 
 import json
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand
 
-from sessions import indexing, recounting
+from sessions import indexing, recounting, retention
 from sessions.models import Session
 from sessions.recounting import Difference
 
 BY = "shell"
+_AT_ONCE = 200
+_SECONDS = 60.0
+"""How long one look measures what agents changed meanwhile: with many at work there is always more."""
 
 
 class Command(BaseCommand):
     help = (
-        "Hold the counters of all sessions against their records and set right what differs; with --search, make the "
-        "search index anew instead. Both may run while the server does."
+        "Hold the counters and the sizes of all sessions against their records and set right what differs; with "
+        "--search, make the search index anew instead. Both may run while the server does."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,7 +52,31 @@ class Command(BaseCommand):
                 {"session": str(session.uuid), "counter": one.counter, "kept": one.kept, "counted": one.counted}
                 for one in differing
             ]
+        found += self._measure(is_check=is_check)
         return {"sessions": sessions.count(), "differences": found}
+
+    def _measure(self, *, is_check: bool) -> list[dict[str, Any]]:
+        """Measure what waits to be measured, then all sessions again; return what differed."""
+        retention.measure(seconds=_SECONDS)
+        found: list[dict[str, Any]] = []
+        rows = Session.objects.order_by("pk").values_list("pk", "uuid")
+        for some in _pieces(rows.iterator(chunk_size=500)):
+            differing = retention.mismeasured(list(some))
+            if differing:  # It may have changed just now: then the log tells of it, and the second look agrees.
+                retention.measure(seconds=_SECONDS)
+                differing = retention.mismeasured(list(some))
+            if differing and not is_check:
+                retention.measure_again(sorted({one.session_id for one in differing}))
+            found += [
+                {
+                    "session": str(some[one.session_id]),
+                    "counter": f"footprint.{one.figure}",
+                    "kept": one.kept,
+                    "counted": one.measured,
+                }
+                for one in differing
+            ]
+        return found
 
     def _search(self, *, is_check: bool) -> dict[str, Any]:
         """Make the index anew, with progress on a terminal; or say what it lacks."""
@@ -61,6 +91,12 @@ class Command(BaseCommand):
         """Show progress where somebody looks."""
         if sys.stderr.isatty():
             self.stderr.write(f"{count:,} indexed", ending="\r")
+
+
+def _pieces(rows: Iterator[tuple[int, UUID]]) -> Iterator[dict[int, UUID]]:
+    """Yield ids with their public ids, as many as one query takes."""
+    while piece := dict(islice(rows, _AT_ONCE)):
+        yield piece
 
 
 def _second_look(session: Session) -> list[Difference]:
