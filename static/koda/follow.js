@@ -16,6 +16,7 @@ const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 if (list) begin();
 watchVerdict();
 tellChanges();
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 function begin() {
   const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
@@ -167,7 +168,7 @@ function watchVerdict() {
   document.addEventListener("htmx:wsAfterMessage", copy);
 }
 
-// --- Figures of the header, and the tabs that are no log: asked for again when something happened -----------------
+// --- Figures are asked for again when something happened ------------------------------------------------------
 
 function tellChanges() {
   const PAUSE = 3000;

@@ -184,8 +184,7 @@ htmx.defineExtension("morph", {
     MORPHS.has(style) && Idiomorph.morph(target, fragment.children, { morphStyle: "outerHTML" }),
 });
 
-// Morphing keeps what the reader has opened, marked and typed.
-// What is typed is left alone; the words of a button or a row that has the focus change like all others.
+// Morphing keeps what the reader has opened, marked and typed; other words with the focus change.
 Object.defineProperty(Idiomorph.defaults, "ignoreActiveValue", {
   enumerable: true,
   get: () => Boolean(document.activeElement?.matches("input, textarea, select")),

@@ -33,7 +33,7 @@ window.koda.span = spanWords;
 setInterval(tick, 1000);
 document.addEventListener("visibilitychange", tick);
 
-// --- What needs a person: the menu counts it on every page, and only that is announced ------------------------
+// --- What needs a person is counted in the menu, and announced ------------------------------------------------
 
 const RECOUNT_EVERY = 15_000;
 const waiting = () => Number(document.getElementById("inbox-count")?.dataset.count ?? 0);
