@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from sessions.models import CheckpointPiece, Event, Footprint, Message, Session, ToolCall
-from sessions.models.batching import batched
+from sessions.models.among import Among
 from sessions.models.message import octets_of
 from sessions.retention.plans import Plan, plan
 from sessions.retention.rows import size_of, table_of
@@ -127,38 +127,37 @@ def _of_rows(
 
 
 def _of_sessions(rule: Rule, planned: Plan) -> Preview:
-    """Return the preview of a purge of whole sessions."""
-    counts = {"sessions": len(planned.going), **{table_of(model): 0 for model, _ in SESSION_TABLES}}
-    size, times = 0, []
-    for ids in batched(planned.going):
-        footprints = dict(Footprint.objects.filter(session__in=ids).values_list("session", "size"))
-        unmeasured = [pk for pk in ids if pk not in footprints]
-        size += sum(footprints.values())
-        for model, columns in SESSION_TABLES:
-            rows: models.QuerySet[Any] = model._base_manager.filter(session__in=ids)  # noqa: SLF001 - Django's own
-            counts[table_of(model)] += rows.count()
-            size += size_of(rows.filter(session__in=unmeasured), *columns) if columns and unmeasured else 0
-        at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
-        times += [one for one in Session.objects.filter(pk__in=ids).values_list(at, flat=True) if one is not None]
+    """Return the preview of a purge of whole sessions: as many queries for one as for a hundred thousand."""
+    ids = planned.going
+    counts = {"sessions": len(ids), **{table_of(model): _rows(model, ids).count() for model, _ in SESSION_TABLES}}
+    footprints = Footprint.objects.filter(Among("session_id", ids))
+    size = footprints.aggregate(size=models.Sum("size", default=0))["size"]
+    unmeasured = sorted(set(ids).difference(footprints.values_list("session", flat=True)))
+    if unmeasured:
+        size += sum(size_of(_rows(model, unmeasured), *columns) for model, columns in SESSION_TABLES if columns)
+    at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
+    times = Session.objects.filter(Among("id", ids)).aggregate(oldest=models.Min(at), newest=models.Max(at))
     return Preview(
         rule=rule,
         counts=counts,
-        session_count=len(planned.going),
+        session_count=len(ids),
         size=size,
-        oldest=min(times, default=None),
-        newest=max(times, default=None),
+        oldest=times["oldest"],
+        newest=times["newest"],
         kept=len(planned.staying),
-        session_ids=planned.going,
-        largest=_largest(planned.going),
+        session_ids=ids,
+        largest=_largest(ids),
     )
+
+
+def _rows(model: type[models.Model], ids: Sequence[int]) -> models.QuerySet[Any]:
+    """Return the rows that belong to these sessions."""
+    rows: models.QuerySet[Any] = model._base_manager.filter(Among("session_id", ids))  # noqa: SLF001 - Django's own
+    return rows
 
 
 def _largest(ids: Sequence[int]) -> list[Touched]:
     """Return the sessions with the most messages, each measured."""
-    found: list[Session] = []
-    for some in batched(ids):
-        found += Session.objects.filter(pk__in=some).order_by("-message_count", "pk")[:LARGEST]
-    found.sort(key=lambda session: (-session.message_count, session.pk))
     return [
         Touched(
             session=session,
@@ -167,5 +166,5 @@ def _largest(ids: Sequence[int]) -> list[Touched]:
             + size_of(session.events.all(), "payload"),
             at=session.deleted_at or session.last_activity_at,
         )
-        for session in found[:LARGEST]
+        for session in Session.objects.filter(Among("id", ids)).order_by("-message_count", "pk")[:LARGEST]
     ]

@@ -1,11 +1,13 @@
 """retention: whole sessions, stale and deleted."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from sessions import retention
 from sessions.models import Receipt, Session
 from sessions.retention import Policy, Rule, rows
-from tests.factories import make_message, make_session, make_user
+from tests.factories import make_copies, make_message, make_session, make_user
 from tests.models.bells import listening
 from tests.purging import purge
 from tests.retention.words import NOW, days_ago, places_of, speak
@@ -168,3 +170,23 @@ def test_the_size_of_what_would_go_is_the_measured_one_where_there_is_one():
     retention.measure(seconds=9)
     assert retention.preview(rule, now=NOW).size == counted > 200
     assert purge("stale", 24, now=NOW).size == counted
+
+
+@pytest.mark.parametrize("policy", [Policy.STALE, Policy.DELETED])
+def test_a_preview_asks_as_often_for_ten_sessions_as_for_a_thousand(policy):
+    session = make_old()
+    speak(session, WORD, at=days_ago(40))
+    if policy is Policy.DELETED:
+        session.remove(by="test", now=days_ago(40))
+
+    def count_queries():
+        with CaptureQueriesContext(connection) as queries:
+            found = retention.preview(Rule(policy=policy, age=24), now=NOW)
+        assert found.counts == {**found.counts, "sessions": Session.objects.count(), "messages": 3}
+        return len(queries)
+
+    session.refresh_from_db()
+    make_copies(session, 10)
+    few = count_queries()
+    make_copies(session, 990)
+    assert count_queries() == few

@@ -3,15 +3,13 @@
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand
 
 from sessions import indexing, recounting, retention
 from sessions.models import Session
+from sessions.models.batching import batched
 from sessions.recounting import Difference
 
 BY = "shell"
@@ -60,7 +58,8 @@ class Command(BaseCommand):
         retention.measure(seconds=_SECONDS)
         found: list[dict[str, Any]] = []
         rows = Session.objects.order_by("pk").values_list("pk", "uuid")
-        for some in _pieces(rows.iterator(chunk_size=500)):
+        for piece in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
+            some = dict(piece)
             differing = retention.mismeasured(list(some))
             if differing:  # It may have changed just now: then the log tells of it, and the second look agrees.
                 retention.measure(seconds=_SECONDS)
@@ -91,12 +90,6 @@ class Command(BaseCommand):
         """Show progress where somebody looks."""
         if sys.stderr.isatty():
             self.stderr.write(f"{count:,} indexed", ending="\r")
-
-
-def _pieces(rows: Iterator[tuple[int, UUID]]) -> Iterator[dict[int, UUID]]:
-    """Yield ids with their public ids, as many as one query takes."""
-    while piece := dict(islice(rows, _AT_ONCE)):
-        yield piece
 
 
 def _second_look(session: Session) -> list[Difference]:
