@@ -84,7 +84,9 @@ def test_no_text_takes_longer_than_its_length_deserves(piece):
             gc.enable()
 
     seconds(1000)
-    assert seconds(400_000) < 150 * max(seconds(20_000), 0.002), "twenty times the text takes no 400 times the time"
+    # What a busy machine does to a measurement only adds to it: the least of several is the nearest.
+    short, long = (min(seconds(size) for _ in range(times)) for size, times in ((20_000, 3), (400_000, 2)))
+    assert long < 150 * max(short, 0.002), "twenty times the text takes no 400 times the time"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.browser.pages import PAGES, furnish
 from tests.browser.test_narrow import OVERFLOW
 from tests.conftest import Server
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FIRST_PAINT_BYTES = 60_000
 PHONE, WIDE, WIDEST = (390, 844), (1440, 900), (2200, 1000)

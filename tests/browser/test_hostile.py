@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Agent, Person
 from tests.hostile import CORPUS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PUSHED = dict(list(CORPUS.items())[:21])
 """Of each kind one or two: what is written everywhere, and while somebody looks."""

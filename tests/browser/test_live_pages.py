@@ -13,7 +13,7 @@ from tests.browser.conftest import Agent, Person, Prepared, agent_at, browsing, 
 from tests.conftest import Server, launch, stop_server
 from tests.tunnel import Tunnel
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 START = {"type": "turn_start", "turn_id": "t1"}
 END = {"type": "turn_end", "turn_id": "t1", "reason": {"kind": "complete"}}

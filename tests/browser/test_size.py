@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Agent, Person, Prepared, agent_at, browsing, is_unreloaded
 from tests.conftest import Server, stop_server
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SESSIONS = 10_000
 MESSAGES = 10_000

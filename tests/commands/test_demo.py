@@ -54,6 +54,7 @@ def wait_for(is_so: Callable[[], bool], *, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_one_round_of_every_agent_reaches_the_server(server: Server):
     key = server.create_key("demo-once", "write", "read", "control")
     told = server.manage("demo", "--url", server.url, "--key", key, "--once", "--speed", FAST)
@@ -77,6 +78,7 @@ def test_one_round_of_every_agent_reaches_the_server(server: Server):
     assert [turn["reason"]["kind"] for turn in builder] == ["complete"]
 
 
+@pytest.mark.slow
 def test_an_answered_approval_lets_its_agent_go_on(server: Server):
     key = server.create_key("demo-answered", "write", "read", "control")
     process = subprocess.Popen(
@@ -128,6 +130,7 @@ def test_recorded_sessions_are_replayed_through_the_api(server: Server, recorded
     assert [kind for kind in types if kind in order] == order
 
 
+@pytest.mark.slow
 def test_serves_by_itself_and_ends_in_time(tmp_path: Path):
     port = find_free_port()
     environment = make_environment(tmp_path / "data")

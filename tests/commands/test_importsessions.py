@@ -134,6 +134,7 @@ def count_messages(environment: dict[str, str]) -> int:
         return int(connection.execute("SELECT count(*) FROM koda_sessions_message").fetchone()[0])
 
 
+@pytest.mark.slow
 def test_follow_reads_on_as_files_grow_appear_and_are_replaced(environment, transcript):
     process = subprocess.Popen(
         [sys.executable, "manage.py", "importsessions", str(transcript.parent), "--follow", "--json"],
@@ -162,6 +163,7 @@ def test_follow_reads_on_as_files_grow_appear_and_are_replaced(environment, tran
     assert (told["sessions"], told["messages"], told["files"]) == (2, 6, 2)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_the_next_run_finishes(environment, tmp_path):
     path = tmp_path / "long.jsonl"
     path.write_bytes(encode(*(make_prompt(f"prompt {number}") for number in range(1_500))))

@@ -308,6 +308,7 @@ def flaky(server: Server) -> Iterator[str]:
     finish(thread)
 
 
+@pytest.mark.slow
 def test_on_a_bad_network_everything_arrives_once(person, flaky, key, monkeypatch):
     monkeypatch.setattr("examples.agent.FIRST_PAUSE", 0.01)
     with Agent(flaky, key, **FACTS) as agent:

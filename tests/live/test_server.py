@@ -179,6 +179,7 @@ def test_the_drain_ends_when_its_time_is_over():
         assert [line for line in server.lines if "BACKGROUND STOPPED" in line]
 
 
+@pytest.mark.slow
 def test_a_thread_that_does_not_end_does_not_hold_the_server():
     with tiny(drain_seconds=0) as server:
         stuck = send(server.port, "/block?60")

@@ -53,6 +53,7 @@ def test_messages_are_harmless(owner, reader, attacks):
             assert not link.attrs.get("href", "").startswith("/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attacks", batches(10))
 def test_names_arguments_outputs_and_requests_are_harmless(owner, reader, attacks):
     names = [attack.replace("\x00", "")[:300] for attack in attacks]
