@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
+import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sessions.exceptions import InvalidRequest
@@ -57,6 +58,18 @@ def load(raw: bytes, *, is_exact: bool = False) -> Any:
     if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deeper(value, DEEPEST):
         raise Unreadable(_TOO_DEEP)
     return value
+
+
+def dump(value: Any, *, option: int = 0) -> bytes:
+    """Return `value` as JSON in UTF-8; `option` is one of orjson's."""
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:  # whole numbers beyond 64 bits, which only the standard library writes
+
+        def known(part: Any) -> Any:
+            return json.loads(orjson.dumps(part, option=option))
+
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=known).encode()
 
 
 def _refuse_constant(name: str) -> Any:

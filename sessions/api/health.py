@@ -18,7 +18,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from sessions import liveness
-from sessions.api.json_format import dump, format_time
+from sessions.api.json_format import format_time
+from sessions.wire import dump
 
 """It looks every second. Late is said, and is no reason to take the server out: what it shows is true without."""
 REDIS_SECONDS = 2.0

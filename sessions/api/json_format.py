@@ -1,17 +1,15 @@
 """JSON as this server writes it, and bodies as it takes them; how it reads is in `wire`."""
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import orjson
 from django.http import HttpRequest, HttpResponse
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 from pydantic import PlainSerializer, WithJsonSchema
 
 from sessions.api.faults import UnsupportedType
-from sessions.wire import load
+from sessions.wire import dump, load
 
 
 def format_time(at: datetime) -> str:
@@ -25,14 +23,6 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-15T09:26:53.589793+00:00"]}),
 ]
 """A time in an answer."""
-
-
-def dump(value: Any) -> bytes:
-    """Return `value` as JSON in UTF-8."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # whole numbers beyond 64 bits, which only the standard library writes
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode()
 
 
 def answer(body: Any, *, status: int = 200) -> HttpResponse:

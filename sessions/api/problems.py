@@ -20,7 +20,6 @@ from pydantic import BaseModel, Field
 
 from sessions import wire
 from sessions.api.faults import MethodNotAllowed, UnsupportedType
-from sessions.api.json_format import dump
 from sessions.exceptions import (
     Conflict,
     FieldError,
@@ -33,7 +32,7 @@ from sessions.exceptions import (
     Unauthorized,
     Unavailable,
 )
-from sessions.wire import Unreadable
+from sessions.wire import Unreadable, dump
 
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)

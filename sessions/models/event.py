@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from sessions import redaction
-from sessions.models.fields import WrittenJSONField
+from sessions.models.fields import WrittenJSONField, dump_json
 from sessions.models.prepared import insert
 
 if TYPE_CHECKING:
@@ -166,6 +166,12 @@ class Event(models.Model):
     def __str__(self) -> str:
         """Return seq and type."""
         return f"{self.seq} {self.type}"
+
+    @property
+    def output(self) -> str | None:
+        """Return the output of a call that this event tells of, as text; None when it tells none."""
+        output = self.payload.get("output")
+        return output if isinstance(output, str) or output is None else dump_json(output)
 
     @property
     def is_from_server(self) -> bool:

@@ -114,10 +114,17 @@ _parser = _make_parser()
 @register.filter
 def prose(text: str | None) -> SafeString:
     """Return markdown as sanitised HTML. Above `LONGEST_PROSE` characters: the beginning, as it is."""
+    if len(text or "") > LONGEST_PROSE:
+        return mark_safe(f'<pre class="code" tabindex="0">{head(text)}</pre>')  # noqa: S308  (escaped there)
+    return whole(text)
+
+
+def whole(text: str | None) -> SafeString:
+    """Return all of a markdown as sanitised HTML; above `LONGEST_PROSE` characters as it is."""
     if not text:
         return SafeString("")
     if len(text) > LONGEST_PROSE:
-        return mark_safe(f'<pre class="code" tabindex="0">{head(text)}</pre>')  # noqa: S308  (escaped there)
+        return mark_safe(f'<pre class="code">{_with_pills(escape(reveal(text)))}</pre>')  # noqa: S308  (escaped)
     return mark_safe(_rendered(text))  # noqa: S308  (what nh3 let through)
 
 

@@ -24,7 +24,11 @@ _WEIGHTS = ("bold", "dim", "italic", "underline", "strike")
 @register.filter
 def terminal(text: str | None) -> SafeString:
     """Return the beginning of an output as escaped HTML, its colours as classes; everything else is revealed."""
-    text = (text or "")[:HEAD]
+    return coloured((text or "")[:HEAD])
+
+
+def coloured(text: str) -> SafeString:
+    """Return all of an output so."""
     if "\x1b[" not in text:
         return mark_safe(escape(reveal(text)))  # noqa: S308  (escaped here)
     kept = "".join(part if _COLOUR.fullmatch(part) else reveal(part) for part in _COLOUR.split(text))

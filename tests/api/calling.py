@@ -48,7 +48,7 @@ class Agent:
             headers={**self.headers, **given},
         )  # fmt: skip
         content_type = response.headers["Content-Type"]
-        parsed = json.loads(response.content)
+        parsed = json.loads(b"".join(response) if response.streaming else response.content)
         if response.status_code >= 400:
             assert content_type == "application/problem+json", response.content
             assert parsed["status"] == response.status_code

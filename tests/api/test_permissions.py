@@ -71,6 +71,7 @@ RULES: dict[str, Rule] = {
     "get_active_checkpoint": ("GET", "sessions/{id}/checkpoints/active", None, READ),
     "get_checkpoint": ("GET", "checkpoints/{checkpoint}", None, READ),
     "compare_checkpoints": ("GET", "checkpoints/{checkpoint}/diff", None, READ),
+    "export_session": ("GET", "sessions/{id}/export", None, READ),
     "get_session_stats": ("GET", "sessions/{id}/stats", None, READ),
     "append_messages": ("POST", "sessions/{id}/messages", {"role": "user"}, WRITE),
     "list_messages": ("GET", "sessions/{id}/messages", None, READ),

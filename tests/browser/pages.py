@@ -25,6 +25,7 @@ PAGES = {
     "session": "/sessions/{session}/",
     **{f"session, {tab}": f"/sessions/{{session}}/?tab={tab}" for tab in TABS},
     "session, found": "/sessions/{session}/?find=harbour",
+    "export": "/sessions/{session}/export/",
     "compact": "/sessions/{session}/compact/",
     "checkpoints": "/sessions/{session}/checkpoints/",
     "event": "/sessions/{session}/events/3/",

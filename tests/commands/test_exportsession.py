@@ -54,6 +54,22 @@ def test_every_line_says_what_it_is_and_nothing_is_missing(session, tmp_path):
     assert [line["seq"] for line in lines[9:]] == list(range(1, session.last_seq + 1))
 
 
+@pytest.mark.parametrize(
+    ("form", "beginning"), [("json", '{"session":{'), ("markdown", "# Ünïcode\n"), ("html", "<!DOCTYPE html>\n")]
+)
+def test_the_other_formats(session, tmp_path, form, beginning):
+    target = tmp_path / "session"
+    told = run(session.uuid, "--output", target, "--format", form)
+    text = target.read_text(encoding="utf-8")
+    assert text.startswith(beginning)
+    assert told == f"Wrote {text.count(chr(10)):,} lines to {target}.\n"
+
+
+def test_an_unknown_format_is_refused(session):
+    with pytest.raises(CommandError, match="invalid choice: 'pdf'"):
+        run(session.uuid, "--format", "pdf")
+
+
 def test_without_a_file_it_goes_to_standard_output(session, capsysbinary):
     run(session.uuid)
     first = json.loads(capsysbinary.readouterr().out.splitlines()[0])

@@ -17,7 +17,7 @@ def path(session, rest=""):
 def test_an_export_is_a_file_of_lines(owner, reader):
     session = make_session(owner)
     make_message(session, content="kept")
-    response = reader.get(path(session, "export/"))
+    response = reader.get(path(session, "export/?format=jsonl"))
     body = b"".join(response.streaming_content)
     lines = [json.loads(line) for line in body.splitlines()]
     assert [line["record"] for line in lines[:2]] == ["session", "message"]
@@ -27,13 +27,31 @@ def test_an_export_is_a_file_of_lines(owner, reader):
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_four_formats_are_offered_and_each_is_a_file(owner, reader):
+    session = make_session(owner)
+    make_message(session, content="kept")
+    page = parse(reader.get(path(session, "export/")).content)
+    links = [link.attrs["href"] for link in page.one("main").all("a") if "download" in link.attrs]
+    assert links == ["?format=json", "?format=jsonl", "?format=markdown", "?format=html"]
+    found = {}
+    for link in links:
+        response = reader.get(path(session, f"export/{link}"))
+        assert b"kept" in b"".join(response.streaming_content)
+        found[response.headers["Content-Type"]] = response.headers["Content-Disposition"].rpartition(".")[2]
+    assert found == {
+        "application/json": 'json"', "application/jsonl": 'jsonl"', "text/markdown; charset=utf-8": 'md"',
+        "text/html; charset=utf-8": 'html"',
+    }  # fmt: skip
+    assert reader.get(path(session, "export/?format=pdf")).headers["Content-Type"].startswith("text/html")
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_a_server_that_is_async_sends_it_whole():
     from asgiref.sync import sync_to_async
 
     session = await sync_to_async(make_session)(visibility="PUBLIC")
     await sync_to_async(make_message)(session, content="x" * 600_000)
-    response = await AsyncClient().get(path(session, "export/"))
+    response = await AsyncClient().get(path(session, "export/?format=jsonl"))
     body = b"".join([piece async for piece in response.streaming_content])
     assert len(body) == int(response.headers["Content-Length"]) > 600_000
 
@@ -41,9 +59,10 @@ async def test_a_server_that_is_async_sends_it_whole():
 @pytest.mark.parametrize("visibility", ["PRIVATE", "PUBLIC"])
 def test_who_may_read_may_take_a_copy_and_nobody_else(owner, visibility):
     session = make_session(owner, visibility=visibility)
-    response = signed_in(make_user()).get(path(session, "export/"))
-    list(response)
-    assert response.status_code == (200 if visibility == "PUBLIC" else 404)
+    for query in ("", "?format=html"):
+        response = signed_in(make_user()).get(path(session, f"export/{query}"))
+        list(response)
+        assert response.status_code == (200 if visibility == "PUBLIC" else 404)
 
 
 def test_a_person_compacts_with_a_plain_form(owner, reader):

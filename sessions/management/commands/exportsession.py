@@ -1,4 +1,4 @@
-"""Write everything that is kept of a session into a file, as lines of JSON."""
+"""Write everything that is kept of a session into a file, for programs or for people."""
 
 import json
 import sys
@@ -9,41 +9,46 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from sessions import exports
+from sessions.exports import Format
 from sessions.management.naming import find_session
 from sessions.models import Session
 
 
 class Command(BaseCommand):
-    help = "Write everything that is kept of a session as lines of JSON: to a file, or to standard output."
+    help = "Write everything that is kept of a session, in one of four formats: to a file, or to standard output."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("session", metavar="SESSION", help="the id of the session")
+        parser.add_argument(
+            "--format", dest="form", choices=[one.value for one in Format], default=Format.JSONL.value,
+            help="json, jsonl (a record a line), markdown or html; else jsonl",
+        )  # fmt: skip
         parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, which must not exist yet")
         parser.add_argument("--json", action="store_true", help="print the outcome as JSON; needs --output")
 
-    def handle(self, *, session: str, output: Path | None, json: bool, **_options: Any) -> None:
+    def handle(self, *, session: str, form: str, output: Path | None, json: bool, **_options: Any) -> None:
         found = find_session(session)
         if output is None:
             if json:
                 raise CommandError("--json goes with --output only.")
             sys.stdout.flush()
-            for line in exports.lines_of(found):
-                sys.stdout.buffer.write(line)
+            for piece in exports.pieces_of(found, Format(form)):
+                sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
-        lines, size = _write(found, output)
+        lines, size = _write(found, Format(form), output)
         self.stdout.write(_outcome(found, output, lines, size) if json else f"Wrote {lines:,} lines to {output}.")
 
 
-def _write(session: Session, output: Path) -> tuple[int, int]:
+def _write(session: Session, form: Format, output: Path) -> tuple[int, int]:
     """Write the export to a new file; return its lines and its bytes. What was not written whole is not left there."""
     lines = size = 0
     try:
         with output.open("xb") as file:
             try:
-                for line in exports.lines_of(session):
-                    file.write(line)
-                    lines, size = lines + 1, size + len(line)
+                for piece in exports.pieces_of(session, form):
+                    file.write(piece)
+                    lines, size = lines + piece.count(b"\n"), size + len(piece)
             except BaseException:
                 output.unlink()
                 raise

@@ -1,66 +1,29 @@
 """What can be done with all that is kept of a session: take a copy, or archive the older part."""
 
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from typing import IO
-
-from asgiref.sync import sync_to_async
 from django.contrib import messages as toasts
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from sessions import compaction, exports
 from sessions.exceptions import InvalidRequest
+from sessions.exports import Format
 from sessions.models import Message, Session
 from sessions.web.forms import CompactForm
 from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
 
-_PIECE = 256 * 1024
-_IN_MEMORY = 4 * 1024 * 1024
-"""Bytes of an export that are not put on the disk while they are sent."""
-
 
 @require_GET
 @with_readable_session
-def export(request: PageRequest, session: Session) -> StreamingHttpResponse:
-    """Hand out everything that is kept of a session, as a file of JSON lines."""
-    # The connection belongs to this thread: what is sent piece by piece, later, is read now.
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  (closed when all is sent)
-    file.writelines(exports.lines_of(session))
-    size = file.tell()
-    file.seek(0)
-    pieces = _AsyncPieces(file) if isinstance(request, ASGIRequest) else _Pieces(file)
-    headers = {
-        "Content-Disposition": f'attachment; filename="session-{session.uuid}.jsonl"',
-        "Content-Length": str(size),
-    }
-    return StreamingHttpResponse(pieces, content_type="application/jsonl", headers=headers)
-
-
-class _Pieces:
-    """A file, piece by piece; the response closes it, however far it has been read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.close = file.close
-
-    def __iter__(self) -> Iterator[bytes]:
-        while piece := self._file.read(_PIECE):
-            yield piece
-
-
-class _AsyncPieces:
-    """The same for a server that is async."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.close = file.close
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while piece := await sync_to_async(self._file.read)(_PIECE):
-            yield piece
+def export(request: PageRequest, session: Session) -> HttpResponseBase:
+    """Hand out all that is kept of a session in the `format` that was chosen; without one, let one be chosen."""
+    asked = request.GET.get("format")
+    if asked not in set(Format):
+        return render(request, "sessions/export.html", {"session": session, "formats": list(Format)})
+    copy = exports.take(session, Format(asked))
+    pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
+    return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=copy.headers)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

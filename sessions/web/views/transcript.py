@@ -111,8 +111,7 @@ def _told_output_of(call: ToolCall) -> str | None:
     if call.result_seq is None:
         return None
     event = call.session.events.filter(seq=call.result_seq).first()
-    output = event.payload.get("output") if event else None
-    return output if isinstance(output, str) or output is None else dump_json(output)
+    return event.output if event else None
 
 
 def plain_text(text: str, *, name: str) -> HttpResponse:

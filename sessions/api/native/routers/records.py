@@ -1,11 +1,13 @@
-"""What else a session keeps: metadata, the to-do list, files."""
+"""What else a session keeps: metadata, the to-do list, files; and a copy of all that it keeps."""
 
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 
+from sessions import exports
 from sessions.api import access
 from sessions.api.auth import authenticate
 from sessions.api.native.schemas.records import (
@@ -22,10 +24,12 @@ from sessions.api.native.schemas.sessions import DeletedOut
 from sessions.api.pagination import LIMIT, Cursor, Limit, PageOut, page
 from sessions.api.problems import failing
 from sessions.exceptions import NotFound
+from sessions.exports import Format
 from sessions.models import TODO_KEY, File, Metadata
 from sessions.wire import Name
 
 router = Router(tags=["Metadata, to-do, files"])
+_FILES = {one.content_type: {"schema": {"type": "object" if one is Format.JSON else "string"}} for one in Format}
 
 
 @router.get(
@@ -142,3 +146,22 @@ def delete_file(request: HttpRequest, session_id: UUID, body: FileIn) -> Deleted
     """Forget that the session created a file."""
     session = access.find_to_write(authenticate(request), session_id)
     return DeletedOut(deleted=File.objects.disown(session, body.path))
+
+
+@router.get(
+    "/sessions/{session_id}/export",
+    response={200: Any, **failing(404)},
+    operation_id="export_session",
+    summary="Export a session",
+    openapi_extra={"responses": {200: {"description": "A file", "content": _FILES}}},
+)
+def export_session(
+    request: HttpRequest,
+    session_id: UUID,
+    format: Format = Format.JSON,  # noqa: A002 - a word of the query
+) -> StreamingHttpResponse:
+    """Return all that is kept of a session as a file, whole, however long it is."""
+    session = access.find_to_read(authenticate(request), session_id)
+    copy = exports.take(session, format)
+    pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
+    return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=copy.headers)
