@@ -6,6 +6,7 @@ To index a thing again does no harm. A batch drops what it finds of its own mess
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -17,8 +18,10 @@ from sessions.models.prepared import update, values_of
 from sessions.models.search_entry import facet
 from sessions.models.search_index import hold, install, is_sound, make_way
 
-BATCH = 250
+BATCH = 500
 """Messages or tool calls of one transaction at most: others can write between two."""
+SHORT_BATCH = 80
+"""The same, where others wait for the turn: a batch then takes as long as they can do without."""
 MOST_WAITING = 2_000
 """Messages that may wait: as many as are indexed within a second or two beside all else."""
 _TASKS = 200
@@ -27,18 +30,24 @@ _ANYBODY = facet("v", "PUBLIC")
 """The term of what everybody may read."""
 
 
-def catch_up(*, seconds: float = 0.25) -> int:
+def catch_up(*, seconds: float = 0.25, turn: AbstractContextManager[object] | None = None) -> int:
     """Index what waits, the oldest first, until nothing does or `seconds` have passed; return how many batches.
 
-    The keeper calls this again and again: by its bound it takes a part of one processor, not all of it.
+    The keeper calls this again and again: by its bound it takes a part of one processor, not all of it. `turn` is
+    taken for each batch, by whoever shares it with other writers of its process, and batches are short then.
     """
     end = time.monotonic() + seconds
     batches = 0
-    while _index_batch():
+    while _index_in_turn(turn):
         batches += 1
         if time.monotonic() >= end:
             break
     return batches
+
+
+def _index_in_turn(turn: AbstractContextManager[object] | None) -> bool:
+    with turn or nullcontext():
+        return _index_batch(BATCH if turn is None else SHORT_BATCH)
 
 
 def keep_up(*, seconds: float = 0.25) -> None:
@@ -47,7 +56,7 @@ def keep_up(*, seconds: float = 0.25) -> None:
     Whoever writes much calls this between two writes.
     """
     end = time.monotonic() + seconds
-    while Unindexed.objects.message_count() > MOST_WAITING and time.monotonic() < end and _index_batch():
+    while Unindexed.objects.message_count() > MOST_WAITING and time.monotonic() < end and _index_batch(BATCH):
         pass
 
 
@@ -95,17 +104,17 @@ def shortcomings() -> dict[str, int]:
     return {"missing": missing, "broken": 0 if is_sound(connection) else 1}
 
 
-def _index_batch() -> bool:
-    """Index one batch of what waits; say whether there was anything."""
+def _index_batch(size: int) -> bool:
+    """Index up to `size` messages, and as many calls, of what waits; say whether there was anything."""
     if not Unindexed.objects.exists():
         return False  # A look takes no lock; a transaction would, on SQLite.
     with transaction.atomic():
         hold(connection)
-        tasks = _as_many_as_fill(Unindexed.objects.oldest(_TASKS))
+        tasks = _as_many_as_fill(size, Unindexed.objects.oldest(_TASKS))
         if not tasks:
             return False
-        messages, are_all = _messages_of(tasks)
-        calls, is_all = _calls_of(tasks)
+        messages, are_all = _messages_of(tasks, size)
+        calls, is_all = _calls_of(tasks, size)
         session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
         sessions = Session.objects.in_bulk(list(session_ids))
         SearchEntry.objects.of_messages(message.pk for message in messages).delete()
@@ -119,33 +128,34 @@ def _index_batch() -> bool:
     return True
 
 
-def _as_many_as_fill(waiting: Sequence[Unindexed]) -> list[Unindexed]:
+def _as_many_as_fill(size: int, waiting: Sequence[Unindexed]) -> list[Unindexed]:
     """Return the first of what waits, as many as may have more than one batch's messages or calls between them."""
     tasks: list[Unindexed] = []
     spanned = 0
     for task in waiting:
-        if spanned > BATCH:
+        if spanned > size:
             break
         tasks.append(task)
         spanned += max(task.last_message - task.first_message, task.last_seq - task.first_seq) + 1
     return tasks
 
 
-def _messages_of(tasks: Sequence[Unindexed]) -> tuple[list[Message], bool]:
+def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[Message], bool]:
     """Return the next messages of these tasks, oldest first, held against a purge; and whether they are all."""
-    wanted = models.Q()
+    singles = [task.last_message for task in tasks if task.last_message == task.first_message != 0]
+    wanted = models.Q(pk__in=singles)
     for task in tasks:
-        if task.last_message:
+        if task.last_message > task.first_message:
             wanted |= models.Q(session=task.session_id, pk__range=(task.first_message, task.last_message))
-    if not wanted:
+    if not any(task.last_message for task in tasks):
         return [], True
     rows = Message.objects.filter(wanted).annotate(text=Substr("content", 1, CLIP))
     held = rows.select_for_update(no_key=True).only("session_id", "role", "tool_calls", "agent_name", "created_at")
-    found = list(held.order_by("pk")[:BATCH])
-    return found, len(found) < BATCH
+    found = list(held.order_by("pk")[:size])
+    return found, len(found) < size
 
 
-def _calls_of(tasks: Sequence[Unindexed]) -> tuple[list[ToolCall], bool]:
+def _calls_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[ToolCall], bool]:
     """Return the next calls of these tasks that stand in the log alone; and whether they are all."""
     wanted = models.Q()
     for task in tasks:
@@ -154,8 +164,8 @@ def _calls_of(tasks: Sequence[Unindexed]) -> tuple[list[ToolCall], bool]:
     if not wanted:
         return [], True
     rows = ToolCall.objects.filter(wanted, message=None).select_for_update(no_key=True)
-    found = list(rows.order_by("result_seq", "pk")[:BATCH])
-    return found, len(found) < BATCH
+    found = list(rows.order_by("result_seq", "pk")[:size])
+    return found, len(found) < size
 
 
 def _settle(

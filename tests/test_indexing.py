@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -246,6 +247,28 @@ def test_a_batch_takes_and_writes_only_what_it_can_index(ada, monkeypatch):
     assert rest[1:] == waiting[2:], "what lies behind the batch is left as it was"
     assert rest[0] == {**waiting[1], "first_message": waiting[1]["first_message"] + 2}
     assert len([query for query in asked if query["sql"].startswith("UPDATE")]) == 1
+    require_whole()
+
+
+class Turn(AbstractContextManager):
+    """Notes how many messages waited when it was taken, and when it was given back."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, int]] = []
+
+    def __enter__(self) -> None:
+        self._before = Unindexed.objects.message_count()
+
+    def __exit__(self, *_error) -> None:
+        self.waiting.append((self._before, Unindexed.objects.message_count()))
+
+
+def test_who_shares_a_turn_has_it_for_a_short_batch_at_a_time(ada, session, monkeypatch):
+    monkeypatch.setattr(indexing, "SHORT_BATCH", 4)
+    append(session, *[user(f"zebra {n}") for n in range(10)])
+    turn = Turn()
+    indexing.catch_up(seconds=60, turn=turn)
+    assert turn.waiting == [(10, 6), (6, 2), (2, 0), (0, 0)]
     require_whole()
 
 

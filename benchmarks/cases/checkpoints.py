@@ -42,14 +42,14 @@ class Stepping(AbstractContextManager["Stepping"]):
         return f"/v1/sessions/{json.loads(self.ask('POST', '/v1/sessions', body))['session_id']}"
 
     def steps_a_second(self, messages: Sequence[dict[str, str]], *, seconds: float) -> float:
-        """Read the session and post a state of as many messages, the last of them new each time."""
+        """Read the session and post its state with one message more, again and again."""
         path = self.begin(messages)
-        head = json.dumps({"state": {"messages": messages}})[: -len("]}}")]
+        state = json.dumps({"state": {"messages": messages}})[: -len("]}}")]
         done, began = 0, time.perf_counter()
         while time.perf_counter() < began + seconds:
             self.ask("GET", path)
-            body = f'{head}, {{"role": "assistant", "content": "step {done}"}}]}}}}'.encode()
-            self.ask("POST", f"{path}/checkpoints", body)
+            state += f', {{"role": "assistant", "content": "step {done}"}}'
+            self.ask("POST", f"{path}/checkpoints", f"{state}]}}}}".encode())
             done += 1
         return done / (time.perf_counter() - began)
 
@@ -59,7 +59,7 @@ def measure(run: Run) -> list[Line]:
     size, count = run.size.state, run.size.checkpoints
     messages = state_of(max(size, count))
     with run.serve("checkpoints") as target, Stepping(target) as stepping:
-        steps = partial(stepping.steps_a_second, messages[: size - 1], seconds=run.seconds)
+        steps = partial(stepping.steps_a_second, messages[:size], seconds=run.seconds)
         given = (run.place, size, run.seconds)
         puts, whole = f"{_PEER}, put alone", f"{_PEER}, read and put"
         figures = {

@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import io
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -46,6 +47,12 @@ GROUP = 32
 """Requests committed together at most; each waits for all of them."""
 LANES = 8
 """Threads where each request is a transaction of its own."""
+TURN = threading.Lock()
+"""Held by whoever in this process writes much on SQLite, while it writes.
+
+Who waits for it goes on at once when it is free; SQLite itself lets a writer look again after a pause that grows up to
+a tenth of a second, in which others pass it.
+"""
 _INDEX_EVERY_SECONDS = 0.1
 """How often the writer looks whether the index keeps up."""
 
@@ -123,6 +130,10 @@ class Writer:
 
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         """Return the answers to the jobs, in order; what they wrote is committed, in one transaction if it can be."""
+        with TURN if self.is_grouping else contextlib.nullcontext():
+            return self._answer(jobs)
+
+    def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         if self.is_grouping:
             self._leave_lost_file()
             self._keep_up()

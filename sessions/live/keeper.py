@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from inspect import isawaitable
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from django.utils import timezone
 
 from sessions import indexing, liveness, retention
 from sessions.live import wal, webhooks
+from sessions.live.ingest import TURN
 from sessions.models import Delivery, Lease, StoredAnswer
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,13 @@ def jobs() -> list[Job]:
         Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen),
         Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True),
         Job(name="webhooks", every=timedelta(seconds=1), run=webhooks.run, is_shared=True, is_slow=True),
-        Job(name="search", every=timedelta(seconds=0.5), run=indexing.catch_up, is_shared=True, is_slow=True),
+        Job(
+            name="search",
+            every=timedelta(seconds=0.5),
+            run=partial(indexing.catch_up, turn=TURN),
+            is_shared=True,
+            is_slow=True,
+        ),
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import threading
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
@@ -9,9 +10,11 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 
+from sessions import indexing
+from sessions.live import ingest
 from sessions.live.ingest import GROUP, MIDDLEWARE, Ingest, Job, Writer, is_ingest
 from sessions.live.refusals import BUSY
-from sessions.models import Event, Message, Session
+from sessions.models import Event, Message, Session, Unindexed
 from tests.factories import make_key, make_session
 
 SHORT = [
@@ -107,6 +110,32 @@ def test_what_is_refused_stores_nothing_and_its_neighbours_stand(writer, session
     seqs = list(Event.objects.filter(session=session).values_list("seq", flat=True))
     assert seqs == list(range(1, len(seqs) + 1))
     assert Session.objects.get().message_count == 2
+
+
+class Turn(AbstractContextManager):
+    """Notes what was stored when it was given back."""
+
+    def __init__(self) -> None:
+        self.stored: list[int] = []
+
+    def __exit__(self, *_error) -> None:
+        assert not connection.in_atomic_block
+        self.stored.append(Message.objects.count())
+
+
+@pytest.mark.django_db(transaction=True)
+@only_sqlite
+def test_a_group_has_one_turn_and_before_it_the_index_comes_near(writer, session, key, monkeypatch):
+    turn = Turn()
+    monkeypatch.setattr(ingest, "TURN", turn)
+    monkeypatch.setattr(ingest, "_INDEX_EVERY_SECONDS", 0)
+    monkeypatch.setattr(indexing, "MOST_WAITING", 3)
+    writer.answer([job(session, key, f"m{number}") for number in range(5)])
+    assert turn.stored == [5]
+    assert Unindexed.objects.message_count() == 5
+    writer.answer([job(session, key, "one more")])
+    assert turn.stored == [5, 6]
+    assert Unindexed.objects.message_count() == 1, "the five were indexed before the sixth was stored"
 
 
 @pytest.mark.django_db(transaction=True)
