@@ -252,6 +252,10 @@ def stop_server(server: Server) -> None:
     assert code == 0, f"the server ended with {code}:\n{tail}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--new-looks", action="store_true", help="keep how each page looks now, to compare with later")
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Django's test database, let go by everybody before it is dropped: the pool, and threads that went astray."""

@@ -1,7 +1,12 @@
-"""What holds for every page of the list: light to load, for every eye and hand, whole in both themes and all widths."""
+"""What holds for every page of the list: light to load, for every eye and hand, whole in both themes and all widths.
+
+How full of ink each part of a page is, wide and on a phone, stands in looks.json; `--new-looks` writes it anew, to be
+looked at in pictures first.
+"""
 
 import base64
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +15,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser.conftest import Agent, Person, browsing
+from tests.browser.conftest import Person, Prepared, agent_at, browsing
 from tests.browser.pages import PAGES, furnish
 from tests.browser.test_narrow import OVERFLOW
-from tests.conftest import Server
+from tests.conftest import Server, stop_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -22,6 +27,9 @@ PHONE, WIDE, WIDEST = (390, 844), (1440, 900), (2200, 1000)
 GRID = 24
 SAME_INK = 0.06
 """How much of a picture's cells may differ between themes: dashes and antialiasing differ, a lost part does not."""
+OTHER_LOOKS = 0.25
+"""How much of a page's inked cells may differ from what was kept: words and ages change, a lost part is more."""
+LOOKS = Path(__file__).parent / "looks.json"
 _SERIOUS = {"serious", "critical"}
 _PAINTED = {"document", "stylesheet", "script", "font", "image"}
 
@@ -44,15 +52,25 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def visitor(chromium: Browser, served: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
-    with browsing(chromium, served, request) as someone:
+def alone(serve: Callable[..., Server]) -> Iterator[Server]:
+    """A server that shows what is furnished here and nothing else."""
+    running = serve()
+    yield running
+    stop_server(running)
+
+
+@pytest.fixture(scope="module")
+def visitor(chromium: Browser, alone: Server, request: pytest.FixtureRequest) -> Iterator[Person]:
+    with browsing(chromium, alone, request) as someone:
         someone.come_in()
         yield someone
 
 
 @pytest.fixture(scope="module")
-def places(visitor: Person, agent: Agent) -> dict[str, str]:
+def places(visitor: Person, alone: Server, prepared: Prepared) -> dict[str, str]:
+    agent = agent_at(alone, prepared.key)
     session = furnish(agent)
+    agent.client.close()
     page = visitor.open(f"/sessions/{session}/")
     tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
     page.close()
@@ -109,6 +127,9 @@ def look_at(visitor: Person, name: str, path: str, context: BrowserContext) -> V
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             visit.ink[scheme] = _ink(visitor, page)
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        visit.ink["phone"] = _ink(visitor, page)
+        page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         visit.moving = page.evaluate(f"{_SCRIPT}.moving()")
         page.keyboard.press("Tab")
         visit.unringed = page.evaluate(f"{_SCRIPT}.unringed()")
@@ -166,6 +187,46 @@ def test_a_page_is_as_whole_in_the_dark_as_in_the_light(visit: Visit):
     differing = [abs(a - b) > 0.25 for a, b in zip(visit.ink["light"], visit.ink["dark"], strict=True)]
     assert sum(differing) / len(differing) < SAME_INK
     assert sum(amount > 0.002 for amount in visit.ink["light"]) > 5, "there is something to see"
+
+
+def inked(grid: list[float]) -> set[int]:
+    """Return the cells of a picture in which something stands."""
+    return {place for place, ink in enumerate(grid) if ink > 0.005}
+
+
+def kept_of(page: str, view: str) -> set[int]:
+    bits = json.loads(LOOKS.read_text())[page][view]
+    return {place for place, bit in enumerate(f"{int(bits, 16):0{GRID * GRID}b}") if bit == "1"}
+
+
+def keep(page: str, view: str, cells: set[int]) -> None:
+    looks = json.loads(LOOKS.read_text())
+    bits = "".join(str(int(place in cells)) for place in range(GRID * GRID))
+    looks.setdefault(page, {})[view] = f"{int(bits, 2):x}"
+    LOOKS.write_text(json.dumps(looks, indent=1, sort_keys=True) + "\n")
+
+
+def change(one: set[int], other: set[int]) -> float:
+    return len(one ^ other) / len(one | other)
+
+
+@pytest.mark.parametrize("view", ["light", "phone"])
+def test_a_page_looks_as_it_did(visit: Visit, view: str, request: pytest.FixtureRequest):
+    cells = inked(visit.ink[view])
+    if request.config.getoption("--new-looks"):
+        keep(visit.name, view, cells)
+    assert change(cells, kept_of(visit.name, view)) < OTHER_LOOKS
+
+
+@pytest.mark.parametrize("name", ["wall", "session", "figures"])
+def test_a_page_without_its_styles_does_not_look_as_it_did(name: str, visitor: Person, places: dict[str, str]):
+    with visitor.away():
+        page = visitor.context.new_page()
+        page.route("**/*.css", lambda route: route.abort())
+        page.goto(visitor.url + places[name])
+        cells = inked(_ink(visitor, page))
+        page.close()
+    assert change(cells, kept_of(name, "light")) > 2 * OTHER_LOOKS
 
 
 def test_whoever_goes_by_keyboard_sees_where_they_are(visit: Visit):
