@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, QuerySet, Sum
 
 from sessions.models import TOKEN_NAMES, Outcome, Request, Session, TokenCounts, ToolCall, Turn, Usage
 from sessions.models.session_rows import SessionQuerySet
 from sessions.models.spans import SecondsBetween, UtcDay
+from sessions.tool_stats import saved_by, saved_per_call, sum_known
 
 LONGEST_DAYS = 366
 DAYS_SHOWN = 93
@@ -157,6 +159,12 @@ class Figures:
     def all_times(self) -> DayTimes:
         """Return the sums over all days."""
         return sum(self.times.values(), DayTimes())
+
+    @property
+    def time_saved_seconds(self) -> int | None:
+        """Return what the successful calls saved as KODA_TIME_SAVED_PER_CALL says, None when it names none of them."""
+        per_call = settings.KODA_TIME_SAVED_PER_CALL
+        return sum_known(saved_by(tool.success, per_call=saved_per_call(tool.name, per_call)) for tool in self.tools)
 
     @property
     def is_empty(self) -> bool:

@@ -31,7 +31,7 @@ class ToolUsage:
     @property
     def time_saved_seconds(self) -> int | None:
         """Return what the calls that succeeded have saved."""
-        return None if self.time_saved_per_call is None else round(self.time_saved_per_call * self.successful)
+        return saved_by(self.successful, per_call=self.time_saved_per_call)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,7 @@ class SessionStats:
     @property
     def total_time_saved_seconds(self) -> int | None:
         """Return what all tools saved, None when it is configured for none of them."""
-        saved = [tool.time_saved_seconds for tool in self.tools_usage if tool.time_saved_seconds is not None]
-        return sum(saved) if saved else None
+        return sum_known(tool.time_saved_seconds for tool in self.tools_usage)
 
 
 def stats_of(sessions: SessionQuerySet) -> SessionStats:
@@ -80,8 +79,24 @@ def usage_of(counts: Iterable[tuple[str, str | None, int]], *, per_call: Mapping
             successful=ends.get(Outcome.SUCCESS, 0),
             failed=ends.get(Outcome.FAILED, 0),
             aborted=ends.get(Outcome.ABORTED, 0) + ends.get(Outcome.REJECTED, 0),
-            time_saved_per_call=per_call.get(name, per_call.get(bare_name(name))),
+            time_saved_per_call=saved_per_call(name, per_call),
         )
+
+
+def saved_per_call(name: str, per_call: Mapping[str, float]) -> float | None:
+    """Return the seconds that a successful call of a tool saves, by its name with or without its server."""
+    return per_call.get(name, per_call.get(bare_name(name)))
+
+
+def saved_by(successful: int, *, per_call: float | None) -> int | None:
+    """Return the seconds that so many calls saved; None where nobody configured it."""
+    return None if per_call is None else round(per_call * successful)
+
+
+def sum_known(saved: Iterable[int | None]) -> int | None:
+    """Return the sum of what is known, None when nothing is."""
+    known = [seconds for seconds in saved if seconds is not None]
+    return sum(known) if known else None
 
 
 def bare_name(name: str) -> str:

@@ -51,3 +51,17 @@ def test_a_filter_narrows(agent, owner):
 @pytest.mark.parametrize("days", ["0", "367", "x"])
 def test_a_number_of_days_that_is_none_is_refused(agent, days):
     assert agent.get(f"stats?days={days}").status == 422
+
+
+def test_time_saved_is_what_is_configured_for_the_successful_calls(owner, agent, settings):
+    settings.KODA_TIME_SAVED_PER_CALL = {"Bash": 30.0, "Other": 5.0}
+    session = make_session(owner)
+    start = {"type": "tool_call_start", "name": "Bash", "args": {}}
+    end = {"type": "tool_call_result", "name": "Bash", "output": "fine"}
+    for call_id, is_error in (("a", False), ("b", False), ("c", True)):
+        make_events(session, {**start, "id": call_id}, {**end, "id": call_id, "is_error": is_error})
+
+    assert agent.get("stats")["time_saved_seconds"] == 60
+    assert agent.get(f"sessions/{session.uuid}/stats")["total_time_saved_seconds"] == 60
+    settings.KODA_TIME_SAVED_PER_CALL = {"Other": 5.0}
+    assert agent.get("stats")["time_saved_seconds"] is None

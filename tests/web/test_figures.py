@@ -123,3 +123,15 @@ def test_the_page_asks_as_many_questions_of_many_as_of_one(reader, owner, django
         work(owner, agent_name=str(number))
     with django_assert_max_num_queries(12):  # who reads: 2; the figures: 7; the filter's values: 1
         page(reader)
+
+
+@pytest.mark.parametrize(
+    ("configured", "shown"), [({}, f"{DASH}not configured"), ({"Bash": 30.0}, "0 sby successful calls")]
+)
+def test_time_saved_is_shown_where_it_is_configured_and_unknown_otherwise(reader, owner, settings, configured, shown):
+    settings.KODA_TIME_SAVED_PER_CALL = configured
+    work(owner)
+    totals = page(reader).one("dl", "totals").elements
+    (saved,) = [one.one("dd") for one in totals if one.one("dt").text == "Time saved"]
+
+    assert saved.text == shown

@@ -101,7 +101,9 @@ class FiguresOut(BaseModel):
     by_tool: list[ToolOut] = Field(description="The most called first.")
     working_seconds: int | None
     waiting_seconds: int | None
-    time_saved_seconds: int | None = Field(None, description="Always null: nobody measures it.")
+    time_saved_seconds: int | None = Field(
+        description="By successful calls, as KODA_TIME_SAVED_PER_CALL says; null when it names none of these tools."
+    )
 
     @classmethod
     def of(cls, found: Figures) -> "FiguresOut":
@@ -120,6 +122,7 @@ class FiguresOut(BaseModel):
             by_tool=[ToolOut.of(tool) for tool in found.tools],
             working_seconds=times.working if times else None,
             waiting_seconds=times.waiting if times else None,
+            time_saved_seconds=found.time_saved_seconds,
         )
 
 
