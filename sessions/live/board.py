@@ -211,6 +211,11 @@ class Board:
             self._counts[caller.name] = (self._clock(), task)
         return await asyncio.shield(task)
 
+    def counters_in(self, caller: Caller, *, since: float) -> float:
+        """Return in how many seconds a person's counters can be had that were read after `since`."""
+        at, _ = self._counts.get(caller.name, (float("-inf"), None))
+        return 0.0 if at > since else at + COUNTS_SECONDS - self._clock()
+
     async def watch(self, told: liveness.Watch | None) -> tuple[liveness.Watch, str]:
         """Return the watchdog's last look, and the fragments that say so if it is not what was `told`."""
         return await reading(partial(_render_watch, told))

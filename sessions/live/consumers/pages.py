@@ -96,6 +96,7 @@ class BoardPage(PageSocket):
         self._gone: dict[int, None] = {}
         self._batches = 0
         self._are_counts_due = False
+        self._changed_at = self._due_since = float("-inf")
         self._counts_at = float("-inf")
         self._counters = ""
         self._is_watch_due = False
@@ -114,7 +115,7 @@ class BoardPage(PageSocket):
         if since:
             self._changed.update(dict.fromkeys(await reading(partial(changed_since, self.since))))
         self._watch = await reading(partial(watch_shown, self.since if since else None))
-        self._are_counts_due = True
+        self._want_counters()
         hello = frames.hello()
         hello["seq"] = 0
         await self.send_frame(hello)
@@ -129,14 +130,14 @@ class BoardPage(PageSocket):
         """Note a row to send."""
         self._gone.pop(pk, None)
         self._changed[pk] = None
-        self._are_counts_due = True
+        self._want_counters()
         self.poke()
 
     def notice_gone(self, pk: int, session: Session | None) -> None:  # noqa: ARG002 - a page knows rows by number
         """Note a row to take away."""
         self._changed.pop(pk, None)
         self._gone[pk] = None
-        self._are_counts_due = True
+        self._want_counters()
         self.poke()
 
     async def deliver(self) -> None:
@@ -172,16 +173,29 @@ class BoardPage(PageSocket):
             rows.append(html)
         return rows
 
+    def _want_counters(self) -> None:
+        self._changed_at = asyncio.get_running_loop().time()
+        if not self._are_counts_due:
+            self._are_counts_due, self._due_since = True, self._changed_at
+
     async def _counters_if_due(self) -> str:
         if not self._are_counts_due:
             return ""
-        wait = self._counts_at + COUNTS_SECONDS - self.hub.clock()
+        wait = max(
+            self._counts_at + COUNTS_SECONDS - self.hub.clock(),
+            # What another page of this person had read before that change says nothing of it.
+            self.hub.board.counters_in(self.caller, since=self._due_since),
+        )
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self.poke)
             return ""
-        self._are_counts_due = False
         self._counts_at = self.hub.clock()
         counters = await self.hub.board.counters(self.caller)
+        # They may have been read after the first change and before the last.
+        self._are_counts_due = self.hub.board.counters_in(self.caller, since=self._changed_at) > 0
+        if self._are_counts_due:
+            self._due_since = self._changed_at
+            asyncio.get_running_loop().call_later(COUNTS_SECONDS, self.poke)
         was, self._counters = self._counters, counters
         return "" if counters == was else counters
 
