@@ -4,18 +4,13 @@ It follows redirects by turning POST into GET, so there are none: such a path is
 """
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+
+from sessions.api.rewriting import rewriting
 
 _OURS = re.compile(r"/+v[12](?:/|\Z)")
 _SLASHES = re.compile(r"/{2,}")
-
-Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 def is_stakpak_path(path: str) -> bool:
@@ -28,27 +23,11 @@ def plain_path(path: str) -> str:
     return _SLASHES.sub("/", path).rstrip("/")
 
 
-@sync_and_async_middleware
-def forgive_slashes(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Response]:
-    """Return Django middleware, first of all, that reads paths of this contract as they are meant."""
-    if iscoroutinefunction(get_response):
-
-        async def handle_async(request: HttpRequest) -> HttpResponseBase:
-            _straighten(request)
-            response: HttpResponseBase = await get_response(request)
-            return response
-
-        return handle_async
-
-    def handle(request: HttpRequest) -> HttpResponseBase:
-        _straighten(request)
-        response: HttpResponseBase = get_response(request)
-        return response
-
-    return handle
-
-
 def _straighten(request: HttpRequest) -> None:
     if is_stakpak_path(request.path_info):
         request.path_info = plain_path(request.path_info)
         request.path = plain_path(request.path)
+
+
+forgive_slashes = rewriting(_straighten)
+"""Django middleware, first of all, that reads paths of this contract as they are meant."""

@@ -4,46 +4,25 @@ Frameworks decode a path before they look where it leads; `%2F` in a key would t
 prefix the path is kept encoded until a route has found its key.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.urls import register_converter
-from django.utils.decorators import sync_and_async_middleware
+
+from sessions.api.rewriting import rewriting
 
 PREFIX = "/api/zeroclaw/"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
-
-Response = HttpResponseBase | Awaitable[HttpResponseBase]
-
-
-@sync_and_async_middleware
-def keep_keys_encoded(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Response]:
-    """Return Django middleware that lets paths of this contract be matched before they are decoded."""
-    if iscoroutinefunction(get_response):
-
-        async def handle_async(request: HttpRequest) -> HttpResponseBase:
-            _encode(request)
-            response: HttpResponseBase = await get_response(request)
-            return response
-
-        return handle_async
-
-    def handle(request: HttpRequest) -> HttpResponseBase:
-        _encode(request)
-        response: HttpResponseBase = get_response(request)
-        return response
-
-    return handle
 
 
 def _encode(request: HttpRequest) -> None:
     if request.path_info.startswith(PREFIX):
         raw = getattr(request, "scope", {}).get("raw_path")
         request.path_info = encoded_path(request.path_info, raw=raw)
+
+
+keep_keys_encoded = rewriting(_encode)
+"""Django middleware that lets paths of this contract be matched before they are decoded."""
 
 
 def encoded_path(path: str, *, raw: bytes | None) -> str:
