@@ -149,6 +149,7 @@ class Environment(BaseSettings):
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
     admitted_requests: Annotated[int, Field(ge=1, le=512)] = 16
     queued_requests: Annotated[int, Field(ge=0)] = 256
+    client_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     drain_seconds: Annotated[int, Field(ge=0, le=600)] = 15
 
     @model_validator(mode="after")

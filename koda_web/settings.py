@@ -54,6 +54,7 @@ KODA_WEBHOOK_PRIVATE = _environment.webhook_private
 KODA_REDACT = _environment.redact
 KODA_ADMITTED_REQUESTS = _environment.admitted_requests
 KODA_QUEUED_REQUESTS = _environment.queued_requests
+KODA_CLIENT_SECONDS = _environment.client_seconds
 KODA_DRAIN_SECONDS = _environment.drain_seconds
 KODA_METRICS_TOKEN = _environment.metrics_token.get_secret_value() if _environment.metrics_token else None
 KODA_REDIS_URL = _environment.redis_url.get_secret_value() if _environment.redis_url else None

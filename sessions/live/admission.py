@@ -20,13 +20,13 @@ from urllib.parse import parse_qs
 from asgiref.sync import ThreadSensitiveContext
 
 from sessions.live.asgi_types import Application, Message, Receive, Scope, Send
-from sessions.live.ingest import is_ingest
 from sessions.live.lanes import Lanes
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
 WAITING_REQUESTS = 1000
 """Long polls at once; each costs a connection and a task, but no thread."""
 
+_INGEST = re.compile(r"/api/v1/sessions/[^/]+/(?:messages|events|heartbeat)|/api/zeroclaw/sessions/[^/]+/messages")
 _LONG_POLL = re.compile(r"/api/v1/sessions/[^/]+/commands/?")
 
 
@@ -42,6 +42,13 @@ def is_waiting(scope: Scope) -> bool:
         return True
     asks_to_wait = "wait" in parse_qs(scope["query_string"].decode("latin1"), keep_blank_values=True)
     return asks_to_wait and _LONG_POLL.fullmatch(scope["path"]) is not None
+
+
+def is_ingest(scope: Scope) -> bool:
+    """Say whether the request appends to a session, with a key."""
+    if scope["type"] != "http" or scope["method"] != "POST" or _INGEST.fullmatch(scope["path"]) is None:
+        return False
+    return any(name == b"authorization" for name, _ in scope["headers"])
 
 
 class Admission:

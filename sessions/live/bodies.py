@@ -12,11 +12,11 @@ from weakref import WeakSet
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet.interfaces import IAddress
+from twisted.web.http import _GenericHTTPChannelProtocol
 
+from sessions.live.pace import Channel
 from sessions.live.refusals import BROKEN, BUSY, Refusal, malformed, render, too_large
 
-HEAD_BYTES = 128 * 1024
-"""Bytes that the first line and all headers of a request have at most: a query may have ten thousand words."""
 LINGER_SECONDS = 30
 """How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
 
@@ -27,7 +27,8 @@ class Request(WebRequest):
     # Django parses forms; Twisted would read the whole body into memory to do it a second time.
     _parsePOSTFormSubmission = False  # noqa: N815
     is_refused = False
-    _received = 0
+    received_count = 0
+    """Bytes of the body that came."""
     _held = 0
     _farewell: asyncio.TimerHandle
 
@@ -43,10 +44,10 @@ class Request(WebRequest):
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """Keep a piece of the body, unless the body or all bodies together pass their limit."""
+        self.received_count += len(data)
         if self.is_refused:
             return
-        self._received += len(data)
-        if self._received > self.server.max_body:
+        if self.received_count > self.server.max_body:
             self._refuse(too_large(self.server.max_body))
         elif self.server.held + len(data) > self.server.max_held:
             self._refuse(BUSY)
@@ -146,13 +147,17 @@ class Factory(HTTPFactory):
 
     def __init__(self, server: Any) -> None:
         super().__init__(server)
+        self.timeOut = server.client_seconds
         self._connections: WeakSet[Any] = WeakSet()
+
+    def protocol(self) -> Any:
+        """Return what takes a connection: as Twisted's own, around our channel."""
+        return _GenericHTTPChannelProtocol(Channel())
 
     def buildProtocol(self, addr: IAddress) -> Any:  # noqa: N802
         """Return the protocol of a new connection."""
         protocol: Any = super().buildProtocol(addr)
         protocol.requestFactory = Request
-        _widen(protocol._channel)  # noqa: SLF001
         self._connections.add(protocol)
         return protocol
 
@@ -160,9 +165,3 @@ class Factory(HTTPFactory):
         """Return the HTTP channels that are connected; an upgraded socket is none any more."""
         channels = [protocol._channel for protocol in self._connections]  # noqa: SLF001
         return [channel for channel in channels if channel.transport and channel.transport.connected]
-
-
-def _widen(channel: Any) -> None:
-    """Let a request begin with up to HEAD_BYTES, and answer one that goes on; Twisted would hang up at 16 KiB."""
-    channel.MAX_LENGTH = channel.totalHeadersSize = HEAD_BYTES
-    channel.lineLengthExceeded = lambda _line: channel._respondToBadRequestAndDisconnect()  # noqa: SLF001

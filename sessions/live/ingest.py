@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import contextvars
 import io
-import re
 import threading
 import time
 from collections import deque
@@ -33,6 +32,7 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from sessions import indexing
+from sessions.live.admission import is_ingest
 from sessions.live.asgi_types import Application, Receive, Scope, Send
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
@@ -56,15 +56,7 @@ a tenth of a second, in which others pass it.
 _INDEX_EVERY_SECONDS = 0.1
 """How often the writer looks whether the index keeps up."""
 
-_PATHS = re.compile(r"/api/v1/sessions/[^/]+/(?:messages|events|heartbeat)|/api/zeroclaw/sessions/[^/]+/messages")
 _ERROR = 400
-
-
-def is_ingest(scope: Scope) -> bool:
-    """Say whether the request appends to a session, with a key."""
-    if scope["type"] != "http" or scope["method"] != "POST" or _PATHS.fullmatch(scope["path"]) is None:
-        return False
-    return any(name == b"authorization" for name, _ in scope["headers"])
 
 
 @dataclass(slots=True)

@@ -84,11 +84,15 @@ class Server(daphne.server.Server):
         host: str,
         port: int,
         max_body: int,
+        client_seconds: int,
         drain_seconds: float,
         listening: Callable[[str, int], None],
         background: Sequence[Background] = (),
     ) -> None:
-        """Prepare; `listening` is called once with the host and the port that the system gave."""
+        """Prepare; `listening` is called once with the host and the port that the system gave.
+
+        `client_seconds` is the time that a client has to go on, see `sessions.live.pace`.
+        """
         super().__init__(
             application,
             endpoints=[f"tcp:port={port}:interface={quoteStringArgument(host)}:backlog={BACKLOG}"],
@@ -103,6 +107,7 @@ class Server(daphne.server.Server):
             server_name="",
         )
         self.max_body = max_body
+        self.client_seconds = client_seconds
         self.max_held = max_body * MAX_HELD_BODIES
         self.held = 0
         self.draining = asyncio.Event()

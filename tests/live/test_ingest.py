@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions import indexing
 from sessions.live import ingest
-from sessions.live.ingest import GROUP, MIDDLEWARE, Ingest, Job, Writer, is_ingest
+from sessions.live.admission import is_ingest
+from sessions.live.ingest import GROUP, MIDDLEWARE, Ingest, Job, Writer
 from sessions.live.refusals import BUSY
 from sessions.models import Event, Message, Session, Unindexed
 from tests.factories import make_key, make_session

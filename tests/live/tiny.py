@@ -157,7 +157,7 @@ class Noisy:
 
 def main():
     global server  # noqa: PLW0603
-    options = {"admitted": 4, "queued": 8, "max_body": 1024 * 1024, "drain_seconds": 10}
+    options = {"admitted": 4, "queued": 8, "max_body": 1024 * 1024, "client_seconds": 60, "drain_seconds": 10}
     options |= json.loads(sys.argv[1])
     admission = Admission(application, admitted=options.pop("admitted"), queued=options.pop("queued"))
     sockets = Lanes(application, count=2)

@@ -43,6 +43,7 @@ class Command(BaseCommand):
             host=host,
             port=port,
             max_body=settings.KODA_MAX_BODY,
+            client_seconds=settings.KODA_CLIENT_SECONDS,
             drain_seconds=settings.KODA_DRAIN_SECONDS,
             listening=self._tell_address,
             background=[Keeper(jobs())],
