@@ -2,10 +2,8 @@
 
 from django.http import HttpRequest
 
-from sessions.api import idempotency, problems
-from sessions.api.auth import KeyOrBrowser
 from sessions.api.described import DescribedAPI
-from sessions.api.json_format import JsonParser, JsonRenderer
+from sessions.api.json_format import JsonParser
 from sessions.api.native.routers import (
     checkpoints,
     commands,
@@ -37,19 +35,15 @@ class NativeParser(JsonParser):
         return request.resolver_match is not None and request.resolver_match.url_name == checkpoints.EXACT
 
 
+_NOUNS = (
+    sessions, messages, search, turns, commands, findings, records, checkpoints, figures, compaction, purges
+)  # fmt: skip
+
 api = DescribedAPI(
     title="Koda Web",
     version="1",
     description=DESCRIPTION,
     urls_namespace="api-native",
-    auth=KeyOrBrowser(),
     parser=NativeParser(),
-    renderer=JsonRenderer(),
+    routers=[noun.router for noun in _NOUNS],
 )
-problems.install(api)
-idempotency.install(api)
-_NOUNS = (
-    sessions, messages, search, turns, commands, findings, records, checkpoints, figures, compaction, purges
-)  # fmt: skip
-for _noun in _NOUNS:
-    api.add_router("", _noun.router)

@@ -1,9 +1,7 @@
 """The API object of this contract, with its routes and its description."""
 
-from sessions.api import idempotency, problems
-from sessions.api.auth import KeyOrBrowser
 from sessions.api.described import DescribedAPI
-from sessions.api.json_format import ExactJsonParser, JsonRenderer
+from sessions.api.json_format import ExactJsonParser
 from sessions.api.stakpak import envelope
 from sessions.api.stakpak.routers import account, checkpoints, sessions, stats
 
@@ -28,11 +26,7 @@ api = StakpakAPI(
     version="0.3.88",
     description=DESCRIPTION,
     urls_namespace="api-stakpak",
-    auth=KeyOrBrowser(),
     parser=ExactJsonParser(),
-    renderer=JsonRenderer(),
+    answer=envelope.envelope,
+    routers=(account.router, checkpoints.router, stats.router, sessions.router),
 )
-problems.install(api, answer=envelope.envelope)
-idempotency.install(api)
-for _router in (account.router, checkpoints.router, stats.router, sessions.router):
-    api.add_router("", _router)

@@ -1,9 +1,7 @@
 """The API object of this contract, with its routes and its description."""
 
-from sessions.api import idempotency, problems
-from sessions.api.auth import KeyOrBrowser
 from sessions.api.described import DescribedAPI
-from sessions.api.json_format import JsonParser, JsonRenderer
+from sessions.api.json_format import JsonParser
 from sessions.api.zeroclaw.routers import messages, sessions, states
 
 DESCRIPTION = """
@@ -19,11 +17,6 @@ api = DescribedAPI(
     version="0.6.9",
     description=DESCRIPTION,
     urls_namespace="api-zeroclaw",
-    auth=KeyOrBrowser(),
     parser=JsonParser(),
-    renderer=JsonRenderer(),
+    routers=(messages.router, states.router, sessions.router, sessions.single),
 )
-problems.install(api)
-idempotency.install(api)
-for _router in (messages.router, states.router, sessions.router, sessions.single):
-    api.add_router("", _router)
