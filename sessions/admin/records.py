@@ -98,11 +98,6 @@ class RecordAdmin(admin.ModelAdmin[_Record]):
     show_full_result_count = False
     sortable_by = ()
 
-    class Media:
-        """Keeps the line breaks of what agents wrote."""
-
-        css = {"all": ["koda/admin.css"]}
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list that counts nothing."""
         return KeysetChangeList

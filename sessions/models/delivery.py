@@ -95,6 +95,7 @@ class Delivery(models.Model):
     class Meta:
         """Taken when due; asked for by webhook."""
 
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(fields=["webhook", "session", "seq"], name="delivery_once"),
             models.CheckConstraint(condition=Q(kind__in=DeliveryKind.values), name="delivery_kind"),

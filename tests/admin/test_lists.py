@@ -217,3 +217,11 @@ def test_nothing_in_the_pages_needs_what_the_policy_forbids(staff):
             assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)", text), record
             assert "<style" not in text, record
             assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", text), record
+
+
+def test_the_admin_wears_the_products_colours_and_names_what_is_stored(staff):
+    page = read(staff, "/admin/")
+    assert "Deliveries" in page
+    assert "Deliverys" not in page
+    for sheet in ("tokens", "admin"):
+        assert re.search(rf'<link rel="stylesheet" href="/static/koda/{sheet}\b[^"]*\.css">', page), sheet

@@ -68,7 +68,7 @@ def furnish(agent: Agent) -> str:
     agent.put(session, "todo", {"content": f"- [x] look\n- [ ] {LONG}"})
     agent.put(session, "metadata/note", {"value": LONG * 3})
     agent.put(session, "files", {"path": f"/w/{LONG}"})
-    for title, kind in (("The tide tables", "complete"), ("The old ferry", "error")):
+    for title, kind in ((f"The tide tables, {LONG}", "complete"), ("The old ferry", "error")):
         other = agent.start(title, agent_name="claude-code")
         agent.say(other, "Draw the harbour", role="user")
         agent.tell(other, {"type": "turn_start", "turn_id": "t"})

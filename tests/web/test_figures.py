@@ -91,7 +91,9 @@ def test_what_others_keep_private_is_in_no_figure(reader, owner):
 
 
 def test_an_empty_page_says_why(reader):
-    assert "nobody reported any" in page(reader).one("div", "empty").text
+    fresh = page(reader).one("div", "empty")
+    assert "nobody reported any" in fresh.text
+    assert fresh.one("a").attrs["href"] == "/connect/"
     narrowed = page(reader, "?agent=nobody&days=7").one("div", "empty")
     assert narrowed.one("a").attrs["href"] == "/figures/?days=7"
 

@@ -125,6 +125,7 @@ def test_htmx_gets_the_hits_alone(reader, session):
     ("query", "said"),
     [
         ("", "Find what was said"),
+        ("", "-word leaves one out"),
         ("?q=nothing", "Nothing found"),
         ("?q=...", "Nothing found"),
         ("?q=zebra&tool=Bash", "Search everywhere"),
