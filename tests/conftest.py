@@ -55,7 +55,7 @@ _FAST_BYTES = 4_000_000_000
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the workers of this run one place for the template, and the data of all tests a fast one."""
-    config.add_cleanup(_remove_databases)
+    config.add_cleanup(_remove_logs)
     if _TEMPLATE in os.environ:
         return
     if os.access(_FAST, os.W_OK) and shutil.disk_usage(_FAST).free > _FAST_BYTES:
@@ -64,12 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_TEMPLATE)))
 
 
-def _remove_databases() -> None:
-    """Remove what stays of a test database when a thread that went astray still has it open: its log."""
+def _remove_logs() -> None:
+    """Remove what stays of a test database that is gone, when a thread that went astray still had it open: its log."""
     name = connection.settings_dict["TEST"]["NAME"]
-    if connection.vendor == "sqlite" and name:
-        for path in Path(name).parent.glob(f"{Path(name).name}*"):
-            path.unlink(missing_ok=True)
+    if connection.vendor == "sqlite" and not Path(name).exists():
+        for rest in ("-wal", "-shm"):
+            Path(f"{name}{rest}").unlink(missing_ok=True)
 
 
 @pytest.hookimpl(trylast=True)
