@@ -66,7 +66,7 @@ def rows_of(session: Session, turns: list[Turn], *, now: datetime) -> list[Row]:
     ids = [turn.turn_id for turn in turns]
     tools, unmeasured = _tools(session, ids, now=now)
     waits = _waits(session, ids, now=now)
-    asked = _asked(session, ids)
+    asked = _asked(session, turns)
     until = now if session.is_running else session.last_activity_at  # of a turn that was never closed
     splits: dict[int, Split] = {}
     for turn in turns:
@@ -108,26 +108,51 @@ def _waits(session: Session, ids: list[str], *, now: datetime) -> dict[str, list
     return found
 
 
-def _asked(session: Session, ids: list[str]) -> dict[str, tuple[int, str]]:
-    """Return the first message of each turn, by its id and, if a person wrote it, its beginning."""
-    rows = Message.objects.filter(session=session, turn_id__in=ids).order_by()
+def _asked(session: Session, turns: list[Turn]) -> dict[str, tuple[int, str]]:
+    """Return the first message of each turn, by its id and, if a person wrote it, its beginning.
+
+    A turn that failed stays the session's own until the next begins; what a person says then asks for the next.
+    """
+    ends = {turn.turn_id: turn.ended_at for turn in turns}
+    rows = Message.objects.filter(session=session, turn_id__in=ends).order_by()
     firsts = dict(rows.values("turn_id").annotate(first=Min("pk")).values_list("turn_id", "first"))
     told = Message.objects.filter(pk__in=firsts.values()).annotate(beginning=Substr("content", 1, _ASKED))
     found = {}
-    for pk, turn_id, role, beginning in told.values_list("pk", "turn_id", "role", "beginning"):
+    for pk, turn_id, role, beginning, at in told.values_list("pk", "turn_id", "role", "beginning", "created_at"):
+        end = ends[str(turn_id)]
+        if role == Role.USER and end is not None and at > end:
+            continue
         found[str(turn_id)] = (pk, beginning or "" if role == Role.USER else "")
     return found
 
 
-def usage_by_turn(session: Session, turns: list[Turn]) -> list[tuple[Turn, dict[str, Any] | None]]:
-    """Return each turn with its five counts: the sums of its messages, else what its footer said, else None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnUsage:
+    """The five counts of one turn, None when nobody told them; `share` of the largest total beside it, in percent."""
+
+    turn: Turn
+    counts: dict[str, Any] | None
+    total: int
+    share: float
+
+
+def usage_by_turn(session: Session, turns: list[Turn]) -> list[TurnUsage]:
+    """Return the counts of each turn: the sums of its messages, else what its footer said; [] when no turn has any.
 
     One query. A footer knows no cache creation, which is then None.
     """
     calls = Message.objects.filter(session=session, turn_id__in=[turn.turn_id for turn in turns]).model_calls()
     sums = calls.order_by().values("turn_id").annotate(**{name: Sum(name) for name in TOKEN_NAMES})
     by_turn: dict[str, dict[str, Any]] = {str(row["turn_id"]): dict(row) for row in sums}
-    return [(turn, by_turn.get(turn.turn_id) or _footer(turn)) for turn in turns]
+    found = [by_turn.get(turn.turn_id) or _footer(turn) for turn in turns]
+    totals = [(counts["prompt_tokens"] or 0) + (counts["completion_tokens"] or 0) if counts else 0 for counts in found]
+    if not any(found):
+        return []
+    most = max(totals) or 1
+    return [
+        TurnUsage(turn=turn, counts=counts, total=total, share=round(100 * total / most, 1))
+        for turn, counts, total in zip(turns, found, totals, strict=True)
+    ]
 
 
 def _footer(turn: Turn) -> dict[str, Any] | None:

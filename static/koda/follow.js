@@ -157,9 +157,10 @@ function watchVerdict() {
   if (!mini || !header) return;
   const copy = () => {
     const verdict = document.getElementById("verdict");
-    if (mini.hidden || !verdict) return;
+    if (mini.hidden || !verdict || mini.matches(":focus-within")) return;
     mini.dataset.state = verdict.dataset.state;
-    mini.replaceChildren(...[...verdict.children].slice(0, 3).map((part) => part.cloneNode(true)));
+    const parts = verdict.querySelectorAll(":scope > :not(.dim, b, i)");
+    mini.replaceChildren(...[...parts].map((part) => part.cloneNode(true)));
   };
   new IntersectionObserver(([seen]) => {
     mini.hidden = seen.isIntersecting;

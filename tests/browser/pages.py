@@ -27,7 +27,9 @@ PAGES = {
     "session, found": "/sessions/{session}/?find=harbour",
     "export": "/sessions/{session}/export/",
     "compact": "/sessions/{session}/compact/",
-    "checkpoints": "/sessions/{session}/checkpoints/",
+    "checkpoints": "/sessions/{kept}/checkpoints/",
+    "checkpoints, compared": "/sessions/{kept}/checkpoints/?from=1&to=3",
+    "checkpoints, none": "/sessions/{session}/checkpoints/",
     "event": "/sessions/{session}/events/3/",
     "tool call": "{tool}",
     "style": "/styleguide/",
@@ -38,7 +40,22 @@ PAGES = {
     "not here": "/nowhere/",
     "sign in": "/sign-in/",
 }
-"""What it shows, and where it stands. `{session}` holds all that one can, `{tool}` is the place of a call of it."""
+"""What it shows, and where it stands. `{session}` holds all that one can, `{tool}` is the place of a call of it, and
+`{kept}` has checkpoints on two branches."""
+
+
+def keep(agent: Agent) -> str:
+    """Let there be a session with checkpoints, one of which rewrites what was said; return it."""
+    asked = {"role": "user", "content": LONG}
+    first, other = ({"role": "assistant", "content": text} for text in (f"# One {LONG}", "Two"))
+    histories = ([asked], [asked, first], [asked, other])
+    begun = agent.client.post("/v1/sessions", json={"title": LONG, "state": {"messages": histories[0]}})
+    assert begun.status_code == 201, begun.text
+    session = str(begun.json()["session_id"])
+    for history in histories[1:]:
+        answer = agent.client.post(f"/v1/sessions/{session}/checkpoints", json={"state": {"messages": history}})
+        assert answer.status_code == 201, answer.text
+    return session
 
 
 def furnish(agent: Agent) -> str:

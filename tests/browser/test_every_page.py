@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import Person, Prepared, agent_at, browsing
-from tests.browser.pages import PAGES, furnish
+from tests.browser.pages import PAGES, furnish, keep
 from tests.browser.test_narrow import OVERFLOW
 from tests.conftest import Server, stop_server
 
@@ -74,7 +74,8 @@ def places(visitor: Person, alone: Server, prepared: Prepared) -> dict[str, str]
     page = visitor.open(f"/sessions/{session}/")
     tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
     page.close()
-    return {name: path.format(session=session, tool=tool) for name, path in PAGES.items()}
+    kept = keep(agent)
+    return {name: path.format(session=session, tool=tool, kept=kept) for name, path in PAGES.items()}
 
 
 @pytest.fixture(scope="module")

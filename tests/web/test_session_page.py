@@ -41,6 +41,22 @@ def test_the_header_says_what_it_is(owner, reader):
     assert told["Tokens"] == told["Context"] == "\N{EN DASH}"
 
 
+def test_who_may_answer_finds_the_way_beside_the_verdict(owner, reader):
+    session = make_session(owner)
+    assert "Answer" not in page(reader, session).by_id("verdict").text
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    make_events(session, {"type": "approval_request", "id": "q", "tool_name": "Bash", "detail": "ls"})
+    link = page(reader, session, "?tab=usage").by_id("verdict").one("a", "button")
+    assert (link.text, link.attrs["href"]) == ("Answer", path(session, "#now"))
+
+
+def test_a_very_long_project_does_not_fill_the_header(owner, reader):
+    session = make_session(owner, project_root="/w/" + "x" * 200)
+    crumb = page(reader, session).one("p", "crumb")
+    assert len(crumb.text) < 80
+    assert [link.attrs["title"] for link in crumb.all("a") if "title" in link.attrs] == [session.project_root]
+
+
 @pytest.mark.parametrize(
     ("events", "verdict"),
     [

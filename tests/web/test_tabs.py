@@ -80,6 +80,17 @@ def test_the_timeline_says_where_the_time_of_each_turn_went(owner, reader, time_
     assert {bar.attrs["data-kind"] for bar in first.all("rect")} == {"model", "tool"}
 
 
+def test_what_is_asked_after_a_turn_has_failed_is_not_what_that_turn_was_asked(owner, reader, time_machine):
+    time_machine.move_to("2026-03-01T12:00:00Z", tick=False)
+    session = make_session(owner)
+    failed = {"kind": "error", "message": "no ink"}
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, {"type": "turn_end", "turn_id": "t", "reason": failed})
+    time_machine.shift(5)
+    make_message(session, content="Try again")
+    (row,) = get(reader, session, "?tab=timeline").one("table", "turns").one("tbody").all("tr")
+    assert cells(row)[1] == "\N{EN DASH}"
+
+
 def test_the_slowest_turns_come_first_when_asked_for(owner, reader, time_machine):
     time_machine.move_to("2026-03-01T12:00:00Z", tick=False)
     session = make_session(owner)
@@ -125,9 +136,20 @@ def test_five_kinds_of_tokens_stand_apart_by_agent_and_by_turn(owner, reader):
     assert [cells(row) for row in by_agent.one("tbody").all("tr")] == [["main", "1", *five], ["reviewer", "1", *five]]
     assert cells(by_agent.one("tfoot").one("tr")) == ["All", "2", "2,000", "400", "60", "8", "10"]
     unknown, told, summed = by_turn.one("tbody").all("tr")
-    assert cells(summed)[1:] == ["2,000", "400", "60", "8", "10"]
-    assert cells(told)[1:] == ["7", "8", "9", "\N{EN DASH}", "10"]
-    assert cells(unknown)[1:] == ["\N{EN DASH}"]
+    assert cells(summed)[1:] == ["2,400 in + out", "2,000", "400", "60", "8", "10"]
+    assert cells(told)[1:] == ["15 in + out", "7", "8", "9", "\N{EN DASH}", "10"]
+    assert cells(unknown)[1:] == ["", *["\N{EN DASH}"] * 5]
+    assert [row.one("rect").attrs["width"] for row in (told, summed)] == ["0.6%", "100.0%"]
+    heads = [len(table.one("thead").all("th")) for table in (by_agent, by_turn)]
+    assert heads == [7, 7], "the kinds of both tables stand below one another"
+
+
+def test_turns_of_which_no_token_is_known_are_not_listed_as_dashes(owner, reader):
+    session = make_session(owner)
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    shown = get(reader, session, "?tab=usage")
+    assert shown.all("table", "tokens") == []
+    assert "No token reported" in shown.text
 
 
 def test_the_checklist_shows_what_is_done(owner, reader):
