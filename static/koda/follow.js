@@ -159,8 +159,7 @@ function watchVerdict() {
     const verdict = document.getElementById("verdict");
     if (mini.hidden || !verdict || mini.matches(":focus-within")) return;
     mini.dataset.state = verdict.dataset.state;
-    const parts = verdict.querySelectorAll(":scope > :not(.dim, b, i)");
-    mini.replaceChildren(...[...parts].map((part) => part.cloneNode(true)));
+    mini.replaceChildren(...verdict.cloneNode(true).querySelectorAll(":scope > :not(.dim, b, i)"));
   };
   new IntersectionObserver(([seen]) => {
     mini.hidden = seen.isIntersecting;

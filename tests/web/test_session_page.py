@@ -51,7 +51,7 @@ def test_who_may_answer_finds_the_way_beside_the_verdict(owner, reader):
 
 
 def test_a_very_long_project_does_not_fill_the_header(owner, reader):
-    session = make_session(owner, project_root="/w/" + "x" * 200)
+    session = make_session(owner, project_root="/w/" + "x" * 100)
     crumb = page(reader, session).one("p", "crumb")
     assert len(crumb.text) < 80
     assert [link.attrs["title"] for link in crumb.all("a") if "title" in link.attrs] == [session.project_root]
