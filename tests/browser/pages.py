@@ -44,7 +44,7 @@ PAGES = {
 `{kept}` has checkpoints on two branches."""
 
 
-def keep(agent: Agent) -> str:
+def save_states(agent: Agent) -> str:
     """Let there be a session with checkpoints, one of which rewrites what was said; return it."""
     asked = {"role": "user", "content": LONG}
     first, other = ({"role": "assistant", "content": text} for text in (f"# One {LONG}", "Two"))

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import Person, Prepared, agent_at, browsing
-from tests.browser.pages import PAGES, furnish, keep
+from tests.browser.pages import PAGES, furnish, save_states
 from tests.browser.test_narrow import OVERFLOW
 from tests.conftest import Server, stop_server
 
@@ -69,12 +69,11 @@ def visitor(chromium: Browser, alone: Server, request: pytest.FixtureRequest) ->
 @pytest.fixture(scope="module")
 def places(visitor: Person, alone: Server, prepared: Prepared) -> dict[str, str]:
     agent = agent_at(alone, prepared.key)
-    session = furnish(agent)
+    kept, session = save_states(agent), furnish(agent)
     agent.client.close()
     page = visitor.open(f"/sessions/{session}/")
     tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
     page.close()
-    kept = keep(agent)
     return {name: path.format(session=session, tool=tool, kept=kept) for name, path in PAGES.items()}
 
 
