@@ -13,16 +13,16 @@ const atEnd = () => root.scrollHeight - (scrollY + innerHeight) <= NEAR;
 const toEnd = () => scrollTo(0, root.scrollHeight);
 const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (list) begin();
 watchVerdict();
 tellChanges();
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 function begin() {
   const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
   history.scrollRestoration = "manual";
-  if (!asksForPlace || location.hash === "#end") toEnd();
   times();
+  if (!asksForPlace || location.hash === "#end") toEnd();
   document.addEventListener("htmx:wsBeforeMessage", () => { wasAtEnd = atEnd() && !document.getElementById("newer"); });
   document.addEventListener("htmx:wsAfterMessage", afterMessage);
   document.addEventListener("htmx:beforeSwap", keepPlace);

@@ -6,6 +6,7 @@ looked at in pictures first.
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 FIRST_PAINT_BYTES = 60_000
 PHONE, WIDE, WIDEST = (390, 844), (1440, 900), (2200, 1000)
 GRID = 24
+WITHIN_SECONDS = 20
 SAME_INK = 0.06
 """How much of a picture's cells may differ between themes: dashes and antialiasing differ, a lost part does not."""
 OTHER_LOOKS = 0.25
@@ -70,11 +72,25 @@ def visitor(chromium: Browser, alone: Server, request: pytest.FixtureRequest) ->
 def places(visitor: Person, alone: Server, prepared: Prepared) -> dict[str, str]:
     agent = agent_at(alone, prepared.key)
     kept, session = save_states(agent), furnish(agent)
+    count = len(agent.client.get("/api/v1/sessions").json()["items"])
     agent.client.close()
+    wait_for(visitor, "/storage/", "tfoot td.n >> nth=0", str(count))  # sizes are measured after the write
+    wait_for(visitor, "/search/?q=charts", ".hit a.cut", "Sea charts")  # what came last is found last
     page = visitor.open(f"/sessions/{session}/")
     tool = str(page.locator(".tool .inside").first.get_attribute("hx-get"))
     page.close()
     return {name: path.format(session=session, tool=tool, kept=kept) for name, path in PAGES.items()}
+
+
+def wait_for(visitor: Person, path: str, place: str, words: str) -> None:
+    """Load a page again until it says there what it must."""
+    page = visitor.open(path)
+    deadline = time.monotonic() + WITHIN_SECONDS
+    while words not in page.locator(place).all_inner_texts():
+        assert time.monotonic() < deadline, page.locator("main").inner_text()
+        page.wait_for_timeout(200)
+        page.reload()
+    page.close()
 
 
 @pytest.fixture(scope="module")

@@ -148,4 +148,4 @@ def test_what_rests_costs_the_upper_bands_nothing(is_staff):
     make_copies(resting, 100)
     few = count_steps()
     make_copies(resting, 900)
-    assert count_steps() == few
+    assert count_steps() <= few
