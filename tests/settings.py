@@ -11,7 +11,8 @@ for _name in [name for name in os.environ if name.startswith("KODA_") and name n
 _SUFFIX = os.environ.pop("KODA_TEST_DB_SUFFIX", "") or str(os.getpid())
 _FAST = Path("/dev/shm")
 _PLACE = _FAST if os.access(_FAST, os.W_OK) else Path(tempfile.gettempdir())
-os.environ["KODA_SECRET_KEY"] = "the key of the tests, which keeps no secret at all and no file"
+# One a process: who shares a key and a Redis hears of each other's sessions.
+os.environ["KODA_SECRET_KEY"] = f"the key of the tests of {_SUFFIX}, which keeps no secret at all and no file"
 os.environ["KODA_DATA_DIR"] = str(_PLACE / f"koda-test-{os.getuid()}-{_SUFFIX}")
 
 from koda_web.settings import *  # noqa: E402, F403
