@@ -252,12 +252,6 @@ def stop_server(server: Server) -> None:
     assert code == 0, f"the server ended with {code}:\n{tail}"
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many `-n auto` is: one more than processors, for a worker waits a good part of its time."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--new-looks", action="store_true", help="keep how each page looks now, to compare with later")
 
