@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import sqlite3
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,15 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import ground
+from benchmarks.cases import CASES
 from benchmarks.lines import Line, table
 from benchmarks.run import FULL, TINY, Peers, Run
-from koda_web.sqlite import use_fixed_library
-
-use_fixed_library()
-
-import sqlite3  # noqa: E402 - the limit is measured with the library that the product uses
-
-from benchmarks.cases import CASES  # noqa: E402
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"

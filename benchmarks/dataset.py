@@ -1,30 +1,21 @@
-"""What lies in the product's database before it is measured: `python -m benchmarks.dataset sessions|messages COUNT`.
+"""What lies in the product's database before it is measured: asked in the product's settings.
 
 Much of it goes in by bulk statements, which write what the verbs would have written: each copies a row that a verb
 made. What the search finds is built by the product's own `install`.
 """
 
-import json
-import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koda_web.settings")
+from django.contrib.auth.models import User
+from django.db import connection, transaction
 
-import django
-
-django.setup()
-
-from django.contrib.auth.models import User  # noqa: E402 - the settings come first
-from django.db import connection, transaction  # noqa: E402
-
-from benchmarks.bodies import text_of  # noqa: E402
-from sessions import indexing, transcripts  # noqa: E402
-from sessions.models import Message, SearchEntry, Session  # noqa: E402
-from sessions.models.folding import words_of  # noqa: E402
-from sessions.models.search_index import FULL_TEXT, TABLE, install, remove  # noqa: E402
-from sessions.transcripts import MessageDraft  # noqa: E402
+from benchmarks.bodies import text_of
+from sessions import indexing, transcripts
+from sessions.models import Message, SearchEntry, Session
+from sessions.models.folding import words_of
+from sessions.models.search_index import FULL_TEXT, TABLE, install, remove
+from sessions.transcripts import MessageDraft
 
 SEARCHED_CHARACTERS = 200
 SESSIONS_OF_SEARCHED = 1_000
@@ -146,11 +137,3 @@ def _copy(model: Session, own: dict[str, str], series: str, params: list[int]) -
             params,
         )
         cursor.execute("ANALYZE")
-
-
-if __name__ == "__main__":
-    print(
-        json.dumps(
-            {"sessions": sessions, "transcript": transcript, "messages": messages}[sys.argv[1]](int(sys.argv[2]))
-        )
-    )

@@ -1,32 +1,22 @@
-"""What only the database or the framework can tell of a server's data: `python -m benchmarks.looks NAME …`."""
+"""What only the database or the framework can tell of a server's data, asked in its settings."""
 
-import json
-import os
-import sys
+from django.contrib.auth.models import User
+from django.db import connection, models
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koda_web.settings")
-
-import django
-
-django.setup()
-
-from django.contrib.auth.models import User  # noqa: E402 - the settings come first
-from django.db import connection, models  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
-
-from sessions.models import Event, Session  # noqa: E402
-from sessions.models.keyset import Keyset  # noqa: E402
-from sessions.web.forms import SORTS  # noqa: E402
-from sessions.web.views.listing import ROWS  # noqa: E402
+from sessions.models import Event, Session
+from sessions.models.keyset import Keyset
+from sessions.web.forms import SORTS
+from sessions.web.views.listing import ROWS
 
 
-def pages(number: str) -> list[tuple[str, int]]:
+def pages(number: int) -> list[tuple[str, int]]:
     """Return the addresses of the wall and of two pages of the list, its first and this one, and their queries."""
     client = Client(SERVER_NAME="localhost")
     client.force_login(User.objects.get(username="owner"))
     found = []
-    for path in ("/", "/sessions/", _address(int(number))):
+    for path in ("/", "/sessions/", _address(number)):
         client.get(path)
         with CaptureQueriesContext(connection) as taken:
             answer = client.get(path)
@@ -50,8 +40,3 @@ def gaps(uuid: str) -> dict[str, int]:
     )
     missing = log["last"] - log["first"] + 1 - log["count"] + abs(session.last_seq - log["last"])
     return {"missing": missing, "counted": session.message_count, "stored": session.messages.count()}
-
-
-if __name__ == "__main__":
-    _, name, *arguments = sys.argv
-    print(json.dumps({"pages": pages, "gaps": gaps}[name](*arguments)))

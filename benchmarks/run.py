@@ -139,9 +139,10 @@ def printed(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def asked(environment: Mapping[str, str], module: str, *arguments: object) -> Any:
-    """Return what a module of ours prints that works on the product's database in a process of its own."""
-    return printed([sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)], env=environment)
+def asked(environment: Mapping[str, str], module: str, function: str, *arguments: object) -> Any:
+    """Return what a function of ours returns that works on the product's database, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.inproduct", module, function, *map(json.dumps, arguments)]
+    return printed(command, env=environment)
 
 
 def resident_mb(pid: int) -> float:

@@ -15,7 +15,7 @@ def measure(run: Run) -> list[Line]:
         given = (run.place, batch, run.seconds)
         taken = interleaved(
             {
-                "ours": partial(asked, target.environment, "inside", batch, run.seconds),
+                "ours": partial(asked, target.environment, "inside", "append", batch, run.seconds),
                 "openai-agents": partial(run.peers.ask, "openai-agents", "openai-agents-append", *given),
                 "google-adk": partial(run.peers.ask, "google-adk", "google-adk-append", *given),
             },

@@ -157,9 +157,11 @@ class Person:
         dialog.dismiss()
 
     def _note_words(self, words: str) -> None:
-        # A request that the next one replaced, as hx-sync has it. What fails has a word of its own beside the first.
-        if not words.startswith(("htmx:afterRequest", "htmx:sendAbort")):
+        """Complain of it, but for a request that the next one replaced, as hx-sync has it: it ends, then is aborted."""
+        if not words.startswith("htmx:sendAbort"):
             self._complain(f"console: {words}")
+        elif self.complaints and self.complaints[-1].startswith("console: htmx:afterRequest"):
+            self.complaints.pop()
 
     def _note_failure(self, url: str, reason: str) -> None:
         if "ERR_ABORTED" not in reason:  # the reader went on before it was there
