@@ -16,10 +16,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, QuerySet, Sum
 
-from sessions.models import TOKEN_NAMES, Outcome, Request, Session, TokenCounts, ToolCall, Turn, Usage
+from sessions.models import TOKEN_NAMES, Request, Session, TokenCounts, ToolCall, Turn, Usage
 from sessions.models.session_rows import SessionQuerySet
 from sessions.models.spans import SecondsBetween, UtcDay
-from sessions.tool_stats import saved_by, saved_per_call, sum_known
+from sessions.tool_stats import ToolFigures, saved_by, saved_per_call, sum_known, tools_of
 
 LONGEST_DAYS = 366
 DAYS_SHOWN = 93
@@ -72,29 +72,6 @@ class Filters:
     agent_name: str = ""
     project_root: str = ""
     source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolFigures:
-    """How the calls of one tool ended. What has no outcome yet is `open`."""
-
-    name: str
-    success: int = 0
-    failed: int = 0
-    rejected: int = 0
-    aborted: int = 0
-    open: int = 0
-
-    @property
-    def total(self) -> int:
-        """Return all calls."""
-        return self.success + self.failed + self.rejected + self.aborted + self.open
-
-    @property
-    def failed_percent(self) -> float | None:
-        """Return how many of the calls that ran to an end failed, or None when none did."""
-        ended = self.success + self.failed
-        return 100 * self.failed / ended if ended else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,15 +198,6 @@ def _sums(rows: Iterable[tuple[_Name, TokenCounts]]) -> dict[_Name, TokenCounts]
     for name, counts in rows:
         sums[name] = sums[name] + counts if name in sums else counts
     return sums
-
-
-def tools_of(rows: Iterable[tuple[str, str | None, int]]) -> list[ToolFigures]:
-    """Return the figures by tool, the most called first, from counts by (name, outcome)."""
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for name, outcome, count in rows:
-        counts[name]["open" if outcome is None else Outcome(outcome).value] = count
-    tools = [ToolFigures(name, **by_outcome) for name, by_outcome in counts.items()]
-    return sorted(tools, key=lambda tool: (-tool.total, tool.name))
 
 
 def turns_of(*, reasons: Mapping[str | None, int], lengths: Mapping[int, int]) -> TurnFigures:

@@ -1,9 +1,10 @@
-"""Figures of tool calls, with the words of Stakpak's SessionStats (contracts/stakpak.md 1.10 and 9.8).
+"""Figures of tool calls, by how they ended, and with the words of Stakpak's SessionStats (its contract, 1.10 and 9.8).
 
 Calls are those of the records, whichever branch they were made on. A refused call counts as aborted, one that is still
 pending as none of the three.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,29 @@ from sessions.models import Outcome, ToolCall
 from sessions.models.session_rows import SessionQuerySet
 
 _HAS_CALLS = Q(tool_call_count__gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFigures:
+    """How the calls of one tool ended. What has no outcome yet is `open`."""
+
+    name: str
+    success: int = 0
+    failed: int = 0
+    rejected: int = 0
+    aborted: int = 0
+    open: int = 0
+
+    @property
+    def total(self) -> int:
+        """Return all calls."""
+        return self.success + self.failed + self.rejected + self.aborted + self.open
+
+    @property
+    def failed_percent(self) -> float | None:
+        """Return how many of the calls that ran to an end failed, or None when none did."""
+        ended = self.success + self.failed
+        return 100 * self.failed / ended if ended else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +90,26 @@ def stats_of(sessions: SessionQuerySet) -> SessionStats:
     )
 
 
+def tools_of(rows: Iterable[tuple[str, str | None, int]]) -> list[ToolFigures]:
+    """Return the figures by tool, the most called first, from counts by (name, outcome)."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for name, outcome, count in rows:
+        counts[name]["open" if outcome is None else Outcome(outcome).value] = count
+    tools = [ToolFigures(name, **by_outcome) for name, by_outcome in counts.items()]
+    return sorted(tools, key=lambda tool: (-tool.total, tool.name))
+
+
 def usage_of(counts: Iterable[tuple[str, str | None, int]], *, per_call: Mapping[str, float]) -> Iterable[ToolUsage]:
     """Yield the usage of each tool from counts by name and outcome, the most used first."""
-    by_tool: dict[str, dict[str | None, int]] = {}
-    for name, outcome, count in counts:
-        by_tool.setdefault(name, {})[outcome] = count
-    for name, ends in sorted(by_tool.items(), key=lambda item: (-sum(item[1].values()), item[0])):
+    for tool in tools_of(counts):
         yield ToolUsage(
-            tool_name=name,
-            display_name=display_name(name),
-            total=sum(ends.values()),
-            successful=ends.get(Outcome.SUCCESS, 0),
-            failed=ends.get(Outcome.FAILED, 0),
-            aborted=ends.get(Outcome.ABORTED, 0) + ends.get(Outcome.REJECTED, 0),
-            time_saved_per_call=saved_per_call(name, per_call),
+            tool_name=tool.name,
+            display_name=display_name(tool.name),
+            total=tool.total,
+            successful=tool.success,
+            failed=tool.failed,
+            aborted=tool.aborted + tool.rejected,
+            time_saved_per_call=saved_per_call(tool.name, per_call),
         )
 
 

@@ -15,15 +15,13 @@ _IN_MEMORY = 4 * 1024 * 1024
 
 
 class Copy:
-    """A whole export, and the headers with which it becomes a download."""
+    """A whole export: what it is, its name as a file, and its size in bytes."""
 
     def __init__(self, session: Session, form: Format, file: IO[bytes], *, size: int) -> None:
         self._file = file
         self.content_type = form.content_type
-        self.headers = {
-            "Content-Disposition": f'attachment; filename="session-{session.uuid}.{form.ending}"',
-            "Content-Length": str(size),
-        }
+        self.name = f"session-{session.uuid}.{form.ending}"
+        self.size = size
 
     def pieces(self, *, is_async: bool) -> "Pieces | AsyncPieces":
         """Return the copy piece by piece, for a server of either kind; whoever sends it closes it."""

@@ -32,8 +32,9 @@ from sessions.models import (
 )
 from sessions.models.filtering import StateFilter
 from sessions.passages import Found, Passage
-from sessions.stats import DayTimes, Figures, Period, ToolFigures, TurnFigures
+from sessions.stats import DayTimes, Figures, Period, TurnFigures
 from sessions.templatetags.diffs import diff_lines
+from sessions.tool_stats import ToolFigures
 from sessions.web import figure_charts
 from sessions.web.alert_forms import WebhookForm
 from sessions.web.facets import Facet

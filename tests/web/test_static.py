@@ -144,3 +144,9 @@ def test_a_session_of_long_answers_opens_as_light(owner, reader):
     scripts = sum(len(gzip.compress(path.read_bytes())) for path in files)
     assert scripts < 40_000
     assert len(html) < 250_000
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.glob("*.*")), ids=lambda path: path.name)
+def test_a_file_is_there_because_something_names_it(path):
+    readers = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "sessions").rglob("*.py")]
+    assert any(f"koda/{path.name}" in reader.read_text() for reader in readers)

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from sessions.models import Session, TokenCounts
-from sessions.stats import Figures, Filters, Period, ToolFigures, figures
+from sessions.stats import Figures, Filters, Period, figures
+from sessions.tool_stats import ToolFigures
 from sessions.web import figure_charts
 from sessions.web.charts import Block, share
 from sessions.web.facets import facets_of, label_of

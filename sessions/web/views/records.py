@@ -4,6 +4,7 @@ from django.contrib import messages as toasts
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_http_methods
 
 from sessions import compaction, exports
@@ -23,7 +24,11 @@ def export(request: PageRequest, session: Session) -> HttpResponseBase:
         return render(request, "sessions/export.html", {"session": session, "formats": list(Format)})
     copy = exports.take(session, Format(asked))
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
-    return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=copy.headers)
+    headers = {
+        "Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name),
+        "Content-Length": str(copy.size),
+    }
+    return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

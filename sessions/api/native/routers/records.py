@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from ninja import Router
 
 from sessions import exports
@@ -164,4 +165,8 @@ def export_session(
     session = access.find_to_read(authenticate(request), session_id)
     copy = exports.take(session, format)
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
-    return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=copy.headers)
+    headers = {
+        "Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name),
+        "Content-Length": str(copy.size),
+    }
+    return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)

@@ -6,7 +6,8 @@ from datetime import date
 from pydantic import BaseModel, Field
 
 from sessions.models import TokenCounts, TurnEnd
-from sessions.stats import Figures, ToolFigures, TurnFigures
+from sessions.stats import Figures, TurnFigures
+from sessions.tool_stats import ToolFigures
 
 
 class TokenFiguresOut(BaseModel):
