@@ -48,6 +48,8 @@ def test_slash_finds_what_is_not_loaded_and_leads_there(person: Person, agent: A
     page = person.open_live(f"/sessions/{session}/")
     assert page.get_by_text("the needle").count() == 0
     page.keyboard.press("/")
+    expect(page.locator('link[href*="found"]')).to_have_count(1)
+    expect(page.locator("#found")).to_be_hidden()
     expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("needle")
     expect(page.locator("#found .hit")).to_have_count(1)
