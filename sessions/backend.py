@@ -173,14 +173,14 @@ class Backend:
 
     def _first_matches(self, query: Query) -> dict[int, int]:
         """Return by session the first message that matches."""
-        found = SearchEntry.objects.matching(query, scope=self._scope(), newest=None).filter(message__isnull=False)
+        found = SearchEntry.objects.matching(query, scope=self._scope()).filter(message__isnull=False)
         firsts = found.order_by().values("session").annotate(first=models.Min("message"))
         active = firsts.filter(session__in=self.sessions().order_by())
         return dict(active.values_list("session", "first"))
 
     def _with_words_in_key(self, query: Query) -> Iterator[int]:
         """Yield the sessions that have a term in their keys; the index, which knows titles too, proposes them."""
-        entries = SearchEntry.objects.matching(query, scope=self._scope(), newest=None)
+        entries = SearchEntry.objects.matching(query, scope=self._scope())
         entries = entries.filter(message=None, tool_call=None)
         keys = self.sessions().order_by().filter(pk__in=entries.values("session")).values_list("pk", "key")
         for pk, key in keys:

@@ -18,16 +18,17 @@ from django.db.models.functions import Substr
 from sessions import indexing
 from sessions.exceptions import InvalidRequest
 from sessions.models import Message, Role, SearchEntry, Session, ToolCall, Unindexed, Visibility
+from sessions.models.among import Among
 from sessions.models.folding import CLIP, Query, parse
-from sessions.models.search_entry import SCANNED, Kind, facet
+from sessions.models.search_entry import Kind, facet
 from sessions.snippets import Part, count_in, snippet
 
 WINDOW = 200
 """Matches that are ranked together, the newest first."""
 FACETS = 8
 """Values of a facet that are told."""
-_LOOK = 1000
-"""Matches that a first look goes through; what it lacks is looked for among `SCANNED`."""
+_LOOKS = (1_000, 19_000)
+"""Matches, newest first, that are gone through; the second time, where the first has not filled the window."""
 _RANKED = 4000
 """Characters of a text that its rank goes by."""
 _BEHIND = 50
@@ -61,7 +62,7 @@ class Filters:
         return [[facet(letter, value)] for letter, value in facts.items() if value]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """Something found. `snippet` is plain text in parts: whoever shows it escapes it.
 
@@ -121,17 +122,16 @@ def search(
     is_more, entries = len(entries) > WINDOW, entries[:WINDOW]
     if not entries:
         return Hits(is_behind=is_behind)
-    hits = _ranked(entries, query)
-    page = hits[offset : offset + limit]
-    _describe(page, query)
-    end = offset + len(page)
+    ranked = _ranked(entries, query)
+    page = _described(ranked[offset : offset + limit], query)
+    end = min(offset + limit, len(ranked))
     next_cursor = None
-    if limit and end < len(hits):
+    if limit and end < len(ranked):
         next_cursor = f"{top or entries[0].pk + 1}-{end}"
     elif limit and is_more:
         next_cursor = f"{entries[-1].pk}-0"
     return Hits(
-        items=page, next_cursor=next_cursor, count=len(hits), is_more=is_more, is_behind=is_behind,
+        items=page, next_cursor=next_cursor, count=len(ranked), is_more=is_more, is_behind=is_behind,
         facets=_facets(entries),
     )  # fmt: skip
 
@@ -168,31 +168,28 @@ def _newest(
         scope.append([facet("o", user.pk), facet("v", Visibility.PUBLIC.value)])
     sessions = Session.objects.visible_to(user).active().filtered(state=filters.state)
     found: list[SearchEntry] = []
-    for scanned in (_LOOK, SCANNED):
-        rows = SearchEntry.objects.matching(query, scope=scope, before=before, newest=scanned)
-        rows = rows.filter(models.Exists(sessions.filter(pk=models.OuterRef("session"))))
+    for count in _LOOKS:
+        ids = SearchEntry.objects.newest(query, scope=scope, before=before, count=count)
+        rows = SearchEntry.objects.filter(
+            Among("pk", ids), models.Exists(sessions.filter(pk=models.OuterRef("session")))
+        )
         if filters.after is not None:
             rows = rows.filter(at__gt=filters.after)
         if filters.before is not None:
             rows = rows.filter(at__lt=filters.before)
-        found = list(rows.select_related("session").defer("words", "scope").order_by("-pk")[: WINDOW + 1])
-        if len(found) > WINDOW:
+        shown = rows.annotate(project=models.F("session__project_root")).defer("words", "scope").order_by("-pk")
+        found += shown[: WINDOW + 1 - len(found)]
+        if len(found) > WINDOW or len(ids) < count:
             break
+        before = ids[-1]
     return found
 
 
-def _ranked(entries: Sequence[SearchEntry], query: Query) -> list[Hit]:
-    """Return hits for entries, the best first, and of equals the newest."""
+def _ranked(entries: Sequence[SearchEntry], query: Query) -> list[tuple[float, SearchEntry]]:
+    """Return entries with their scores, the best first, and of equals the newest."""
     texts = _texts(entries, length=_RANKED)
-    hits = [_hit(entry, _score(entry, text, query)) for entry, text in zip(entries, texts, strict=True)]
-    return sorted(hits, key=lambda hit: -hit.score)
-
-
-def _hit(entry: SearchEntry, score: float) -> Hit:
-    return Hit(
-        session=entry.session, kind=entry.kind, role=entry.role, agent_name=entry.agent_name, tool=entry.tool,
-        at=entry.at, message_id=entry.message_id, tool_call_id=entry.tool_call_id, score=score,
-    )  # fmt: skip
+    scores = [_score(entry, text, query) for entry, text in zip(entries, texts, strict=True)]
+    return sorted(zip(scores, entries, strict=True), key=lambda ranked: -ranked[0])
 
 
 def _score(entry: SearchEntry, text: str, query: Query) -> float:
@@ -208,33 +205,42 @@ def _score(entry: SearchEntry, text: str, query: Query) -> float:
     return round(fit * weight, 1)
 
 
-def _texts(found: Sequence[SearchEntry | Hit], *, length: int) -> list[str]:
+def _texts(entries: Sequence[SearchEntry], *, length: int) -> list[str]:
     """Return the beginning of the text of each, in their order; empty where it has just gone."""
-    message_ids = [one.message_id for one in found if one.message_id]
-    call_ids = [one.tool_call_id for one in found if one.tool_call_id]
+    message_ids = [one.message_id for one in entries if one.message_id]
+    call_ids = [one.tool_call_id for one in entries if one.tool_call_id]
     rows = Message.objects.filter(pk__in=message_ids).annotate(text=Substr("content", 1, length)).only("tool_calls")
     of_messages = {row.pk: indexing.text_of(row.text, row.calls()) for row in rows}  # type: ignore[attr-defined]
     of_calls = indexing.texts_of_calls(ToolCall.objects.filter(pk__in=call_ids))
+    sessions = Session.objects.in_bulk([one.session_id for one in entries if one.kind == Kind.SESSION])
+    of_sessions = {pk: indexing.text_of_session(session) for pk, session in sessions.items()}
     texts = (
         of_messages.get(one.message_id, "") if one.message_id
         else of_calls.get(one.tool_call_id, "") if one.tool_call_id
-        else indexing.text_of_session(one.session)
-        for one in found
+        else of_sessions.get(one.session_id, "")
+        for one in entries
     )  # fmt: skip
     return [text[:length] for text in texts]
 
 
-def _describe(hits: Sequence[Hit], query: Query) -> None:
-    """Give the hits of a page their snippets, and say where the transcript shows them."""
-    ids = [hit.message_id for hit in hits if hit.message_id]
-    texts = _texts(hits, length=CLIP)
+def _described(ranked: Sequence[tuple[float, SearchEntry]], query: Query) -> list[Hit]:
+    """Return the hits of a page with their snippets, and where the transcript shows them."""
+    entries = [entry for _, entry in ranked]
+    ids = [entry.message_id for entry in entries if entry.message_id]
     archived = set(Message.objects.filter(pk__in=ids).archived().values_list("pk", flat=True))
     calls = ToolCall.objects.filter(result_message__in=ids, message__isnull=False)
     shown = {call.result_message_id: call for call in calls.only("message", "result_message")}
-    for hit, text in zip(hits, texts, strict=True):
-        hit.snippet = snippet(text, query)
-        hit.is_archived = hit.message_id in archived
-        hit.shown_in = shown.get(hit.message_id) if hit.role == Role.TOOL else None
+    sessions = Session.objects.in_bulk({entry.session_id for entry in entries})
+    return [
+        Hit(
+            session=sessions[entry.session_id], kind=entry.kind, role=entry.role, agent_name=entry.agent_name,
+            tool=entry.tool, at=entry.at, message_id=entry.message_id, tool_call_id=entry.tool_call_id, score=score,
+            is_archived=entry.message_id in archived, snippet=snippet(text, query),
+            shown_in=shown.get(entry.message_id) if entry.role == Role.TOOL else None,
+        )
+        for (score, entry), text in zip(ranked, _texts(entries, length=CLIP), strict=True)
+        if entry.session_id in sessions  # it may just have been purged
+    ]  # fmt: skip
 
 
 def _facets(entries: Sequence[SearchEntry]) -> dict[str, list[tuple[str, int]]]:
@@ -242,7 +248,7 @@ def _facets(entries: Sequence[SearchEntry]) -> dict[str, list[tuple[str, int]]]:
     values = {
         "role": [entry.role for entry in entries],
         "agent_name": [entry.agent_name for entry in entries],
-        "project_root": [entry.session.project_root or "" for entry in entries],
+        "project_root": [entry.project or "" for entry in entries],  # type: ignore[attr-defined]
         "tool": [entry.tool for entry in entries],
     }
     return {name: Counter(filter(None, found)).most_common(FACETS) for name, found in values.items()}

@@ -13,7 +13,7 @@ from sessions.models import Session, Visibility
 from sessions.models.search_entry import Kind
 from sessions.search import Filters
 from tests.factories import make_events, make_message, make_session, make_user
-from tests.message_drafts import answering, append, asking
+from tests.message_drafts import answering, append, asking, user
 
 pytestmark = pytest.mark.django_db
 
@@ -330,3 +330,25 @@ def test_asking_without_words_shows_the_call(ada):
     (hit,) = search.search("ls", user=ada).items
     assert hit.message_id == pk
     assert "".join(part.text for part in hit.snippet) == "Bash ls"
+
+
+def test_what_few_have_is_looked_for_once_and_only_its_sessions_are_read(ada, django_assert_num_queries):
+    session = make_session(owner=ada, title="Fish")
+    append(session, *(user(f"a herring {number}") for number in range(30)))
+    indexing.finish()
+    # Who waits to be indexed (2), ids, entries, texts of the ranked; then of the page: archived, calls, sessions, texts.
+    with django_assert_num_queries(9):
+        hits = search.search("herring", user=ada, limit=5)
+    assert [hits.count, len(hits.items), hits.is_more] == [30, 5, False]
+
+
+def test_the_second_look_goes_on_where_the_first_has_stopped(ada):
+    mine, deleted = make_session(owner=ada, title="Fish"), make_session(owner=ada)
+    append(mine, user("the oldest herring"))
+    for start in range(0, 1200, 400):
+        append(deleted, *(user(f"herring {number}") for number in range(start, start + 400)))
+    deleted.refresh_from_db()
+    deleted.remove(by="ada")
+    indexing.finish()
+    hits = search.search("herring", user=ada)
+    assert [hit.session.pk for hit in hits.items] == [mine.pk]

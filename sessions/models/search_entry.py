@@ -19,9 +19,6 @@ from sessions.models.folding import Query, Term
 from sessions.models.prepared import insert
 from sessions.models.search_index import FULL_TEXT, TABLE
 
-SCANNED = 20_000
-"""Matches, newest first, among which the filters by time and state look; the others are terms of the index."""
-
 
 class Kind(models.TextChoices):
     """What an entry stands for."""
@@ -58,31 +55,36 @@ def facet(letter: str, value: object) -> str:
 class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
     """Rows of the index."""
 
-    def matching(
-        self,
-        query: Query,
-        *,
-        scope: Sequence[Sequence[str]] = (),
-        before: int | None = None,
-        newest: int | None = SCANNED,
-    ) -> "SearchEntryQuerySet":
-        """Return the entries that match, the `newest` of them at most (None: all), in no order.
+    def matching(self, query: Query, *, scope: Sequence[Sequence[str]] = ()) -> "SearchEntryQuerySet":
+        """Return all entries that match, in no order. `scope` holds the facets: one of each group must be there."""
+        sql, params, _ = _select(query, scope)
+        return self.filter(pk__in=RawSQL(sql, params))  # noqa: S611 - values are parameters
 
-        `scope` holds the facets: one of each group must be there. `before` is an id.
+    def newest(
+        self, query: Query, *, scope: Sequence[Sequence[str]] = (), before: int | None = None, count: int
+    ) -> list[int]:
+        """Return the ids of the `count` newest entries that match and come before an id, the newest first.
+
+        Fewer than `count` are all that there are. Read by themselves: within a larger query PostgreSQL takes the rows
+        in their order, and goes through all of them for a word that none has.
         """
-        render = _postgresql if connection.vendor == "postgresql" else _sqlite
-        sql, params = render(query, scope)
+        sql, params, column = _select(query, scope)
         if before is not None:
-            sql, params = f"{sql} AND {'id' if connection.vendor == 'postgresql' else 'rowid'} < %s", [*params, before]
-        if newest is None:
-            return self.filter(pk__in=RawSQL(sql, params))  # noqa: S611 - values are parameters
-        order = "id" if connection.vendor == "postgresql" else "rowid"
-        ids = RawSQL(f"{sql} ORDER BY {order} DESC LIMIT %s", [*params, newest])  # noqa: S611 - values are parameters
-        return self.filter(pk__in=ids)
+            sql, params = f"{sql} AND {column} < %s", [*params, before]
+        with connection.cursor() as cursor:
+            cursor.execute(f"{sql} ORDER BY {column} DESC LIMIT %s", [*params, count])
+            return [pk for (pk,) in cursor.fetchall()]
 
     def of_messages(self, ids: Iterable[int]) -> "SearchEntryQuerySet":
         """Return the entries of these messages."""
         return self.filter(message__in=list(ids))
+
+
+def _select(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list[Any], str]:
+    """Return the beginning of a SELECT of ids, its parameters, and the column that it selects."""
+    if connection.vendor == "postgresql":
+        return *_postgresql(query, scope), "id"
+    return *_sqlite(query, scope), "rowid"
 
 
 def _sqlite(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list[Any]]:
