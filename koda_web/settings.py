@@ -143,6 +143,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "sessions.web.methods.MethodPageMiddleware",
 ]
 ROOT_URLCONF = "koda_web.urls"
 ASGI_APPLICATION = "koda_web.asgi.application"

@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 
 from sessions.web.views import account
 
+handler400 = "sessions.web.views.faults.misunderstood"
 handler500 = "sessions.web.views.faults.failed"
 
 urlpatterns: list[URLPattern | URLResolver] = [

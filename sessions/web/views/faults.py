@@ -1,8 +1,9 @@
-"""What a page answers when a view failed."""
+"""What a page answers when a view failed, or a request did not get as far as one."""
 
 import sys
 from http import HTTPStatus
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
@@ -21,3 +22,10 @@ def failed(request: HttpRequest) -> HttpResponse:
     page = loader.get_template("503.html").render(facts)  # without the request: who asks is in the database
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
     return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
+
+
+def misunderstood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400, and name the host when this server does not go by it: whoever runs it has forgotten a setting."""
+    host = request.META.get("HTTP_HOST", "") if isinstance(exception, DisallowedHost) else None
+    page = loader.get_template("400.html").render({"host": host})  # without the request: it cannot be trusted
+    return HttpResponse(page, status=HTTPStatus.BAD_REQUEST)
