@@ -9,6 +9,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from sessions.api import idempotency, problems
 from sessions.api.auth import KeyOrBrowser
+from sessions.api.docs_page import Reference
 from sessions.api.json_format import JsonParser, JsonRenderer
 from sessions.api.problems import CONTENT_TYPE
 from sessions.exceptions import KodaError
@@ -34,7 +35,7 @@ class DescribedAPI(NinjaAPI):
         **facts: Any,
     ) -> None:
         """Take the routes of a contract, and what it says of itself: title, version, description, urls_namespace."""
-        super().__init__(auth=KeyOrBrowser(), parser=parser, renderer=JsonRenderer(), **facts)
+        super().__init__(auth=KeyOrBrowser(), parser=parser, renderer=JsonRenderer(), docs=Reference(), **facts)
         problems.install(self, answer=answer)
         idempotency.install(self)
         for router in routers:

@@ -1,6 +1,6 @@
 // Keys. Where no pointer hovers, as on a phone, they come with the first of them.
-const ITEMS = ".session, .message[id], .event, .ask.listed, .hit";
-const marked = () => document.querySelector(":is(.session, .message, .event, .ask, .hit)[aria-current]");
+const ITEMS = ".session, .message[id], .event, .ask.listed, .hit, .operation";
+const marked = () => document.querySelector(":is(.session, .message, .event, .ask, .hit, .operation)[aria-current]");
 
 function mark(item) {
   marked()?.removeAttribute("aria-current");
@@ -26,7 +26,8 @@ function openMarked() {
 }
 
 function toggleInside() {
-  const closed = marked()?.querySelectorAll("details.tool, details.thought, :scope > details") ?? [];
+  const item = marked();
+  const closed = item?.matches("details") ? [item] : item?.querySelectorAll("details.tool, details.thought, :scope > details") ?? [];
   const open = [...closed].some((details) => !details.open);
   for (const details of closed) details.open = open;
 }
@@ -39,9 +40,12 @@ const KEYS = {
   g: () => { scrollTo(0, 0); leadsUntil = Date.now() + 1500; },
   G: () => document.getElementById("pill")?.click() ?? scrollTo(0, document.body.scrollHeight),
   u: () => { location.href = "/"; },
+  n: () => leaf("next"),
+  p: () => leaf("prev"),
   "?": () => document.getElementById("keys")?.showModal(),
   "/": () => (document.getElementById("q") ?? document.getElementById("search-all"))?.select(),
 };
+const leaf = (way) => document.querySelector(`main [rel=${way}]`)?.click();
 let leadsUntil = 0;               // after g a letter leads to a page of the menu
 
 function lead(key) {

@@ -118,7 +118,7 @@ def test_the_schema_and_its_page_are_served(client, contract):
     assert served.status_code == 200
     assert served.json()["info"]["version"] == contract.api.version
     assert page.status_code == 200
-    assert b"swagger" in page.content
+    assert b"Koda Web" in page.content
     assert b"cdn" not in page.content.lower()
 
 
