@@ -15,7 +15,7 @@ from django.utils import timezone
 from sessions import liveness, pool, presence, redaction, transcript_of_checkpoint
 from sessions.exceptions import InvalidRequest
 from sessions.likeness import stem_of
-from sessions.models import Checkpoint, EventDraft, Session
+from sessions.models import Checkpoint, EventDraft, Session, ToolCall
 from sessions.models.exact_json import array_of, dump_exact, load_exact
 from sessions.projection import ending_of
 
@@ -84,7 +84,10 @@ def begin(
     now = now or timezone.now()
     with transaction.atomic():
         started = Session.objects.start(owner=owner, source=source, agent_name=agent_name, now=now, **facts)
-        return add(started.session.pk, state, by=by, is_copy=is_copy, now=now)
+        made = add(started.session.pk, state, by=by, is_copy=is_copy, now=now)
+        if is_copy:
+            ToolCall.objects.count_as_copies(started.session)
+        return made
 
 
 def add(

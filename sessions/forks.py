@@ -57,6 +57,7 @@ def fork_messages(
             for archived_at, group in groupby(batch, key=lambda row: _archived_at(row, until)):
                 drafts = [_draft(row, outcomes.get(row.pk)) for row in group]
                 transcripts.append(made.pk, drafts, now=now, any_role=True, compacted_at=archived_at)
+        ToolCall.objects.count_as_copies(made)
         made = Session.objects.locked(made.pk)
         copied = {"from_session_id": str(origin.uuid), "up_to_message_id": up_to, "message_count": count, "by": by}
         made.record([EventDraft(type="server.history_copied", payload=copied)], now=now, activity_at=now)

@@ -1,24 +1,20 @@
 """Figures over many sessions: tokens, tools, turns, and time that waited for a person.
 
-Tokens come from the ledger, which no purge lowers; the rest from the rows of turns, calls and requests in the order of
-their beginning, by an index that holds all that is asked for. No message is read. The seven queries are the same for
-one session and for a hundred thousand. A turn, a call or a request belongs to the day (UTC) on which it began, and
-only what has ended is counted into times.
+They are read from `sums`, at the same cost for one session and for a hundred thousand. No purge of messages or events
+lowers them, and what a fork copied counts where it was made. A turn, a call or a request belongs to the day (UTC) on
+which it began, and only what has ended is counted into times.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, QuerySet, Sum
 
-from sessions.models import TOKEN_NAMES, Request, Session, TokenCounts, ToolCall, Turn, Usage
-from sessions.models.session_rows import SessionQuerySet
-from sessions.models.spans import SecondsBetween, UtcDay
+from sessions import sums
+from sessions.models import TokenCounts, amounts
 from sessions.tool_stats import ToolFigures, saved_by, saved_per_call, sum_known, tools_of
 
 LONGEST_DAYS = 366
@@ -28,7 +24,6 @@ _WEEK = 7
 LENGTHS = (5, 10, 20, 30, 60, 120, 240, 480, 900, 1800, 3600)
 """Upper bounds of the classes of turn lengths, in seconds; one class more holds what is longer."""
 _TYPICAL, _LONG = 0.5, 0.95
-_Name = TypeVar("_Name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,53 +146,29 @@ class Figures:
 
 def figures(user: AbstractBaseUser | AnonymousUser, *, period: Period, filters: Filters = Filters()) -> Figures:
     """Return the figures of what `user` may read. Deleted sessions count until they are purged."""
-    start, end = period.bounds
-    sessions = Session.objects.visible_to(user).filtered(
-        agent=filters.agent_name, project=filters.project_root, source=filters.source
-    )
-    within = {"session__in": sessions} if _is_narrowed(sessions) else {}
-    used = Usage.objects.filter(day__gte=period.first, day__lte=period.last, **within)
-    called = ToolCall.objects.filter(started_at__gte=start, started_at__lt=end, **within)
-    turned = Turn.objects.filter(started_at__gte=start, started_at__lt=end, **within)
-    asked = Request.objects.filter(opened_at__gte=start, opened_at__lt=end, closed_at__isnull=False, **within)
-
-    rows = list(_spent(used))
-    outcomes = called.order_by().values_list("name", "outcome").annotate(count=Count("pk"))
-    ends = turned.order_by().values_list("reason").annotate(count=Count("pk"))
-    seconds = SecondsBetween("started_at", "ended_at")
-    ended = turned.filter(ended_at__isnull=False).order_by()
-    took = ended.annotate(seconds=seconds).values_list("seconds").annotate(count=Count("pk"))
-    by_day = ended.annotate(on=UtcDay("started_at")).values_list("on").annotate(total=Sum(seconds))
-    waits = asked.order_by("session_id", "opened_at").values_list("session_id", "opened_at", "closed_at")
+    found = sums.read(
+        user, first=period.first, last=period.last,
+        agent=filters.agent_name, project=filters.project_root, source=filters.source,
+    )  # fmt: skip
+    spent = [(place, one) for place, one in found.by_place.items() if one["usage_count"]]
     return Figures(
         period=period,
-        session_count=sessions.filter(created_at__gte=start, created_at__lt=end).count(),
-        by_day=_sums((row["day"], counts) for row, counts in rows),
-        by_agent=_sums((row["session__agent_name"], counts) for row, counts in rows),
-        by_project=_sums((row["session__project_root"] or "", counts) for row, counts in rows),
-        tools=tools_of(outcomes),
-        turns=turns_of(reasons=dict(ends), lengths=dict(took)),
-        times=times_of(turns=dict(by_day), waits=waits.iterator(chunk_size=2000)),
+        session_count=found.whole["session_count"],
+        by_day={day: TokenCounts.from_mapping(one) for day, one in found.by_day.items() if one["usage_count"]},
+        by_agent=_tokens((place.agent_name or "", one) for place, one in spent),
+        by_project=_tokens((place.project_root or "", one) for place, one in spent),
+        tools=tools_of(amounts.calls_in(found.whole)),
+        turns=turns_of(reasons=amounts.turns_in(found.whole), lengths=amounts.lengths_in(found.whole)),
+        times=times_of(found.by_day),
     )
 
 
-def _is_narrowed(sessions: SessionQuerySet) -> bool:
-    """Say whether any session is left out; to ask for "those in all" would cost a second look at each row."""
-    return bool(sessions.query.where)
-
-
-def _spent(used: QuerySet[Usage]) -> Iterator[tuple[dict[str, Any], TokenCounts]]:
-    """Yield the sums of each day, agent and project, in one query."""
-    rows = used.order_by().values("day", "session__agent_name", "session__project_root")
-    for row in rows.annotate(**{name: Sum(name) for name in TOKEN_NAMES}):
-        yield dict(row), TokenCounts.from_mapping(row)
-
-
-def _sums(rows: Iterable[tuple[_Name, TokenCounts]]) -> dict[_Name, TokenCounts]:
-    sums: dict[_Name, TokenCounts] = {}
+def _tokens(rows: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, TokenCounts]:
+    """Return the sums of each name."""
+    found: dict[str, TokenCounts] = defaultdict(TokenCounts)
     for name, counts in rows:
-        sums[name] = sums[name] + counts if name in sums else counts
-    return sums
+        found[name] += TokenCounts.from_mapping(counts)
+    return dict(found)
 
 
 def turns_of(*, reasons: Mapping[str | None, int], lengths: Mapping[int, int]) -> TurnFigures:
@@ -226,21 +197,10 @@ def percentile(counts: Mapping[int, int], part: float) -> int | None:
     return None
 
 
-def times_of(
-    *, turns: Mapping[date, int], waits: Iterable[tuple[int, datetime, datetime | None]]
-) -> dict[date, DayTimes]:
-    """Return the times by day from seconds of turns and from closed requests: (session, opened, closed), in that order.
-
-    Requests that waited side by side in one session kept its agent waiting once.
-    """
-    waiting: dict[date, float] = defaultdict(float)
-    before, until = 0, datetime.min.replace(tzinfo=UTC)
-    for session, opened, closed in waits:
-        assert closed is not None
-        start = max(opened, until) if session == before else opened
-        if closed > start:
-            waiting[opened.astimezone(UTC).date()] += (closed - start).total_seconds()
-        until = max(until, closed) if session == before else closed
-        before = session
-    days = sorted({*turns, *waiting})
-    return {day: DayTimes(int(turns.get(day) or 0), round(waiting.get(day, 0))) for day in days}
+def times_of(by_day: Mapping[date, Mapping[str, int]]) -> dict[date, DayTimes]:
+    """Return the times of the days on which a turn ended or a person was waited for."""
+    return {
+        day: DayTimes(numbers["turn_seconds"], round(numbers["waiting_us"] / 1_000_000))
+        for day, numbers in sorted(by_day.items())
+        if numbers["ended_count"] or numbers["waiting_us"]
+    }

@@ -1,17 +1,17 @@
 """Figures of tool calls, by how they ended, and with the words of Stakpak's SessionStats (its contract, 1.10 and 9.8).
 
-Calls are those of the records, whichever branch they were made on. A refused call counts as aborted, one that is still
-pending as none of the three.
+Calls are those of the records, whichever branch they were made on, and those that a purge has destroyed; what a fork
+copied counts where it was made. A refused call counts as aborted, one that is still pending as none of the three.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 
-from sessions.models import Outcome, ToolCall
+from sessions.models import Outcome, PurgedCalls, ToolCall
 from sessions.models.session_rows import SessionQuerySet
 
 _HAS_CALLS = Q(tool_call_count__gt=0)
@@ -79,8 +79,13 @@ class SessionStats:
 def stats_of(sessions: SessionQuerySet) -> SessionStats:
     """Return the figures of these sessions, in two queries."""
     plain = sessions.order_by()
-    rows = ToolCall.objects.filter(session__in=plain.values("pk")).order_by()
-    counts = rows.values_list("name", "outcome").annotate(count=Count("pk"))
+    rows = ToolCall.objects.made_here().filter(session__in=plain.values("pk")).order_by()
+    gone = PurgedCalls.objects.filter(session__in=plain.values("pk")).order_by()
+    counts = (
+        rows.values_list("name", "outcome")
+        .annotate(calls=Count("pk"))
+        .union(gone.values_list("name", "outcome").annotate(calls=Sum("count")), all=True)
+    )
     totals = plain.aggregate(sessions=Count("pk"), active=Count("pk", filter=_HAS_CALLS))
     per_call: Mapping[str, float] = settings.KODA_TIME_SAVED_PER_CALL
     return SessionStats(
@@ -91,10 +96,10 @@ def stats_of(sessions: SessionQuerySet) -> SessionStats:
 
 
 def tools_of(rows: Iterable[tuple[str, str | None, int]]) -> list[ToolFigures]:
-    """Return the figures by tool, the most called first, from counts by (name, outcome)."""
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    """Return the figures by tool, the most called first, from counts by (name, outcome) that are added up."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for name, outcome, count in rows:
-        counts[name]["open" if outcome is None else Outcome(outcome).value] = count
+        counts[name]["open" if outcome is None else Outcome(outcome).value] += int(count)
     tools = [ToolFigures(name, **by_outcome) for name, by_outcome in counts.items()]
     return sorted(tools, key=lambda tool: (-tool.total, tool.name))
 

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from sessions import indexing, liveness, retention
+from sessions import counting, indexing, liveness, retention
 from sessions.live import wal, webhooks
 from sessions.live.ingest import TURN
 from sessions.models import Delivery, Lease, StoredAnswer
@@ -85,9 +85,7 @@ def jobs() -> list[Job]:
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]
-    work.append(
-        Job(name="footprints", every=timedelta(seconds=10), run=retention.measure, is_shared=True, is_slow=True)
-    )
+    work.append(Job(name="footprints", every=timedelta(seconds=10), run=_add_up, is_shared=True, is_slow=True))
     if retention.rules():
         work.append(
             Job(
@@ -98,6 +96,12 @@ def jobs() -> list[Job]:
     if connection.vendor == "sqlite":
         work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))
     return work
+
+
+def _add_up() -> None:
+    """Measure and count the sessions that changed, for the storage page and the figures."""
+    retention.measure()
+    counting.count()
 
 
 class Keeper:

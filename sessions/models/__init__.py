@@ -8,6 +8,7 @@ from sessions.models.command import Command, CommandStatus
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.delivery import Delivery, DeliveryKind
 from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
+from sessions.models.figure_sum import EVERYBODY, PUBLIC, FigureMark, FigureSum
 from sessions.models.file import File
 from sessions.models.footprint import Footprint
 from sessions.models.idempotency import StoredAnswer
@@ -15,13 +16,16 @@ from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
 from sessions.models.message import SHOWN, Message, Octets, Role
 from sessions.models.metadata import TODO_KEY, Metadata
+from sessions.models.place import Place, PlaceName
 from sessions.models.preference import Preference
+from sessions.models.purged_calls import PurgedCalls
 from sessions.models.receipt import Receipt
 from sessions.models.request import Request, RequestStatus
 from sessions.models.search_entry import SearchEntry
 from sessions.models.session import Session
 from sessions.models.session_births import Started
 from sessions.models.session_rows import Band, Mode, Status, Visibility
+from sessions.models.share import Share
 from sessions.models.tool_call import Outcome, ToolCall, telling_argument
 from sessions.models.turn import Turn, TurnEnd
 from sessions.models.unindexed import Unindexed
@@ -30,8 +34,10 @@ from sessions.models.watched import Liveness, Needs, State
 from sessions.models.webhook import Webhook
 
 __all__ = [
+    "EVERYBODY",
     "LOOPS_FROM",
     "MAIN_AGENT",
+    "PUBLIC",
     "SERVER_PREFIX",
     "SHELL",
     "SHOWN",
@@ -52,6 +58,8 @@ __all__ = [
     "Event",
     "EventAlias",
     "EventDraft",
+    "FigureMark",
+    "FigureSum",
     "File",
     "Footprint",
     "Lease",
@@ -65,7 +73,10 @@ __all__ = [
     "NewKey",
     "Octets",
     "Outcome",
+    "Place",
+    "PlaceName",
     "Preference",
+    "PurgedCalls",
     "Receipt",
     "Request",
     "RequestStatus",
@@ -73,6 +84,7 @@ __all__ = [
     "Scope",
     "SearchEntry",
     "Session",
+    "Share",
     "Started",
     "State",
     "Status",

@@ -99,7 +99,7 @@ class Request(models.Model):
     objects = RequestManager()
 
     class Meta:
-        """Asked for by the inbox (open, oldest first), by session, and over time by the figures."""
+        """Asked for by the inbox (open, oldest first), and by session."""
 
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=RequestStatus.values), name="request_status"),
@@ -112,8 +112,6 @@ class Request(models.Model):
             models.Index(fields=["session", "request_id", "-id"], name="request_by_agent_id"),
             # The inbox: what was answered, newest first.
             models.Index(fields=["-closed_at", "-id"], condition=~models.Q(status="open"), name="request_history"),
-            # Figures: how long a person was waited for.
-            models.Index(fields=["opened_at", "closed_at", "session"], name="request_in_time"),
         ]
 
     def __str__(self) -> str:

@@ -65,6 +65,10 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
         """Return the calls without an outcome."""
         return self.filter(outcome__isnull=True)
 
+    def made_here(self) -> "ToolCallQuerySet":
+        """Leave out copies: a fork's history tells of calls that were made, and are counted, in another session."""
+        return self.exclude(is_copy=True)
+
     def with_outputs(self) -> "ToolCallQuerySet":
         """Load with each call what a closed row says of its output: both ends and its lines, never the whole."""
         text = F("result_message__content")
@@ -126,6 +130,10 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
             self.let_do(session)
         return sorted(rows)
 
+    def count_as_copies(self, session: "Session") -> None:
+        """Mark all calls of a session that was born with a history: they were made in another one."""
+        self.filter(session=session).update(is_copy=True)
+
     def reopen(self, session: "Session", call_ids: Collection[str]) -> bool:
         """Open again those of these calls that were taken for aborted, because a result comes after all.
 
@@ -185,6 +193,8 @@ class ToolCall(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     expected_by = models.DateTimeField(null=True, blank=True, help_text="When the budget that it declared runs out.")
     is_timed = models.BooleanField(default=False, help_text="Start and end were told as they happened.")
+    # Null is no: a column that may be null is added without rewriting a table to which agents write.
+    is_copy = models.BooleanField(null=True, help_text="It was made in the session of which this is a fork.")
 
     objects = ToolCallManager()
 
@@ -203,8 +213,6 @@ class ToolCall(models.Model):
             models.Index(fields=["session", "id"], name="tool_in_order"),
             models.Index(fields=["session", "call_id", "-id"], name="tool_by_call_id"),
             models.Index(fields=["session", "id"], condition=models.Q(outcome__isnull=True), name="tool_open"),
-            # Figures: calls by tool and outcome in a span of time.
-            models.Index(fields=["started_at", "name", "outcome", "session"], name="tool_in_time"),
         ]
 
     def __str__(self) -> str:

@@ -65,7 +65,7 @@ class Turn(models.Model):
     objects = TurnManager()
 
     class Meta:
-        """Asked by session in order of birth, by its own id, and over time by the figures."""
+        """Asked by session in order of birth, and by its own id."""
 
         constraints = [
             models.UniqueConstraint(fields=["session", "turn_id"], name="turn_id_once"),
@@ -78,8 +78,6 @@ class Turn(models.Model):
         ]
         indexes = [
             models.Index(fields=["session", "id"], name="turn_in_order"),
-            # Figures: lengths and reasons in a span of time; the whole answer stands in the index.
-            models.Index(fields=["started_at", "ended_at", "reason", "session"], name="turn_in_time"),
         ]
 
     def __str__(self) -> str:

@@ -88,7 +88,8 @@ def measure(*, seconds: float = 1.0) -> int:
             return done
         upper = min(newest, mark + EVENTS_AT_ONCE)
         told = Event.objects.filter(pk__gt=mark - OVERLAP, pk__lte=upper).order_by()
-        ids = list(told.values_list("session", flat=True).distinct())
+        # Asked for the distinct ones SQLite reads an index of the whole log.
+        ids = sorted(set(told.values_list("session", flat=True)))
         if not ids:  # Numbers of events that are gone: go on behind them.
             upper = Event.objects.filter(pk__gt=mark).aggregate(next=models.Min("pk"))["next"] or newest
             ids = list(Event.objects.filter(pk=upper).values_list("session", flat=True))

@@ -21,6 +21,7 @@ from sessions.models import (
     EventDraft,
     Footprint,
     Message,
+    PurgedCalls,
     RequestStatus,
     Role,
     SearchEntry,
@@ -36,6 +37,8 @@ MESSAGES_AT_ONCE = 500
 EVENTS_AT_ONCE = 1000
 """Rows of one transaction at most."""
 _PROMPTS_LOOKED_AT = 20
+_OF_US = (Footprint, PurgedCalls)
+"""Tables of what was measured or counted, which is no loss."""
 BRINGERS = {"server.messages_added": ("message_ids",), "server.compacted": ("summary_message_id", "hint_message_id")}
 """Where the events that bring messages name them."""
 
@@ -53,9 +56,9 @@ class Tally:
             self.counts[table_of(model)] += count
 
     def add_labels(self, deleted: dict[str, int]) -> None:
-        """Count what Django says that it deleted; what was only measured is no loss."""
+        """Count what Django says that it deleted of what agents and people had written."""
         for label, count in deleted.items():
-            if (model := apps.get_model(label)) is not Footprint:
+            if (model := apps.get_model(label)) not in _OF_US:
                 self.add(model, count)
 
 
@@ -83,7 +86,9 @@ def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str
     ranges = stretches(ids, list(kept))
     prompts = list(rows.filter(role=Role.USER).values_list("content", flat=True)) if session.is_title_derived else []
     tally.add(SearchEntry, SearchEntry.objects.of_messages(ids).delete()[0])
-    tally.add_labels(ToolCall.objects.filter(session=session, message__in=ids).delete()[1])
+    calls = ToolCall.objects.filter(session=session, message__in=ids)
+    PurgedCalls.objects.note(session, calls)
+    tally.add_labels(calls.delete()[1])
     count = rows.only("pk").delete()[1].get(Message._meta.label, 0)  # noqa: SLF001 - public in all but name
     tally.add(Message, count)
     if not count:

@@ -6,10 +6,12 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from sessions import compaction, transcripts
-from sessions.models import Event, Footprint, SearchEntry, Session
+from sessions.models import Event, FigureSum, Footprint, SearchEntry, Session, Share
 from sessions.models.search_index import FULL_TEXT
+from sessions.stats import Period, figures
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.message_drafts import answering, append, asking
 from tests.purging import purge_archived
@@ -125,3 +127,42 @@ def test_a_full_text_table_that_lost_a_row_is_found_and_mended(session):
     run("--search")
     assert run("--search", "--check") == "The search index is sound and lacks 0 messages.\n"
     assert SearchEntry.objects.of_messages([pk]).exists()
+
+
+def test_figures_that_are_wrong_are_told_and_counted_again(session, capsys):
+    run()
+    right = Share.objects.get(session=session).days
+    Share.objects.update(days={day: {**amounts, "turn_seconds": 77} for day, amounts in right.items()})
+
+    with pytest.raises(SystemExit):
+        call_command("rebuild", "--check")
+    assert f"{session.uuid}  figures.turn_seconds: kept 154, counted 0" in capsys.readouterr().out
+    assert "figures.turn_seconds: kept 154" in run()
+    assert Share.objects.get(session=session).days == right
+    assert run("--check").startswith("0 counters")
+
+
+def sums() -> list[dict[str, int]]:
+    return [row.amounts for row in FigureSum.objects.order_by("grain", "scope", "slot")]
+
+
+def test_sums_of_figures_that_are_wrong_are_made_anew(session):
+    run()
+    before = sums()
+    FigureSum.objects.filter(grain=2).delete()
+    FigureSum.objects.filter(grain=0).update(prompt_tokens=1, detail="{}")
+
+    lines = run().splitlines()
+
+    assert lines[0].startswith("all  sum of figures.")
+    assert sums() == before
+    assert run("--check").startswith("0 counters")
+
+
+def test_what_a_purge_took_is_no_difference(session, ada):
+    compaction.compact(session.pk, summary="s", preserve_count=0, by="test")
+    purge_archived(ada)
+    before = figures(ada, period=Period.of_days(366, now=timezone.now())).tools
+    assert run("--check").startswith("0 counters")
+    run()
+    assert figures(ada, period=Period.of_days(366, now=timezone.now())).tools == before

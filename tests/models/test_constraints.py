@@ -15,9 +15,11 @@ from sessions.models import (
     Command,
     Event,
     EventAlias,
+    FigureSum,
     File,
     Message,
     Metadata,
+    Place,
     Request,
     Session,
     StoredAnswer,
@@ -83,6 +85,8 @@ REFUSED_TWICE = [
 
 OF_DELIVERIES = {"delivery_once", "delivery_kind", "delivery_waits_or_is_over"}
 """See test_delivery.py: they belong to a webhook."""
+OF_FIGURES = {"figure_sum_once"}
+"""See below: it belongs to a place."""
 
 
 def make_row(model: type[models.Model], facts: dict, *, session: Session, seq: int = 50) -> models.Model:
@@ -129,6 +133,14 @@ def test_a_deed_that_has_no_word_is_refused():
         AuditEntry.objects.note("wondered", by="shell", subject="x", now=NOW)
 
 
+def test_there_is_one_sum_of_a_place_a_scope_and_a_slot():
+    place = Place.objects.create(digest="d", grain=0)
+    for scope, slot in ((1, 202603), (1, 202604), (2, 202603)):
+        FigureSum.objects.create(place=place, grain=0, scope=scope, slot=slot)
+    with refuses("figure_sum_once"), transaction.atomic():
+        FigureSum.objects.create(place=place, grain=0, scope=1, slot=202603)
+
+
 def test_every_constraint_has_a_case():
     declared = {
         constraint.name
@@ -136,7 +148,7 @@ def test_every_constraint_has_a_case():
         for constraint in model._meta.constraints
     }
     tried = {name for name, *_ in (*REFUSED_ROWS, *REFUSED_TWICE)} | {"answer_once", "audit_action"}
-    assert tried | OF_DELIVERIES == declared
+    assert tried | OF_DELIVERIES | OF_FIGURES == declared
 
 
 @pytest.mark.parametrize("other", [{"source": "s2"}, {"key_digest": "d2"}, {"status": "DELETED", "deleted_at": NOW}])

@@ -3,6 +3,7 @@
 import pytest
 import time_machine
 
+from sessions import counting
 from sessions.models import TokenCounts
 from sessions.templatetags.ages import DASH, span
 from tests.engine_events import CALL, NOW, RESULT, START, end
@@ -123,7 +124,12 @@ def test_a_year_is_as_light_as_a_week(reader, owner):
 def test_the_page_asks_as_many_questions_of_many_as_of_one(reader, owner, django_assert_max_num_queries):
     for number in range(4):
         work(owner, agent_name=str(number))
-    with django_assert_max_num_queries(12):  # who reads: 2; the figures: 7; the filter's values: 1
+    counting.count(seconds=9)
+    with django_assert_max_num_queries(12):  # who reads: 2; the figures: 8; the filter's values: 1; what waits: 1
+        page(reader)
+    for number in range(4):
+        work(owner, agent_name=f"later {number}")
+    with django_assert_max_num_queries(20):  # and 8 more for what is not counted yet
         page(reader)
 
 

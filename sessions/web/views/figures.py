@@ -59,7 +59,7 @@ def figures_page(request: PageRequest) -> HttpResponse:
     context = {"page": "figures", "words": words, "is_narrowed": filters != Filters(), **shown(found, words)}
     if wants_fragment(request):
         return render(request, "sessions/_figures.html", context)
-    facets = facets_of(Session.objects.visible_to(request.user), words)
+    facets = facets_of(Session.objects.visible_to(request.user).active(), words)
     return render(request, "sessions/figures.html", {**context, "facets": facets, "choices": _choices(words)})
 
 

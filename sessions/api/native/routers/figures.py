@@ -26,7 +26,7 @@ def figures(
 ) -> FiguresOut:
     """Return tokens by day, agent and project, tools by outcome, lengths of turns, and time spent waiting for people.
 
-    Tokens come from the ledger, which no purge lowers. A turn, call or request belongs to the day on which it began.
+    No purge of messages or events lowers them. A turn, call or request belongs to the day on which it began.
     """
     caller = authenticate(request)
     caller.require(Scope.READ)

@@ -1,0 +1,369 @@
+"""Counting what sessions add to the figures, soon after they changed and out of their writers' transactions.
+
+A share is what one session adds, counted from its own records. Sums by place, scope, day and month are changed by the
+difference between a session's new share and the one before, so any number of repeats comes to the same.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, product
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.db.models import Count, Sum
+
+from sessions.models import (
+    TOKEN_NAMES,
+    Event,
+    FigureMark,
+    FigureSum,
+    Place,
+    PurgedCalls,
+    Request,
+    Session,
+    Share,
+    ToolCall,
+    Turn,
+    Usage,
+    Visibility,
+)
+from sessions.models import amounts as named
+from sessions.models.among import Among
+from sessions.models.amounts import NUMBERS, Amounts, Days
+from sessions.models.batching import batched
+from sessions.models.place import PlaceName
+from sessions.models.spans import SecondsBetween, UtcDay
+
+SESSIONS_AT_ONCE = 200
+"""Sessions of one transaction at most."""
+EVENTS_AT_ONCE = 5_000
+"""Events of one look: the sessions that they tell of are counted."""
+OVERLAP = 1_000
+"""Events before the mark that are looked at again: on PostgreSQL a lower number may be committed after a higher one."""
+_MICROSECOND = timedelta(microseconds=1)
+
+Cell = tuple[PlaceName, int, int]
+"""A place, a scope and a slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miscounted:
+    """An amount of a session's share, or (None) of a sum, that is not what it is made of says."""
+
+    session_id: int | None
+    name: str
+    kept: int
+    counted: int
+
+
+# --- What one session adds -----------------------------------------------------------------------------------
+
+
+def shares_of(ids: Sequence[int], *, since: datetime | None = None, until: datetime | None = None) -> list[Share]:
+    """Return what these sessions add to the figures, counted now and not saved, in seven queries.
+
+    With bounds, days outside may be missing. A turn, call or request belongs to the day (UTC) on which it began.
+    """
+    if not ids:
+        return []
+    days: dict[int, Days] = defaultdict(lambda: defaultdict(Amounts))
+    bounds = {"gte": since, "lt": until}
+    within = {name: at for name, at in bounds.items() if at is not None}
+    for session, day, name, count in (
+        *_spent(ids, within), *_called(ids, within), *_turned(ids, within), *_waited(ids),
+    ):  # fmt: skip
+        days[session][named.slot_of_day(day)][name] += count
+    columns = ("pk", "owner_id", "visibility", "agent_name", "source", "project_root", "created_at")
+    shares = []
+    for pk, owner, visibility, agent_name, source, project_root, born in Session.objects.filter(
+        Among("id", ids)
+    ).values_list(*columns):
+        days[pk][named.slot_of_day(born.astimezone(UTC).date())]["session_count"] += 1
+        shares.append(
+            Share(
+                session_id=pk, owner_key=owner, is_public=visibility == Visibility.PUBLIC, agent_name=agent_name,
+                source=source, project_root=project_root or "",
+                days={str(slot): dict(amounts) for slot, amounts in days[pk].items()},
+            )
+        )  # fmt: skip
+    return shares
+
+
+_Told = Iterator[tuple[int, date, str, int]]
+"""A session, a day, the name of an amount, and how much."""
+
+
+def _bounded(column: str, within: dict[str, datetime]) -> dict[str, datetime]:
+    return {f"{column}__{bound}": at for bound, at in within.items()}
+
+
+def _spent(ids: Sequence[int], within: dict[str, datetime]) -> _Told:
+    """Yield what the token ledger says."""
+    bounds = {name: at.date() for name, at in _bounded("day", within).items()}
+    sums = {name: Sum(name) for name in TOKEN_NAMES}
+    rows = Usage.objects.filter(Among("session_id", ids), **bounds).order_by().values_list("session_id", "day")
+    for session, day, count, *tokens in rows.annotate(count=Count("pk"), **sums):
+        yield session, day, "usage_count", count
+        for name, value in zip(TOKEN_NAMES, tokens, strict=True):
+            yield session, day, name, int(value)
+
+
+def _called(ids: Sequence[int], within: dict[str, datetime]) -> _Told:
+    """Yield the calls that are there, and those that a purge has destroyed."""
+    calls = ToolCall.objects.made_here().filter(Among("session_id", ids), **_bounded("started_at", within)).order_by()
+    rows = calls.annotate(on=UtcDay("started_at")).values_list("session_id", "on", "name", "outcome")
+    gone = PurgedCalls.objects.filter(Among("session_id", ids)).order_by()
+    purged = gone.values_list("session_id", "day", "name", "outcome").annotate(sum=Sum("count"))
+    for session, day, tool, outcome, count in (*rows.annotate(count=Count("pk")), *purged):
+        yield session, day, named.of_call(tool, outcome), int(count)
+
+
+def _turned(ids: Sequence[int], within: dict[str, datetime]) -> _Told:
+    """Yield turns by how they ended, and of those that have ended how long they took."""
+    turns = Turn.objects.filter(Among("session_id", ids), started_at__isnull=False, **_bounded("started_at", within))
+    took = turns.order_by().annotate(on=UtcDay("started_at"), took=SecondsBetween("started_at", "ended_at"))
+    rows = took.values_list("session_id", "on", "reason", "took").annotate(count=Count("pk"))
+    for session, day, reason, seconds, count in rows:
+        yield session, day, named.of_turn(reason), count
+        if seconds is not None:
+            yield session, day, "ended_count", count
+            yield session, day, "turn_seconds", seconds * count
+            yield session, day, named.of_length(seconds), count
+
+
+def _waited(ids: Sequence[int]) -> _Told:
+    """Yield how long a person was waited for: requests side by side in one session kept its agent waiting once."""
+    asked = Request.objects.filter(Among("session_id", ids), closed_at__isnull=False)
+    before, until = 0, datetime.min.replace(tzinfo=UTC)
+    for session, opened, closed in asked.order_by("session_id", "opened_at").values_list(
+        "session_id", "opened_at", "closed_at"
+    ):
+        assert closed is not None
+        start = max(opened, until) if session == before else opened
+        if closed > start:
+            yield session, opened.astimezone(UTC).date(), "waiting_us", (closed - start) // _MICROSECOND
+        until = max(until, closed) if session == before else closed
+        before = session
+
+
+# --- Adding it to the sums -----------------------------------------------------------------------------------
+
+
+def uncounted(mark: FigureMark | None) -> list[int]:
+    """Return the sessions that changed or were born behind a mark, in one query; without one these are all."""
+    after = mark.last_session if mark else 0
+    rows = Session.objects.filter(pk__gt=after).order_by().values_list("pk")
+    if mark is not None and after:
+        rows = rows.union(Event.objects.filter(pk__gt=mark.event).order_by().values_list("session"), all=True)
+    return sorted({pk for (pk,) in rows})
+
+
+def count(*, seconds: float = 1.0) -> int:
+    """Count the sessions that changed, until none is left or `seconds` have passed; return how many.
+
+    The keeper calls this again and again. Two at once do no harm: what one has added the other finds added.
+    """
+    end = time.monotonic() + seconds
+    done = 0
+    while (mark := _begun()) is not None:
+        newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
+        upper = min(newest, mark.event + EVENTS_AT_ONCE)
+        told = Event.objects.filter(pk__gt=mark.event - OVERLAP, pk__lte=upper)
+        changed = _told_of(told) if upper > mark.event else set()
+        born = Session.objects.filter(pk__gt=mark.last_session).order_by("pk")
+        new = list(born.values_list("pk", flat=True)[:SESSIONS_AT_ONCE])
+        has_gone = Share.objects.filter(session=None).exists()
+        if upper == mark.event and not new and not has_gone:
+            break
+        pieces = list(batched(sorted({*changed, *new}), SESSIONS_AT_ONCE)) or [[]]
+        for number, ids in enumerate(pieces, 1):
+            if number == len(pieces):  # An interruption before it lets all be looked at again.
+                mark.event, mark.last_session = upper, max([mark.last_session, *new])
+            if not _add(shares_of(ids), mark):
+                break
+            done += len(ids)
+        if time.monotonic() >= end:
+            break
+    return done
+
+
+def _told_of(events: models.QuerySet[Event]) -> set[int]:
+    """Return the sessions of these events; asked for the distinct ones SQLite reads an index of the whole log."""
+    return set(events.order_by().values_list("session", flat=True))
+
+
+def _begun() -> FigureMark | None:
+    """Return the mark, made when nothing was counted yet; None when there is nothing to count."""
+    mark = FigureMark.objects.first()
+    if mark is None and Session.objects.exists():
+        newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
+        # All sessions are new, and what happens meanwhile is told behind this event.
+        FigureMark.objects.bulk_create([FigureMark(pk=1, event=newest)], ignore_conflicts=True)
+        mark = FigureMark.objects.first()
+    return mark
+
+
+def _add(shares: Sequence[Share], mark: FigureMark) -> bool:
+    """Let these shares, and those whose session is gone, count as they are now; take the mark on.
+
+    Say whether it was done: not when somebody else has added since, or a session was destroyed meanwhile.
+    """
+    try:
+        with transaction.atomic():
+            known = FigureMark.objects.select_for_update().filter(pk=mark.pk, revision=mark.revision).first()
+            if known is None:
+                return False
+            before = _kept([share.session_id for share in shares if share.session_id])
+            gone = list(Share.objects.filter(session=None)[:SESSIONS_AT_ONCE])
+            changed = [share for share in shares if _differs(before.get(share.session_id), share)]
+            _change_sums(
+                _changes(
+                    [*((before.get(share.session_id), share) for share in changed), *((share, None) for share in gone)]
+                )
+            )
+            fields = [field.name for field in Share._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
+            Share.objects.bulk_create(changed, update_conflicts=True, unique_fields=["session"], update_fields=fields)
+            Share.objects.filter(pk__in=[share.pk for share in gone]).delete()
+            mark.revision += 1
+            mark.save()
+    except IntegrityError:
+        return False
+    return True
+
+
+def _kept(ids: Iterable[int]) -> dict[int | None, Share]:
+    """Return the shares of these sessions that have one."""
+    return {share.session_id: share for share in Share.objects.filter(session__in=ids)}
+
+
+def _differs(before: Share | None, share: Share) -> bool:
+    return before is None or before.days != share.days or not before.counts_as(share)
+
+
+def _changes(pairs: Iterable[tuple[Share | None, Share | None]]) -> dict[Cell, Amounts]:
+    """Return what the sums change by when these shares (before, after) do: pure."""
+    changes: dict[Cell, Amounts] = defaultdict(Amounts)
+    for before, after in pairs:
+        if before is not None and after is not None and before.counts_as(after):
+            _note(changes, after, named.change(before.amounts, after.amounts))
+            continue
+        if before is not None:
+            _note(changes, before, named.change(before.amounts, {}))
+        if after is not None:
+            _note(changes, after, after.amounts)
+    return changes
+
+
+def _note(changes: dict[Cell, Amounts], share: Share, days: Days) -> None:
+    """Add the amounts of days to all cells in which a share counts."""
+    for day, amounts in days.items():
+        for place, scope, slot in product(share.places, share.scopes, (day, day // 100)):
+            changes[place, scope, slot].update(amounts)
+
+
+def _change_sums(changes: dict[Cell, Amounts]) -> None:
+    """Add to the sums; what comes to nothing goes, and a place with its last sum. The caller holds the mark."""
+    changes = {cell: amounts for cell, amounts in changes.items() if any(amounts.values())}
+    places = Place.objects.ids_of({place for place, _, _ in changes})
+    kept = {
+        (row.place_id, row.scope, row.slot): row
+        for row in FigureSum.objects.filter(
+            place__in=places.values(),
+            scope__in={scope for _, scope, _ in changes},
+            slot__in={slot for _, _, slot in changes},
+        )
+    }
+    saved, emptied = [], []
+    for (place, scope, slot), amounts in changes.items():
+        row = kept.get((places[place], scope, slot)) or FigureSum(
+            place_id=places[place], grain=place.grain, scope=scope, slot=slot
+        )
+        now = named.without_noughts(named.total([row.amounts, amounts]))
+        row.take(now)
+        if now:
+            saved.append(row)
+        elif row.pk:
+            emptied.append(row)
+    FigureSum.objects.bulk_create(
+        saved, update_conflicts=True, unique_fields=["place", "scope", "slot"], update_fields=[*NUMBERS, "detail"]
+    )
+    if emptied:
+        FigureSum.objects.filter(pk__in=[row.pk for row in emptied]).delete()
+        Place.objects.filter(pk__in={row.place_id for row in emptied}, sums=None).delete()
+
+
+# --- Holding it against the records --------------------------------------------------------------------------
+
+
+def miscounted(ids: Sequence[int]) -> list[Miscounted]:
+    """Return the amounts of these sessions' shares that differ from their records; nothing is changed.
+
+    What `count` would count anyway may be among them: call it before.
+    """
+    old = _kept(ids)
+    return [
+        Miscounted(session_id=new.session_id, name=name, kept=kept, counted=counted)
+        for new in shares_of(ids)
+        if new.session_id in old
+        for name, kept, counted in _differing(named.total(old[new.session_id].amounts.values()),
+                                              named.total(new.amounts.values()))
+    ]  # fmt: skip
+
+
+def count_again(ids: Sequence[int]) -> None:
+    """Count these sessions although nothing told of a change."""
+    for piece in batched(ids, SESSIONS_AT_ONCE):
+        while (mark := FigureMark.objects.first()) is not None and not _add(shares_of(piece), mark):
+            continue
+
+
+def wrong_sums() -> list[Miscounted]:
+    """Return the sums that are not those of the shares; what seems so is looked at again with additions held."""
+    if not any(_wrong_sums()):
+        return []
+    with transaction.atomic():
+        list(FigureMark.objects.select_for_update())
+        return list(_wrong_sums())
+
+
+def start_again() -> None:
+    """Forget all shares and sums; `count` makes them anew from the records. Until then these are read themselves."""
+    with transaction.atomic():
+        list(FigureMark.objects.select_for_update())
+        for model in (FigureSum, Place, Share, FigureMark):
+            model.objects.all().delete()
+
+
+def _wrong_sums() -> Iterator[Miscounted]:
+    """Yield the amounts of sums that differ from those of the shares, place after place: few are held at once."""
+    coarse: dict[Cell, Amounts] = defaultdict(Amounts)
+    seen: set[PlaceName] = set()
+    shares = Share.objects.order_by("agent_name", "source", "project_root").iterator(chunk_size=500)
+    for place, group in groupby(shares, key=lambda share: share.place):
+        fine: dict[Cell, Amounts] = defaultdict(Amounts)
+        for share in group:
+            for cell, amounts in _changes([(None, share)]).items():
+                (fine if cell[0] == place else coarse)[cell].update(amounts)
+        seen.add(place)
+        yield from _unlike({place}, fine)
+    rest = {row.name for row in Place.objects.all()} - seen
+    yield from _unlike(rest, coarse)
+
+
+def _unlike(places: set[PlaceName], counted: dict[Cell, Amounts]) -> Iterator[Miscounted]:
+    """Yield the amounts of these places' sums that are others."""
+    rows = Place.objects.filter(digest__in=[place.digest for place in places])
+    for place in rows.prefetch_related("sums") if places else ():
+        for row in place.sums.all():
+            for name, kept, right in _differing(row.amounts, counted.pop((place.name, row.scope, row.slot), Amounts())):
+                yield Miscounted(session_id=None, name=f"{row.slot}.{name}", kept=kept, counted=right)
+    for (_, _, slot), amounts in counted.items():
+        for name, kept, right in _differing(Amounts(), amounts):
+            yield Miscounted(session_id=None, name=f"{slot}.{name}", kept=kept, counted=right)
+
+
+def _differing(kept: Amounts, counted: Amounts) -> Iterator[tuple[str, Any, Any]]:
+    return ((name, kept[name], counted[name]) for name in sorted({*kept, *counted}) if kept[name] != counted[name])

@@ -1,0 +1,71 @@
+"""Kept figures: sums over sessions by day and month, by place, and by who may see them."""
+
+from collections.abc import Mapping
+
+import orjson
+from django.db import models
+
+from sessions.models.amounts import NUMBERS, Amounts, without_noughts
+
+EVERYBODY = -1
+"""The scope that holds all sessions: what staff see."""
+PUBLIC = 0
+"""The scope of public sessions. Any other scope is the key of an owner and holds what only that person may see."""
+
+
+class FigureSum(models.Model):
+    """The amounts of one place on one day or in one month, in one scope. See `amounts` for their names."""
+
+    place = models.ForeignKey("koda_sessions.Place", models.CASCADE, related_name="sums", db_index=False)
+    grain = models.PositiveSmallIntegerField(help_text="The place's.")
+    scope = models.BigIntegerField()
+    slot = models.IntegerField(help_text="A day as 20260301, or a month as 202603.")
+    session_count = models.BigIntegerField(default=0)
+    usage_count = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_creation_tokens = models.BigIntegerField(default=0)
+    thinking_tokens = models.BigIntegerField(default=0)
+    ended_count = models.BigIntegerField(default=0)
+    turn_seconds = models.BigIntegerField(default=0)
+    waiting_us = models.BigIntegerField(default=0)
+    detail = models.TextField(default="{}", help_text="The amounts that have no column, as a JSON object.")
+
+    objects = models.Manager["FigureSum"]()
+
+    class Meta:
+        """Read by grain over a span of slots, the numbers from the index alone; by place; and written by all three."""
+
+        constraints = [models.UniqueConstraint(fields=["place", "scope", "slot"], name="figure_sum_once")]
+        indexes = [models.Index(fields=["grain", "scope", "slot", "place", *NUMBERS], name="figure_sum_numbers")]
+
+    def __str__(self) -> str:
+        """Return where, whose and when."""
+        return f"place {self.place_id}, scope {self.scope}, {self.slot}"
+
+    @property
+    def amounts(self) -> Amounts:
+        """Return what is kept."""
+        return without_noughts({**orjson.loads(self.detail), **{name: getattr(self, name) for name in NUMBERS}})
+
+    def take(self, amounts: Mapping[str, int]) -> None:
+        """Keep these amounts instead."""
+        for name in NUMBERS:
+            setattr(self, name, amounts.get(name, 0))
+        rest = {name: count for name, count in amounts.items() if count and name not in NUMBERS}
+        self.detail = orjson.dumps(rest).decode()
+
+
+class FigureMark(models.Model):
+    """How far the kept figures go: one row, locked by whoever adds to them."""
+
+    event = models.BigIntegerField(help_text="Changes up to this event of the whole log are counted.")
+    last_session = models.BigIntegerField(default=0, help_text="Sessions up to this one have been counted.")
+    revision = models.BigIntegerField(default=0, help_text="Grows with each addition.")
+
+    objects = models.Manager["FigureMark"]()
+
+    def __str__(self) -> str:
+        """Return how far."""
+        return f"events to {self.event}, sessions to {self.last_session}"
