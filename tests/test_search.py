@@ -336,7 +336,7 @@ def test_what_few_have_is_looked_for_once_and_only_its_sessions_are_read(ada, dj
     session = make_session(owner=ada, title="Fish")
     append(session, *(user(f"a herring {number}") for number in range(30)))
     indexing.finish()
-    # Who waits to be indexed (2), ids, entries, texts of the ranked; then of the page: archived, calls, sessions, texts.
+    # Who waits to be indexed (2), ids, entries, texts; then of the page: archived, calls, sessions, texts.
     with django_assert_num_queries(9):
         hits = search.search("herring", user=ada, limit=5)
     assert [hits.count, len(hits.items), hits.is_more] == [30, 5, False]
