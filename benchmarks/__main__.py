@@ -1,8 +1,9 @@
-"""`python -m benchmarks`: measure, print the table, and with --write keep it in docs/performance.md."""
+"""`python -m benchmarks`: measure, print the tables, and with --write keep them in docs/performance.md."""
 
 import argparse
 import os
 import platform
+import re
 import sqlite3
 import time
 from dataclasses import replace
@@ -27,19 +28,26 @@ def main() -> None:
     size = TINY if options.tiny else FULL
     if options.writers:
         size = replace(size, writer_seconds=options.writers)
-    lines: list[Line] = []
+    found: dict[str, list[Line]] = {}
     for name in options.only.split(",") if options.only else CASES:
         began = time.monotonic()
         with ground.folder() as place:
             run = Run(place, options.rounds, options.seconds, size, peers, options.postgresql)
-            found = CASES[name](run)
-        print(f"{table(found)}\n({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
-        lines += found
-    print(f"{conditions(peers)}\n\n{table(lines)}")
-    if options.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{conditions(peers)}\n\n{table(lines)}\n{END}{after}")
+            found[name] = CASES[name](run)
+        print(f"{table(found[name])}\n({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
+        if options.write:
+            PAGE.write_text(with_figures(PAGE.read_text(), name, f"{conditions(peers)}\n\n{table(found[name])}"))
+    print(f"{conditions(peers)}\n\n{table([line for lines in found.values() for line in lines])}")
+
+
+def with_figures(page: str, case: str, figures: str) -> str:
+    """Return the page with these figures of a case; those of other cases stay as they were measured."""
+    before, _, rest = page.partition(BEGIN)
+    inside, _, after = rest.partition(END)
+    pieces = re.split(r"^### `(\w+)`$", inside, flags=re.MULTILINE)
+    kept = {name: text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)} | {case: figures}
+    sections = "\n\n".join(f"### `{name}`\n\n{kept[name]}" for name in CASES if name in kept)
+    return f"{before}{BEGIN}\n{sections}\n{END}{after}"
 
 
 def _options() -> argparse.Namespace:
@@ -56,7 +64,7 @@ def _options() -> argparse.Namespace:
         "--postgresql", default=os.environ.get("KODA_BENCH_DATABASE_URL"), metavar="URL",
         help="a server on which a database is made, and dropped at the end; or KODA_BENCH_DATABASE_URL",
     )  # fmt: skip
-    parser.add_argument("--write", action="store_true", help=f"keep the table in {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"keep the tables in {PAGE.name}")
     options = parser.parse_args()
     unknown = set(options.only.split(",") if options.only else []) - set(CASES)
     if unknown:

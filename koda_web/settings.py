@@ -178,6 +178,7 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/sign-in/"
 
 LANGUAGE_CODE = "en"
+USE_I18N = False  # there is one language; asking which, for each number of a page, takes time
 TIME_ZONE = _environment.time_zone
 USE_TZ = True
 

@@ -3,7 +3,8 @@
 A `<time data-tick>` is moved on by koda.js; what the server writes is true at `now` and needs no script.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from django import template
 from django.utils import timezone
@@ -85,7 +86,16 @@ def clock(at: datetime | None) -> SafeString:
 @register.filter
 def exact(at: datetime | None) -> str:
     """Return the time to the second with its zone: `Wed 25 Nov 2026, 14:16:03 UTC`."""
-    return date_format(timezone.localtime(at), "D j M Y, H:i:s T") if at else ""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    return f"{_date(local.date())}, {local:%H:%M:%S} {local.tzname()}"
+
+
+@lru_cache(maxsize=1000)
+def _date(day: date) -> str:
+    """Return a date in words: a page has hundreds of times, and few days."""
+    return date_format(day, "D j M Y")
 
 
 @register.filter

@@ -22,6 +22,8 @@ def reveal(text: str) -> str:
     Controls become their pictures (␀), others their code point in brackets (⟦U+202E⟧); text hidden in tag characters
     is spelled out. Line ends become plain newlines. Joiners and direction marks that real scripts need stay.
     """
+    if text.isprintable():  # then none of all that is in it
+        return text
     text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _TAGS.sub(_spell_out, text)
     return _ODD.sub(_picture, text)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import ground
+from benchmarks.__main__ import BEGIN, END, with_figures
 from benchmarks.cases import CASES
 from benchmarks.lines import Line, NotRun, interleaved, is_at_least, table
 from benchmarks.run import TINY, Run
@@ -55,3 +56,10 @@ def test_a_neighbour_that_cannot_be_run_is_named_and_judges_nothing():
 def test_the_median_of_rounds_counts():
     values = iter([9.0, 1.0, 2.0])
     assert interleaved({"ours": lambda: next(values)}, rounds=3) == {"ours": 2.0}
+
+
+def test_a_case_that_is_measured_again_leaves_the_figures_of_the_others():
+    page = f"Above\n{BEGIN}\n{END}\nBelow\n"
+    for case, figures in (("sockets", "| old |"), ("http", "| a |"), ("sockets", "| new |")):
+        page = with_figures(page, case, figures)
+    assert page == f"Above\n{BEGIN}\n### `http`\n\n| a |\n\n### `sockets`\n\n| new |\n{END}\nBelow\n"

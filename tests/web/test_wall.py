@@ -293,7 +293,7 @@ def test_its_queries_do_not_grow_with_the_sessions(owner, reader):
     few = count_queries()
     fill(8)
     assert count_queries() == few
-    assert few <= 16, "session, user, 4 bands with their requests, counts, facets, watch, preference, incidents, inbox"
+    assert few <= 13, "session, user, 4 bands, requests, counts, facets, watch, preference, incidents, inbox"
     assert Session.objects.count() == 27
 
 

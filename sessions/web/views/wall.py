@@ -11,7 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from sessions import incidents, liveness
 from sessions.models import Band, Preference, Session
-from sessions.models.rows import for_rows
+from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet
 from sessions.web.facets import facets_of
 from sessions.web.forms import FilterForm
@@ -74,15 +74,17 @@ def wall(request: PageRequest) -> HttpResponse:
 def _load_all(sessions: SessionQuerySet) -> list[Shown]:
     """Read the bands. The last one is what the others leave of all, which an index counts at once."""
     shown = [_load(sessions, band) for band in Band if band != Band.RECENT]
-    recent = list(for_rows(sessions.in_band(Band.RECENT))[: ROWS[Band.RECENT]])
+    recent = list(worded(sessions.in_band(Band.RECENT))[: ROWS[Band.RECENT]])
     is_whole = len(recent) < ROWS[Band.RECENT]
     count = len(recent) if is_whole else sessions.order_by().count() - sum(band.count for band in shown)
-    return [*shown, Shown(Band.RECENT, recent, max(count, len(recent)))]
+    shown.append(Shown(Band.RECENT, recent, max(count, len(recent))))
+    with_requests([session for band in shown for session in band.rows])
+    return shown
 
 
 def _load(sessions: SessionQuerySet, band: Band) -> Shown:
-    """Read a band and count it, in three queries at most."""
+    """Read a band and count it, in two queries at most."""
     rows = sessions.in_band(band)
-    shown = list(for_rows(rows)[: ROWS[band]])
+    shown = list(worded(rows)[: ROWS[band]])
     is_whole = len(shown) < ROWS[band]
     return Shown(band, shown, len(shown) if is_whole else rows.order_by().count())
