@@ -81,6 +81,11 @@ class Operation:
     link: str
     """Where a browser that is signed in may simply look; empty when the path wants to be filled in, or it is no GET."""
 
+    @property
+    def steps(self) -> list[str]:
+        """Return the path in pieces, between which its line may break."""
+        return self.path.split("/")
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -53,7 +53,9 @@ def test_a_webhook_is_added_and_tried_and_its_outcome_shows_by_itself(person: Pe
         page.get_by_label("Address").fill(receiver.url)
         page.get_by_role("button", name="Add", exact=True).click()
         page.get_by_role("button", name="Test").click()
+        page.locator("#told").focus()
         expect(page.locator("#deliveries")).to_contain_text("Told")
+        expect(page.locator("#told")).to_be_focused()
         assert [told["kind"] for told in receiver.told] == ["test"]
         session = agent.start("Asks by webhook")
         agent.tell(session, START, ASKS)

@@ -256,9 +256,15 @@ def test_caches_are_told_that_htmx_gets_something_else(reader):
 
 
 def test_an_empty_wall_says_why_and_what_to_do(reader):
+    first = wall(reader).one("div", "first")
+    assert "Make a key" in first.text
+    assert reader.get(first.one("a").attrs["href"]).status_code == 200
+
+
+def test_a_band_without_rows_says_so(owner, reader):
+    make_events(make_session(owner), {"type": "turn_start", "turn_id": "t"})
     words = [part.text for part in wall(reader).all("p", "none")]
-    assert words[:3] == ["Nobody waits for you.", "Nothing is stuck or lost.", "Nothing runs now."]
-    assert "Make a key" in words[3]
+    assert words == ["Nobody waits for you.", "Nothing is stuck or lost.", "Nothing runs now.", "Nothing rests."]
 
 
 def test_a_filter_that_finds_nothing_can_be_cleared(owner, reader):

@@ -1,6 +1,7 @@
 """The wall: four bands of sessions, live."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -62,6 +63,7 @@ def wall(request: PageRequest) -> HttpResponse:
         "incidents": incidents.ongoing(visible, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
+        "list_query": f"?{urlencode(words)}" if words else "",
     }
     if wants_fragment(request):
         return render(request, "sessions/_bands.html", context)
