@@ -166,6 +166,10 @@ class Message(models.Model):
             models.Index(
                 fields=["compacted_at", "id"], condition=models.Q(compacted_at__isnull=False), name="message_archived"
             ),
+            # How many a session has; a long one is not gone through for it.
+            models.Index(
+                fields=["session"], condition=models.Q(compacted_at__isnull=False), name="message_archived_of"
+            ),
         ]
 
     def __str__(self) -> str:

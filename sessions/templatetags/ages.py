@@ -79,8 +79,14 @@ def clock(at: datetime | None) -> SafeString:
     """Return the time of day, with the exact time in its title."""
     if at is None:
         return UNKNOWN
-    text = date_format(timezone.localtime(at), "H:i")
+    text = f"{timezone.localtime(at):%H:%M}"
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact(at), text)
+
+
+@register.filter
+def iso_day(at: datetime) -> str:
+    """Return the day as scripts compare it: `2026-11-25`, in the server's zone."""
+    return f"{timezone.localtime(at):%Y-%m-%d}"
 
 
 @register.filter

@@ -12,6 +12,7 @@ from django.utils import timezone
 from sessions import compaction, transcripts
 from sessions.models import Message, TokenCounts
 from tests.factories import make_events, make_message, make_session, make_user
+from tests.steps import counted_steps
 from tests.templatetags.test_images import PIXEL
 from tests.web.markup import parse
 
@@ -343,3 +344,17 @@ def test_a_call_that_began_a_sub_agent_opens_to_its_session(client):
     assert "1 message" in shown
     client.force_login(make_user())
     assert str(child.uuid) not in client.get(path, headers={"HX-Request": "true"}).content.decode()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's machine counts its steps")
+def test_a_page_costs_what_it_shows_and_not_how_long_its_session_is(owner, reader):
+    def steps_of(count: int) -> int:
+        session = make_session(owner)
+        rows = [Message(session=session, role="user", content="hello", created_at=timezone.now()) for _ in range(count)]
+        Message.objects.bulk_create(rows)
+        with counted_steps() as steps:
+            get(reader, path(session))
+        return steps.count
+
+    steps_of(300)  # once for what is read but once
+    assert steps_of(10_000) < 1.1 * steps_of(300)
