@@ -87,15 +87,16 @@ def going(rule: Rule, *, now: datetime) -> Plan:
     """
     condition = rule.due_sessions(now)
     due = rule.sessions().filter(condition).order_by("last_activity_at", "pk").values_list("pk", flat=True)
-    below = Session.objects.exclude(parent=None).order_by("pk")
+    # As a range, and without an order, the index of parents is read, and not all sessions.
+    below = Session.objects.filter(parent__gt=0).order_by()
     of_the_same = below.filter(owner=F("parent__owner"))
     follows = condition
     if rule.policy is Policy.DELETED:
         follows |= Q(parent_tool_call_id__isnull=False) & ~Q(state="running")
     return plan(
         list(due),
-        dict(below.values_list("pk", "parent")),
-        follows=list(of_the_same.filter(follows).values_list("pk", flat=True)),
+        dict(sorted(below.values_list("pk", "parent"))),
+        follows=sorted(of_the_same.filter(follows).values_list("pk", flat=True)),
     )
 
 
@@ -130,9 +131,9 @@ def _of_sessions(rule: Rule, planned: Plan) -> Preview:
     """Return the preview of a purge of whole sessions: as many queries for one as for a hundred thousand."""
     ids = planned.going
     counts = {"sessions": len(ids), **{table_of(model): _rows(model, ids).count() for model, _ in SESSION_TABLES}}
-    footprints = Footprint.objects.filter(Among("session_id", ids))
-    size = footprints.aggregate(size=models.Sum("size", default=0))["size"]
-    unmeasured = sorted(set(ids).difference(footprints.values_list("session", flat=True)))
+    sizes = dict(Footprint.objects.filter(Among("session_id", ids)).values_list("session", "size"))
+    size = sum(sizes.values())
+    unmeasured = [pk for pk in ids if pk not in sizes]
     if unmeasured:
         size += sum(size_of(_rows(model, unmeasured), *columns) for model, columns in SESSION_TABLES if columns)
     at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
@@ -158,6 +159,9 @@ def _rows(model: type[models.Model], ids: Sequence[int]) -> models.QuerySet[Any]
 
 def _largest(ids: Sequence[int]) -> list[Touched]:
     """Return the sessions with the most messages, each measured."""
+    rows = Session.objects.filter(Among("id", ids)).order_by("-message_count", "pk").values_list("pk", flat=True)
+    # Their keys alone are sorted, not all that the rows hold.
+    found = Session.objects.in_bulk(first := list(rows[:LARGEST]))
     return [
         Touched(
             session=session,
@@ -166,5 +170,5 @@ def _largest(ids: Sequence[int]) -> list[Touched]:
             + size_of(session.events.all(), "payload"),
             at=session.deleted_at or session.last_activity_at,
         )
-        for session in Session.objects.filter(Among("id", ids)).order_by("-message_count", "pk")[:LARGEST]
+        for session in (found[pk] for pk in first if pk in found)
     ]

@@ -122,8 +122,10 @@ class Rule:
         """Return the condition of a session that this rule destroys as a whole."""
         before = self.before(now)
         if self.policy is Policy.DELETED:
-            return Q(status=Status.DELETED, deleted_at__lte=before) if self.age == 0 else Q(deleted_at__lt=before)
-        is_stale = Q(last_activity_at__lt=before)
+            is_old = Q(deleted_at__lte=before) if self.age == 0 else Q(deleted_at__lt=before)
+            return Q(status=Status.DELETED) & is_old
+        # The index over time begins with the status: all named, a look reads what is due and not all there is.
+        is_stale = Q(status__in=Status.values, last_activity_at__lt=before)
         return is_stale if self.include_running else is_stale & ~Q(state=State.RUNNING)
 
     def due_messages(self, now: datetime) -> MessageQuerySet:

@@ -84,7 +84,7 @@ def test_many_projects_are_cut_and_counted(django_assert_num_queries):
     for number in range(footprints.SHELVES_SHOWN + 3):
         make_session(ada, project_root=f"/{number}")
     retention.measure(seconds=9)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(1):
         kept = retention.kept(ada.pk)
     assert (len(kept.shelves), kept.more) == (footprints.SHELVES_SHOWN, 3)
     assert kept.all.session_count == footprints.SHELVES_SHOWN + 3

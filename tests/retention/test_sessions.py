@@ -11,6 +11,7 @@ from tests.factories import make_copies, make_message, make_session, make_user
 from tests.models.bells import listening
 from tests.purging import purge
 from tests.retention.words import NOW, days_ago, places_of, speak
+from tests.steps import counted_steps
 
 pytestmark = pytest.mark.django_db
 WORD = "qzvaxolotl"
@@ -170,6 +171,26 @@ def test_the_size_of_what_would_go_is_the_measured_one_where_there_is_one():
     retention.measure(seconds=9)
     assert retention.preview(rule, now=NOW).size == counted > 200
     assert purge("stale", 24, now=NOW).size == counted
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL plans by how much there is")
+@pytest.mark.parametrize("policy", [Policy.STALE, Policy.DELETED])
+def test_a_preview_passes_over_what_is_not_due(policy):
+    old = make_old()
+    old.remove(by="test", now=days_ago(40))
+    young = make_session(now=NOW)
+
+    def count_steps() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        with counted_steps() as steps:
+            assert retention.preview(Rule(policy=policy, age=24), now=NOW).session_ids == [old.pk]
+        return steps.count
+
+    make_copies(young, 100)
+    few = count_steps()
+    make_copies(young, 2_000)
+    assert count_steps() <= few * 1.1
 
 
 @pytest.mark.parametrize("policy", [Policy.STALE, Policy.DELETED])
