@@ -65,18 +65,24 @@ def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: dateti
     return command
 
 
+def are_waiting(session_id: int, *, now: datetime | None = None) -> bool:
+    """Say whether there is anything that the session's agent should do now."""
+    again_before = (now or timezone.now()) - DELIVERED_AGAIN_AFTER
+    return Command.objects.filter(session=session_id).deliverable(again_before=again_before).exists()
+
+
 def take(session_id: int, *, now: datetime | None = None) -> list[Command]:
     """Return what the session's agent should do now, in order, and mark it delivered.
 
     What was delivered long ago without an acknowledgement comes again. Raises `NotFound`.
     """
     now = now or timezone.now()
-    again_before = now - DELIVERED_AGAIN_AFTER
-    if not Command.objects.filter(session=session_id).deliverable(again_before=again_before).exists():
+    if not are_waiting(session_id, now=now):
         return []
     with transaction.atomic():
         session = Session.objects.locked(session_id)
-        commands = list(Command.objects.filter(session=session).deliverable(again_before=again_before))
+        waiting = Command.objects.filter(session=session).deliverable(again_before=now - DELIVERED_AGAIN_AFTER)
+        commands = list(waiting)
         for command in commands:
             command.deliver(now)
         if commands:

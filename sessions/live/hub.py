@@ -7,14 +7,15 @@ knows how far it has got and fetches its next batch when it can take it, so a sl
 import asyncio
 import logging
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from contextvars import Context
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Max
 
+from sessions import commands
 from sessions.live import broadcast
 from sessions.live.board import Board, BoardWatcher
 from sessions.live.callers import Caller, look_again
@@ -25,6 +26,8 @@ from sessions.models import Event, Session
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TICK_SECONDS = 15
 """The slow beat: pings, deadlines, who may still be here, and what no hint told of."""
 LOOK_SECONDS = 1.0
@@ -32,7 +35,7 @@ LOOK_SECONDS = 1.0
 BATCH_SECONDS = 2.0
 """How long a batch is at hand for sockets that come to the same place later."""
 
-_BATCHES_KEPT = 256
+_READINGS_KEPT = 256
 _SEQS_KEPT = 20_000
 _IDS_LOOKED_BACK = 2_000
 """On PostgreSQL a transaction may become visible after one with greater ids; so many ids are looked at again."""
@@ -75,13 +78,13 @@ class Hub:
         self.clock = clock or self._loop.time
         """Seconds, growing; a test may put in its own."""
         self.reads = 0
-        """Batches that were read, for all sockets together."""
+        """Looks at the database, each for all sockets together."""
         self.board = Board(self._loop.time)
         self._watchers: dict[Watcher, int | None] = {}
         self._of_session: defaultdict[int, set[Watcher]] = defaultdict(set)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._seqs: OrderedDict[int, int] = OrderedDict()
-        self._batches: OrderedDict[tuple[int, Place, Feed, int], tuple[float, asyncio.Task[Batch]]] = OrderedDict()
+        self._readings: OrderedDict[Hashable, tuple[float, asyncio.Task[Any]]] = OrderedDict()
         self._mark: int | None = None
         self._looked_at = float("-inf")
         self._look_again = False
@@ -149,7 +152,7 @@ class Hub:
             self.board.forget()
         if not self._watchers:
             self._mark = None
-            self._batches.clear()
+            self._readings.clear()
 
     # --- What is new ---------------------------------------------------------------------------------------
 
@@ -214,23 +217,33 @@ class Hub:
         The name under which it is kept holds how far the log was known to reach, so what is at hand is never
         older than what the asker has been told of.
         """
-        name = (session_id, place, feed, self.newest(session_id))
-        at, task = self._batches.get(name, (0.0, None))
+        return await self._once(
+            (session_id, self.newest(session_id), place, feed), partial(feed.read, session_id, place)
+        )
+
+    async def has_commands(self, session_id: int) -> bool:
+        """Say whether people ask something of a session's agent: one look for all its sockets, as the log grows."""
+        return await self._once((session_id, self.newest(session_id)), partial(commands.are_waiting, session_id))
+
+    async def _once(self, name: Hashable, work: Callable[[], T]) -> T:
+        """Return what `work` reads, for all who ask for it by this name within `BATCH_SECONDS`."""
+        at, task = self._readings.get(name, (0.0, None))
         if task is None or self._loop.time() - at > BATCH_SECONDS or (task.done() and task.exception()):
             self.reads += 1
-            task = self._loop.create_task(reading(partial(feed.read, session_id, place)), context=Context())
-            self._batches[name] = (self._loop.time(), task)
-            self._batches.move_to_end(name)
-            self._drop_batches()
-        return task.result() if task.done() else await asyncio.shield(task)
+            task = self._loop.create_task(reading(work), context=Context())
+            self._readings[name] = (self._loop.time(), task)
+            self._readings.move_to_end(name)
+            self._drop_readings()
+        found: T = task.result() if task.done() else await asyncio.shield(task)
+        return found
 
-    def _drop_batches(self) -> None:
+    def _drop_readings(self) -> None:
         too_old = self._loop.time() - BATCH_SECONDS
-        while self._batches:
-            at, _ = next(iter(self._batches.values()))
-            if at > too_old and len(self._batches) <= _BATCHES_KEPT:
+        while self._readings:
+            at, _ = next(iter(self._readings.values()))
+            if at > too_old and len(self._readings) <= _READINGS_KEPT:
                 return
-            self._batches.popitem(last=False)
+            self._readings.popitem(last=False)
 
     # --- The slow beat -------------------------------------------------------------------------------------
 
@@ -253,7 +266,7 @@ class Hub:
 
     async def tick(self) -> None:
         """Give and ask for signs of life, see who may still watch, and find what no hint told of."""
-        self._drop_batches()
+        self._drop_readings()
         for watcher in list(self._watchers):
             watcher.beat()
         if not self._watchers:

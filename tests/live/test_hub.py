@@ -67,6 +67,22 @@ async def test_fifty_programs_at_one_place_cost_one_reading():
     await asyncio.gather(*(peer.leave() for peer in peers))
 
 
+async def test_fifty_sockets_of_one_agent_look_for_commands_once():
+    session, _, user = await session_with_key()
+    key = (await in_db(make_key)(user, source=session.source)).plain
+    peers = [await program(f"sessions/{session.uuid}/?after=1", key).open() for _ in range(50)]
+    for peer in peers:
+        await peer.frame()
+    await settle()
+    with counted_queries("hub-read") as read, counted_queries("socket-write") as written:
+        await in_db(make_message)(session)
+        events = [await peer.events(until=2) for peer in peers]
+    assert len(events) == 50
+    assert len([sql for sql in read if '"koda_sessions_command"' in sql]) == 1
+    assert written == []
+    await asyncio.gather(*(peer.leave() for peer in peers))
+
+
 async def test_fifty_pages_at_one_place_cost_one_reading_and_one_rendering(monkeypatch):
     session, _, user = await session_with_key()
     cookie = await sign_in(user)

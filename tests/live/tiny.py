@@ -70,8 +70,9 @@ async def serve_socket(scope, receive, send):
             name = await sync_to_async(lambda: time.sleep(0.02) or threading.current_thread().name)()
             await send({"type": "websocket.send", "text": name})
         elif message["text"].startswith("flood "):
-            for number in range(int(message["text"].split()[1])):
-                await send({"type": "websocket.send", "text": str(100 + number % 100).ljust(1_000_000)})
+            count, size = map(int, message["text"].split()[1:])
+            for number in range(count):
+                await send({"type": "websocket.send", "text": str(100 + number % 100).ljust(size)})
                 tell("FLOOD", number + 1, "sent")
         else:
             await send({"type": "websocket.send", "text": message["text"]})

@@ -125,6 +125,8 @@ class SessionProgram(ProgramSocket, SessionSocket):
         if newest <= self._asked_at or not self.caller.is_agent_of(self.session):
             return
         self._asked_at = newest
+        if not await self.hub.has_commands(self.session.pk):
+            return
         for command in await writing(partial(commands.take, self.session.pk)):
             await self.send_frame(frames.command_of(command))
 
