@@ -7,14 +7,16 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.db import connection, models, transaction
 from django.db.models.functions import Substr
 
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
 from sessions.models.folding import CLIP, words_of
-from sessions.models.prepared import update, values_of
+from sessions.models.message import calls_in
+from sessions.models.prepared import born, changed_names, update
 from sessions.models.search_entry import facet
 from sessions.models.search_index import hold, install, is_sound, make_way
 
@@ -104,6 +106,24 @@ def shortcomings() -> dict[str, int]:
     return {"missing": missing, "broken": 0 if is_sound(connection) else 1}
 
 
+class _Written(NamedTuple):
+    """What the index needs of a message. `text` is the beginning of its content."""
+
+    pk: int
+    session_id: int
+    role: str
+    tool_calls: Any
+    agent_name: str | None
+    created_at: datetime
+    text: str | None
+
+
+_OF_A_SESSION = (
+    "owner", "visibility", "project_root", "source", "agent_name", "title", "key", "created_at"
+)  # fmt: skip
+"""What the index needs of a session."""
+
+
 def _index_batch(size: int) -> bool:
     """Index up to `size` messages, and as many calls, of what waits; say whether there was anything."""
     if not Unindexed.objects.exists():
@@ -116,7 +136,7 @@ def _index_batch(size: int) -> bool:
         messages, are_all = _messages_of(tasks, size)
         calls, is_all = _calls_of(tasks, size)
         session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
-        sessions = Session.objects.in_bulk(list(session_ids))
+        sessions = Session.objects.only(*_OF_A_SESSION).in_bulk(list(session_ids))
         SearchEntry.objects.of_messages(message.pk for message in messages).delete()
         SearchEntry.objects.filter(tool_call__in=[call.pk for call in calls]).delete()
         # What an event told of first stands now in a message.
@@ -140,7 +160,7 @@ def _as_many_as_fill(size: int, waiting: Sequence[Unindexed]) -> list[Unindexed]
     return tasks
 
 
-def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[Message], bool]:
+def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[_Written], bool]:
     """Return the next messages of these tasks, oldest first, held against a purge; and whether they are all."""
     singles = [task.last_message for task in tasks if task.last_message == task.first_message != 0]
     wanted = models.Q(pk__in=singles)
@@ -150,8 +170,8 @@ def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[Message], 
     if not any(task.last_message for task in tasks):
         return [], True
     rows = Message.objects.filter(wanted).annotate(text=Substr("content", 1, CLIP))
-    held = rows.select_for_update(no_key=True).only("session_id", "role", "tool_calls", "agent_name", "created_at")
-    found = list(held.order_by("pk")[:size])
+    held = rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)
+    found = [_Written(*row) for row in held[:size]]
     return found, len(found) < size
 
 
@@ -169,7 +189,7 @@ def _calls_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[ToolCall], bo
 
 
 def _settle(
-    tasks: Sequence[Unindexed], messages: Sequence[Message], calls: Sequence[ToolCall], *, are_all: bool, is_all: bool
+    tasks: Sequence[Unindexed], messages: Sequence[_Written], calls: Sequence[ToolCall], *, are_all: bool, is_all: bool
 ) -> None:
     """Take out what is done, and let the rest go on where this batch ended."""
     message_id = messages[-1].pk if messages else 0
@@ -181,13 +201,13 @@ def _settle(
         if not has_messages and not has_calls:
             done.append(task.pk)
             continue
-        before = values_of(task)
+        before = vars(task).copy()
         task.first_message = max(task.first_message, message_id + 1) if has_messages else 0
         task.last_message = task.last_message if has_messages else 0
         task.first_seq = max(task.first_seq, seq + 1) if has_calls else 0
         task.last_seq = task.last_seq if has_calls else 0
         task.is_of_session = False
-        update(task, [name for name, value in values_of(task).items() if value != before[name]])
+        update(task, changed_names(task, before))
     Unindexed.objects.filter(pk__in=done).delete()
 
 
@@ -203,12 +223,12 @@ def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
             yield _entry(session, words, at=session.created_at, agent=session.agent_name)
 
 
-def _of_messages(messages: Sequence[Message], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+def _of_messages(messages: Sequence[_Written], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
     """Yield the entries of messages that have words."""
     tools = _tools_by_result(messages)
     for message in messages:
-        calls = message.calls()
-        words = words_of(text_of(message.text, calls))  # type: ignore[attr-defined]
+        calls = calls_in(message.tool_calls)
+        words = words_of(text_of(message.text, calls))
         session = sessions.get(message.session_id)
         if session is None or not words:
             continue
@@ -239,10 +259,12 @@ def _entry(
              ("a", agent), ("r", role), *(("t", tool) for tool in dict.fromkeys(tools))]  # fmt: skip
     scope = [facet(letter, value) for letter, value in facts if value]
     tool = tools[0] if tools else ""
-    return SearchEntry(session_id=session.pk, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope)
+    return born(
+        SearchEntry, session_id=session.pk, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope
+    )
 
 
-def _tools_by_result(messages: Sequence[Message]) -> dict[int, list[str]]:
+def _tools_by_result(messages: Sequence[_Written]) -> dict[int, list[str]]:
     """Return the names of the tools whose results these messages are."""
     results = [message.pk for message in messages if message.role == "tool"]
     rows = ToolCall.objects.filter(result_message__in=results).values_list("result_message", "name")

@@ -1,6 +1,6 @@
 """The conversation of a session: append to it, and read it back whole or as the model sees it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from sessions.models import (
     Usage,
 )
 from sessions.models.fields import require_content, require_name
-from sessions.models.prepared import insert
+from sessions.models.prepared import born, insert
 from sessions.pairing import pair_tools
 
 _ROLES = tuple(Role.values)
@@ -104,22 +104,26 @@ def append(
 
 def _require_valid(drafts: Sequence[MessageDraft], *, any_role: bool) -> None:
     """Raise `InvalidRequest` with every draft that cannot be stored."""
-    errors = []
+    errors: list[FieldError] = []
     for index, draft in enumerate(drafts):
-        if not any_role and draft.role not in _ROLES:
-            errors.append(FieldError(f"messages.{index}.role", f"must be one of {', '.join(_ROLES)}"))
         for field, text in (("content", draft.content), ("thinking", draft.thinking)):
-            require_content(f"messages.{index}.{field}", text)
-        names = (("role", draft.role), ("client_id", draft.client_id), ("tool_call_id", draft.tool_call_id))
-        for field, value in names:
-            if not value:
-                continue
-            try:
-                require_name(field, value)
-            except InvalidRequest as invalid:
-                errors.append(FieldError(f"messages.{index}.{field}", invalid.errors[0].message))
+            if text:
+                require_content(f"messages.{index}.{field}", text)
+        if draft.role not in _ROLES or draft.client_id or draft.tool_call_id:
+            errors += _faults_of_names(draft, index, any_role=any_role)
     if errors:
         raise InvalidRequest("At least one message cannot be stored; none was.", errors=errors)
+
+
+def _faults_of_names(draft: MessageDraft, index: int, *, any_role: bool) -> Iterator[FieldError]:
+    """Yield what is wrong with the names that a draft, the one with this index, has."""
+    if not any_role and draft.role not in _ROLES:
+        yield FieldError(f"messages.{index}.role", f"must be one of {', '.join(_ROLES)}")
+    for field in ("role", "client_id", "tool_call_id"):
+        try:
+            require_name(field, getattr(draft, field) or "")
+        except InvalidRequest as invalid:
+            yield FieldError(f"messages.{index}.{field}", invalid.errors[0].message)
 
 
 def _known_ids(session: Session, drafts: Sequence[MessageDraft]) -> dict[str, int]:
@@ -146,7 +150,8 @@ def _first_of_each(drafts: Sequence[MessageDraft], known: dict[str, int]) -> lis
 
 def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: datetime | None) -> Message:
     """Return the row of a draft."""
-    return Message(
+    return born(
+        Message,
         session_id=session.pk,
         role=draft.role,
         content=redaction.clean(draft.content),

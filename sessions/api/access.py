@@ -73,7 +73,7 @@ def _find(caller: Caller, session_id: UUID, rows: SessionQuerySet | None) -> Ses
 
 
 def _find_to_change(caller: Caller, session_id: UUID, scope: str) -> Session:
-    session = _find(caller, session_id, None)
+    session = Session.objects.addressed(session_id, user=caller.user)
     caller.require(scope)
     if not session.may_be_changed_by(caller.user):
         raise Forbidden("This session belongs to somebody else: it may be read, not changed.")

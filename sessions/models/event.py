@@ -9,7 +9,7 @@ from django.db import models
 
 from sessions import redaction
 from sessions.models.fields import WrittenJSONField, dump_json
-from sessions.models.prepared import insert
+from sessions.models.prepared import born, insert
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -87,8 +87,9 @@ class EventManager(_EventManager["Event"]):
     def append(self, session: "Session", drafts: list[EventDraft], *, first_seq: int, now: datetime) -> list["Event"]:
         """Insert `drafts` with consecutive seqs from `first_seq` and return the rows."""
         events = [
-            Event(
-                session=session,
+            born(
+                Event,
+                session_id=session.pk,
                 seq=first_seq + offset,
                 type=draft.type,
                 payload=draft.payload,

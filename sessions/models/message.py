@@ -206,6 +206,9 @@ class Message(models.Model):
 
     def calls(self) -> list[dict[str, Any]]:
         """Return the tool calls that this row asks for; anything that is not an array of objects is none."""
-        if not isinstance(self.tool_calls, list):
-            return []
-        return [call for call in self.tool_calls if isinstance(call, dict)]
+        return calls_in(self.tool_calls)
+
+
+def calls_in(value: Any) -> list[dict[str, Any]]:
+    """Return the tool calls in what the column of a message holds; what is no array of objects has none."""
+    return [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []

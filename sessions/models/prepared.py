@@ -5,15 +5,16 @@ own converters and related objects, and go in through its own fields.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, router
 from django.db.models import query as django_query
+from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=models.Model)
 
@@ -54,8 +55,8 @@ class _Reader(Generic[M]):
     model: type[M]
     connection: Any
     sql: str
-    compiler: Any
-    converters: Any
+    converters: Sequence[tuple[int, Sequence[Callable[..., Any]], Any]]
+    """The places of a row whose values are no Python values yet, and what makes them so."""
     names: Sequence[str]
     """The columns of the model itself, which stand first in a row."""
     populators: Sequence[Any]
@@ -70,16 +71,24 @@ class _Reader(Generic[M]):
         columns = [column for column, *_ in compiler.select]
         own = compiler.klass_info["select_fields"]
         assert own == list(range(len(own))), own
+        converters = compiler.get_converters(columns)
         return cls(
-            queryset.model, compiler.connection, sql, compiler, compiler.get_converters(columns),
+            queryset.model, compiler.connection, sql,
+            [(place, functions, expression) for place, (functions, expression) in converters.items()],
             [columns[place].target.attname for place in own],
             populators(compiler.klass_info, compiler.select, queryset.db),
         )  # fmt: skip
 
     def read(self, row: Sequence[Any]) -> M:
         """Return the object that a row of the database stands for."""
-        (values,) = self.compiler.apply_converters([row], self.converters)
-        found = self.model.from_db(self.connection.alias, self.names, values[: len(self.names)])
+        values = list(row)
+        for place, functions, expression in self.converters:
+            if values[place] is None:  # as most are; no converter makes anything of it
+                continue
+            for function in functions:
+                values[place] = function(values[place], expression, self.connection)
+        found = _made(self.model, dict(zip(self.names, values, strict=False)))
+        found._state.adding, found._state.db = False, self.connection.alias  # noqa: SLF001 - as its manager would
         for populator in self.populators:
             populator.populate(values, found)
         return found
@@ -96,20 +105,19 @@ class _Column:
     place: str
     """What stands for the value in a statement."""
     field: Any
-    take: Callable[[Any], Any]
     prepare: Callable[..., Any]
 
-    def values(self, rows: Sequence[models.Model], connection: Any) -> list[Any] | None:
-        """Return the value of each row as the database takes it; None when no row has one."""
-        taken = list(map(self.take, rows))
-        given = before = None
-        for place, value in enumerate(taken):
-            if value is None:
-                continue
-            if given is None or value is not before:  # rows that are born together share most of what they say
-                given, before = self.prepare(value, connection), value
-            taken[place] = given
-        return None if before is None else taken
+    def values(self, taken: Sequence[Any], connection: Any) -> list[Any] | None:
+        """Return the values of rows as the database takes them; None when no row has one."""
+        if taken.count(None) == len(taken):
+            return None
+        prepare, given, before = self.prepare, None, None
+        values = []
+        for value in taken:
+            if value is not before:  # rows that are born together share most of what they say
+                given, before = None if value is None else prepare(value, connection), value
+            values.append(given)
+        return values
 
 
 def _connection_of(model: type[models.Model]) -> Any:
@@ -129,17 +137,42 @@ def _columns(model: type[models.Model]) -> dict[str, _Column]:
         for field in fields
     }
     return {
-        field.attname: _Column(
-            quote(field.column), places[field], field, attrgetter(field.attname), field.get_db_prep_save
-        )
-        for field in fields
+        field.attname: _Column(quote(field.column), places[field], field, field.get_db_prep_save) for field in fields
     }
 
 
-def values_of(row: models.Model) -> dict[str, Any]:
-    """Return the attributes of a row that was loaded whole, as they are now, without its key."""
-    values = vars(row)
-    return {name: values[name] for name in _columns(type(row))}
+def changed_names(row: models.Model, before: Mapping[str, Any]) -> list[str]:
+    """Return the attributes of a row that are others than in `before`, without its key."""
+    now = vars(row)
+    return [name for name in _columns(type(row)) if now[name] is not before[name] and now[name] != before[name]]
+
+
+def born(model: type[M], /, **values: Any) -> M:
+    """Return a new row with these attributes, by the names of their columns, and the defaults of all others.
+
+    What the model's constructor does, without looking at each field by itself and without its signals.
+    """
+    defaults, made = _defaults(model)
+    row = _made(model, {**defaults, **values})
+    for name, make in made.items():
+        if name not in values:
+            setattr(row, name, make())
+    return row
+
+
+def _made(model: type[M], values: dict[str, Any]) -> M:
+    """Return a row that has these attributes."""
+    row = model.__new__(model)
+    row.__dict__ = {"_state": ModelState(), **values}
+    return row
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """Return what a new row has in columns that nothing is said of, and what has to be made for each row anew."""
+    fields = model._meta.concrete_fields  # noqa: SLF001 - public, too
+    made = {field.attname: field.default for field in fields if field.has_default() and callable(field.default)}
+    return {field.attname: None if field.attname in made else field.get_default() for field in fields}, made
 
 
 def insert(rows: Iterable[M]) -> list[M]:
@@ -151,9 +184,14 @@ def insert(rows: Iterable[M]) -> list[M]:
     new = list(rows)
     if not new:
         return new
-    connection = _connection_of(type(new[0]))
-    taken = ((column, column.values(new, connection)) for column in _columns(type(new[0])).values())
-    given = {column: values for column, values in taken if values is not None}  # a column without values stays null
+    model = type(new[0])
+    connection = _connection_of(model)
+    columns = _columns(model)
+    taken = zip(*map(itemgetter(*columns), map(vars, new)), strict=True)
+    prepared = (
+        (column, column.values(values, connection)) for column, values in zip(columns.values(), taken, strict=True)
+    )
+    given = {column: values for column, values in prepared if values is not None}  # one without values stays null
     size = max(1, connection.ops.bulk_batch_size([column.field for column in given], new))
     for start in range(0, len(new), size):
         end = start + size
@@ -192,14 +230,26 @@ def update(row: models.Model, names: Collection[str]) -> None:
         return
     model = type(row)
     connection = _connection_of(model)
-    columns = [_columns(model)[name] for name in names]
-    table, key = _table(model)
-    settings = ", ".join([f"{column.name} = {column.place}" for column in columns])
-    values = [column.values([row], connection) or [None] for column in columns]
+    shared: dict[tuple[type[Any], int], Any] = {}  # one moment is written to several columns
+    values = []
+    for name in names:
+        column, value = _columns(model)[name], getattr(row, name)
+        kind = (type(column.field), id(value))
+        if kind not in shared:
+            shared[kind] = None if value is None else column.prepare(value, connection)
+        values.append(shared[kind])
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {table} SET {settings} WHERE {key} = %s", [*chain.from_iterable(values), row.pk])  # noqa: S608
+        cursor.execute(_updating(model, tuple(names)), [*values, row.pk])
         if cursor.rowcount != 1:
-            raise DatabaseError(f"There is no row {row.pk} of {table}.")
+            raise DatabaseError(f"There is no row {row.pk} of {_table(model)[0]}.")
+
+
+@lru_cache(maxsize=100)
+def _updating(model: type[models.Model], names: tuple[str, ...]) -> str:
+    """Return the statement that writes these attributes of one row."""
+    table, key = _table(model)
+    settings = ", ".join(f"{column.name} = {column.place}" for column in map(_columns(model).__getitem__, names))
+    return f"UPDATE {table} SET {settings} WHERE {key} = %s"  # noqa: S608
 
 
 @cache

@@ -18,7 +18,7 @@ from sessions.models.counted import CountedSession
 from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.looping import LoopingSession
-from sessions.models.prepared import update, values_of
+from sessions.models.prepared import changed_names, update
 from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
@@ -221,15 +221,14 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
 
     def remember_columns(self) -> None:
         """Note the columns as they are now, so that `record` writes only those that change."""
-        self._remembered = values_of(self)
+        vars(self).pop("_remembered", None)
+        self._remembered = vars(self).copy()
 
     def _changed_columns(self) -> list[str] | None:
         """Return the names of the columns that changed since they were noted; None when they never were."""
         before: dict[str, Any] | None = getattr(self, "_remembered", None)
         self.remember_columns()
-        if before is None:
-            return None
-        return [name for name, value in self._remembered.items() if before[name] != value]
+        return None if before is None else changed_names(self, before)
 
     def ring(self) -> None:
         """Ring the bell once this transaction has committed."""

@@ -36,6 +36,9 @@ class Started:
 _SessionManager = models.Manager.from_queryset(SessionQuerySet)
 _LOCKED: "Lookup[Session]" = Lookup("id", rows=lambda sessions: sessions.select_for_update(of=("self",)))
 _BY_UUID: "Lookup[Session]" = Lookup("uuid", rows=lambda sessions: sessions.all())
+_ADDRESSED: "Lookup[Session]" = Lookup(
+    "uuid", rows=lambda sessions: sessions.only("uuid", "owner", "source", "visibility", "status", "active_checkpoint")
+)
 
 
 class SessionManager(_SessionManager["Session"]):
@@ -103,7 +106,14 @@ class SessionManager(_SessionManager["Session"]):
 
     def readable(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the session with this public id, if `user` may see it. Raises `NotFound`."""
-        session = _BY_UUID.get(self, session_uuid)
-        if session is None or not session.may_be_read_by(user):
-            raise NotFound("No such session.")
-        return session
+        return _seen(_BY_UUID.get(self, session_uuid), user)
+
+    def addressed(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
+        """Return the same session for who will change it: the verb reads under its lock what is not read here."""
+        return _seen(_ADDRESSED.get(self, session_uuid), user)
+
+
+def _seen(session: "Session | None", user: AbstractBaseUser | AnonymousUser) -> "Session":
+    if session is None or not session.may_be_read_by(user):
+        raise NotFound("No such session.")
+    return session

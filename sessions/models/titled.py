@@ -33,8 +33,7 @@ class TitledSession(models.Model):
         """
         if is_anew and self.is_title_derived:
             self.title, self.is_title_derived = None, False
-        title = title_of(prompt)
-        if self.title is None and title:
+        if self.title is None and (title := title_of(prompt)):
             self.is_title_derived = True
             self.title = title
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
-from sessions.models.prepared import insert
+from sessions.models.prepared import born, insert
 from sessions.models.search_entry import SearchEntry
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
             if named and event.type not in _NEWBORN:
                 SearchEntry.objects.of_messages(named).delete()  # What it said before must not be found any more.
         if messages or calls or is_touched:
-            row = self.model(
-                session=session, is_of_session=is_touched,
+            row = born(
+                Unindexed, session_id=session.pk, is_of_session=is_touched,
                 first_message=min(messages, default=0), last_message=max(messages, default=0),
                 first_seq=min(calls, default=0), last_seq=max(calls, default=0),
             )  # fmt: skip

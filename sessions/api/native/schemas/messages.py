@@ -55,8 +55,7 @@ class MessageIn(BaseModel):
     def draft(self) -> MessageDraft:
         """Return it as the verb takes it."""
         usage = None if self.usage is None else TokenCounts(**self.usage.model_dump())
-        said = {name: getattr(self, name) for name in type(self).model_fields if name != "usage"}
-        return MessageDraft(usage=usage, **said)
+        return MessageDraft(**{**vars(self), "usage": usage})
 
 
 class MessagesIn(BaseModel):
