@@ -22,7 +22,7 @@ from sessions.models.search_index import hold, install, is_sound, make_way
 
 BATCH = 500
 """Messages or tool calls of one transaction at most: others can write between two."""
-SHORT_BATCH = 80
+SHORT_BATCH = 200
 """The same, where others wait for the turn: a batch then takes as long as they can do without."""
 MOST_WAITING = 2_000
 """Messages that may wait: as many as are indexed within a second or two beside all else."""
