@@ -37,7 +37,7 @@ _BEHIND_SECONDS = 0.1
 _WEIGHTS: dict[str, float] = {Role.USER: 1.3, Role.ASSISTANT: 1.1, Role.SYSTEM: 0.9, Role.TOOL: 0.7}
 _WEIGHT_OF_A_SESSION = 2.5
 _TYPICAL_WORDS = 80
-_CURSOR = re.compile(r"(\d{1,18})-(\d{1,3})")
+_CURSOR = re.compile(r"(\d{1,18})-(\d{1,3})(w?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,15 +110,15 @@ def search(
 ) -> Hits:
     """Return what `user` may see and `q` asks for: words, `"phrases"`, `-without`, `begin*`; any text is a query.
 
-    The last word's beginning is enough. Without a word to look for nothing is found. Raises `InvalidRequest` for a
-    cursor that is none.
+    The last word's beginning is enough, unless the very word alone is found more often than a window holds. Without a
+    word to look for nothing is found. Raises `InvalidRequest` for a cursor that is none.
     """
-    query, narrow = parse(q), filters or Filters()
-    top, offset = _read_cursor(cursor)
-    if not query.terms or not user.is_authenticated:
+    asked, place = parse(q), _read_cursor(cursor)
+    if not asked.terms or not user.is_authenticated:
         return Hits()
     is_behind = _catch_up()
-    entries = _newest(query, user, narrow, before=top)
+    query, entries = _window(asked, user, filters or Filters(), place)
+    top, offset, mark = place.before, place.offset, "" if query == asked else "w"
     is_more, entries = len(entries) > WINDOW, entries[:WINDOW]
     if not entries:
         return Hits(is_behind=is_behind)
@@ -127,23 +127,46 @@ def search(
     end = min(offset + limit, len(ranked))
     next_cursor = None
     if limit and end < len(ranked):
-        next_cursor = f"{top or entries[0].pk + 1}-{end}"
+        next_cursor = f"{top or entries[0].pk + 1}-{end}{mark}"
     elif limit and is_more:
-        next_cursor = f"{entries[-1].pk}-0"
+        next_cursor = f"{entries[-1].pk}-0{mark}"
     return Hits(
         items=page, next_cursor=next_cursor, count=len(ranked), is_more=is_more, is_behind=is_behind,
         facets=_facets(entries),
     )  # fmt: skip
 
 
-def _read_cursor(cursor: str | None) -> tuple[int | None, int]:
-    """Return before which entry the window lies, and how many of it were shown."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins: before which entry the window lies, how many of it were shown, for which reading."""
+
+    before: int | None = None
+    offset: int = 0
+    is_closed: bool = False
+
+
+def _read_cursor(cursor: str | None) -> _Place:
     if cursor is None:
-        return None, 0
+        return _Place()
     mark = _CURSOR.fullmatch(cursor) if cursor.isascii() else None
     if mark is None:
         raise InvalidRequest.field("cursor", "is not a cursor of a search")
-    return int(mark[1]), int(mark[2])
+    return _Place(int(mark[1]), int(mark[2]), bool(mark[3]))
+
+
+def _window(
+    query: Query, user: AbstractBaseUser | AnonymousUser, filters: Filters, place: _Place
+) -> tuple[Query, list[SearchEntry]]:
+    """Return how the query is read, and the newest matches, one more than the window holds.
+
+    To gather all words that begin like a common one takes a hundred times as long as the newest texts with it.
+    """
+    if query.is_open and (place.is_closed or place.before is None):
+        closed = query.closed()
+        entries = _newest(closed, user, filters, before=place.before)
+        if place.is_closed or len(entries) > WINDOW:
+            return closed, entries
+    return query, _newest(query, user, filters, before=place.before)
 
 
 def _catch_up() -> bool:

@@ -336,8 +336,9 @@ def test_what_few_have_is_looked_for_once_and_only_its_sessions_are_read(ada, dj
     session = make_session(owner=ada, title="Fish")
     append(session, *(user(f"a herring {number}") for number in range(30)))
     indexing.finish()
-    # Who waits to be indexed (2), ids, entries, texts; then of the page: archived, calls, sessions, texts.
-    with django_assert_num_queries(9):
+    # Who waits to be indexed (2), ids and entries (for the very word, then for what begins so), texts;
+    # of the page: archived, calls, sessions, texts.
+    with django_assert_num_queries(11):
         hits = search.search("herring", user=ada, limit=5)
     assert [hits.count, len(hits.items), hits.is_more] == [30, 5, False]
 
@@ -352,3 +353,17 @@ def test_the_second_look_goes_on_where_the_first_has_stopped(ada):
     indexing.finish()
     hits = search.search("herring", user=ada)
     assert [hit.session.pk for hit in hits.items] == [mine.pk]
+
+
+def test_the_very_word_is_enough_when_more_have_it_than_a_window_holds(ada):
+    session = make_session(owner=ada, title="Fish")
+    append(session, *(user(f"herring {number}") for number in range(250)), user("herrings"))
+    indexing.finish()
+    found, cursor, pages = [], None, 0
+    while cursor or not pages:
+        hits = search.search("herring", user=ada, limit=100, cursor=cursor)
+        found += [hit.message_id for hit in hits.items]
+        cursor, pages = hits.next_cursor, pages + 1
+    assert len(found) == len(set(found)) == 250
+    assert search.search("herring*", user=ada).is_more
+    assert search.search("herrings", user=ada).count == 1

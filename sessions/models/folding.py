@@ -6,7 +6,7 @@ Text is folded here and not by a database: their own ideas of words, accents and
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 
@@ -64,11 +64,22 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: all of `terms`, or one of them with `is_any`; none of `without`. No term finds nothing."""
+    """What is looked for: all of `terms`, or one of them with `is_any`; none of `without`. No term finds nothing.
+
+    `is_open`: of the last term the beginning is enough, though nobody said so.
+    """
 
     terms: tuple[Term, ...] = ()
     without: tuple[Term, ...] = ()
     is_any: bool = False
+    is_open: bool = False
+
+    def closed(self) -> "Query":
+        """Return the query for the very words."""
+        if not self.is_open:
+            return self
+        *others, last = self.terms
+        return replace(self, terms=(*others, replace(last, is_prefix=False)), is_open=False)
 
 
 def spots(text: str) -> Iterator[Spot]:
@@ -110,13 +121,17 @@ def parse(text: str) -> Query:
     pieces = list(islice(_PIECE.finditer(text[:LONGEST_QUERY]), MOST_TERMS * 4))
     terms: list[Term] = []
     without: list[Term] = []
+    is_open = False
     for piece in pieces:
         quoted, plain = piece["phrase"], piece["plain"] or ""
         words = tuple(words_of(quoted if quoted is not None else plain))
         if not words:
             continue
         is_last = piece is pieces[-1] and quoted is None and not piece["minus"]
-        may_go_on = is_last or bool(piece["star"]) or plain.endswith("*")
-        term = Term(words, may_go_on and len(words[-1]) >= SHORTEST_PREFIX)
+        has_star = bool(piece["star"]) or plain.endswith("*")
+        term = Term(words, (is_last or has_star) and len(words[-1]) >= SHORTEST_PREFIX)
+        is_open = is_last and term.is_prefix and not has_star
         (without if piece["minus"] else terms).append(term)
-    return Query(tuple(dict.fromkeys(terms))[:MOST_TERMS], tuple(dict.fromkeys(without))[:MOST_TERMS])
+    chosen = tuple(dict.fromkeys(terms))
+    is_open = is_open and chosen[-1] == terms[-1] and len(chosen) <= MOST_TERMS
+    return Query(chosen[:MOST_TERMS], tuple(dict.fromkeys(without))[:MOST_TERMS], is_open=is_open)
