@@ -121,3 +121,15 @@ def test_other_pages_count_what_waits_and_say_so(person: Person, agent: Agent):
     page.keyboard.press("i")
     page.wait_for_url("**/inbox/")
     agent.tell(session, END)
+
+
+def test_enter_in_the_words_denies_with_them_and_never_approves(person: Person, agent: Agent):
+    session = asks(agent, "Typed fence", "a")
+    page = person.open_live("/inbox/")
+    card(page, "Typed fence").get_by_label("Why not").fill("no, the other one")
+    page.keyboard.press("Enter")
+    expect(card(page, "Typed fence")).to_contain_text("Denied: “no, the other one”")
+    (command,) = agent.commands(session)
+    assert "no, the other one" in str(command)
+    assert "approve'" not in str(command)
+    agent.tell(session, END)
