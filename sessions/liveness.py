@@ -36,8 +36,8 @@ _WAITS_FOR = {
     Needs.INPUT: "waits for an answer",
 }
 
-_SEEMS_TO_WAIT = "asked for a tool and has no result yet: it waits for an approval, or the tool runs"
-"""Of sources without events, which do not say that they ask."""
+_NOBODY_SAYS = "whether it runs or waits for an approval, its source does not say"
+"""Of an open call where no event tells that a person is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +104,8 @@ def judge(facts: Facts, now: datetime) -> Verdict:
             liveness=Liveness.UNKNOWN, reason="read from another store, which cannot tell", next_deadline_at=None
         )
     if facts.needs:
-        liveness = _when_all_is_well(facts)
-        reason = _WAITS_FOR[Needs(facts.needs)] if liveness == Liveness.LIVE else _SEEMS_TO_WAIT
-        return Verdict(liveness=liveness, reason=reason, next_deadline_at=_reminder(facts, now))
+        reason = _WAITS_FOR[Needs(facts.needs)]
+        return Verdict(liveness=Liveness.LIVE, reason=reason, next_deadline_at=_reminder(facts, now))
     deadlines = _deadlines(facts, now)
     passed = [(at, liveness) for at, liveness in deadlines if at <= now]
     liveness = passed[-1][1] if passed else _when_all_is_well(facts)
@@ -123,9 +122,9 @@ def judge(facts: Facts, now: datetime) -> Verdict:
 def _reminder(facts: Facts, now: datetime) -> datetime | None:
     """Return when a person is reminded that they are waited for; a wait has no other timer.
 
-    Who only seems to wait, and what was imported, reminds nobody.
+    What was imported reminds nobody.
     """
-    if not facts.needs or facts.needs_since is None or _when_all_is_well(facts) != Liveness.LIVE or facts.is_imported:
+    if not facts.needs or facts.needs_since is None or facts.is_imported:
         return None
     waited = now - facts.needs_since
     after = next((after for after in REMINDED_AFTER if after > waited), None)
@@ -181,12 +180,14 @@ def _reason(facts: Facts, liveness: str, now: datetime) -> str:
     if liveness == Liveness.LIVE:
         return ""
     if liveness == Liveness.UNKNOWN:
-        return "running; its source reports no events"
+        open_call = f"asked for {facts.doing} and has no result yet; {_NOBODY_SAYS}"
+        return open_call if facts.doing else "running; its source reports no events"
     since = _since(facts, facts.heard_at if liveness == Liveness.LOST else facts.progressed_at, now)
     age = spell(now - (since or now))
     while_open = f" while {facts.doing} is open" if facts.doing else ""
     silent = "nothing heard" if liveness == Liveness.LOST else "no progress"
-    return f"{silent} for {age}{while_open}"
+    is_told = not facts.doing or _when_all_is_well(facts) == Liveness.LIVE
+    return f"{silent} for {age}{while_open}{'' if is_told else f'; {_NOBODY_SAYS}'}"
 
 
 def explain(session: Session, now: datetime) -> str:

@@ -24,11 +24,8 @@ _REJECTED = frozenset({"TOOL_CALL_REJECTED", "Tool call rejected by user"})
 _CANCELLED = "TOOL_CALL_CANCELLED"
 _SKIPPED = '"skipped"'
 _FAILED = re.compile(r"\[[A-Z][A-Z0-9_]+\]|Error\b|Tool '.*' timed out after")
-_READ_ONLY = frozenset({
-    "view", "generate_password", "search_docs", "search_memory", "load_skill", "local_code_search", "get_all_tasks",
-    "get_task_details", "wait_for_tasks",
-})  # fmt: skip
-"""Tools that Stakpak approves by itself (6.7): nobody is waited for."""
+_SERVER_MARK = "__"
+"""Stands behind the name of the MCP server before that of a tool (3.3)."""
 _LARGEST_COUNT = 2**53
 
 
@@ -144,16 +141,11 @@ def _count(count: Any) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A call that nobody has answered."""
+    """A call without a result: its tool's own name, and the argument that matters."""
 
     call_id: str
     tool: str
     detail: str
-
-    @property
-    def waits_for_person(self) -> bool:
-        """Say whether the agent asks before it does this, as far as one can tell from outside."""
-        return self.tool.partition("__")[2] not in _READ_ONLY and self.tool not in _READ_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +181,7 @@ def _asked(told: Told) -> list[Asked]:
             continue
         nested = call.get("function")
         function: dict[str, Any] = nested if isinstance(nested, dict) else {}
-        tool, detail = str(function.get("name") or "?"), telling_argument(function.get("arguments"))
+        name, detail = str(function.get("name") or "?"), telling_argument(function.get("arguments"))
+        tool = name.partition(_SERVER_MARK)[2] or name
         found.append(Asked(call_id=call["id"], tool=tool, detail=detail))
     return found

@@ -1,4 +1,4 @@
-"""A session that is kept in checkpoints, in the common records: transcript, tokens, calls, what it does and needs."""
+"""A session that is kept in checkpoints, in the common records: transcript, tokens, calls, and what it does."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from tests.api.stakpak.calling import call, result, says, usage, user
 from tests.test_checkpoints import add, begin, state_of
 
 pytestmark = pytest.mark.django_db
+
+NOBODY_SAYS = "whether it runs or waits for an approval, its source does not say"
 
 
 def session_of(checkpoint: Checkpoint) -> Session:
@@ -122,30 +124,37 @@ def test_a_call_without_a_result_is_aborted_once_something_newer_was_said():
     assert (session_of(newest).needs, session_of(newest).tool_aborted_count) == ("", 1)
 
 
-def test_unanswered_calls_are_taken_to_wait_for_an_approval_and_say_that_it_is_inferred():
+def test_a_call_without_a_result_is_what_the_agent_does_and_nobody_is_asked():
+    """The contract has no word for whether it runs or waits for an approval (2.5)."""
+    asks = [user("a"), says(None, call("c1"), call("c2", arguments='{"command":"rm -rf build"}'))]
+    session = session_of(add(begin([user("a")]), asks))
+
+    assert (session.state, session.needs, session.liveness) == ("running", "", "unknown")
+    assert (session.doing, session.doing_detail) == ("run_command", "ls")
+    assert session.liveness_reason == f"asked for run_command ls and has no result yet; {NOBODY_SAYS}"
+    assert not session.requests.exists()
+
+
+def test_what_is_done_goes_on_with_the_results():
     first = begin([user("a")])
-    newest = add(first, [user("a"), says(None, call("c1"), call("c2", arguments='{"command":"rm -rf build"}'))])
-    session = session_of(newest)
-
-    assert (session.state, session.needs, session.liveness) == ("running", "approval", "unknown")
-    assert session.liveness_reason.startswith("asked for a tool and has no result yet")
-    requests = session.requests.open()
-    assert [(one.request_id, one.tool_name, one.detail) for one in requests] == [
-        ("c1", "stakpak__run_command", "ls"), ("c2", "stakpak__run_command", "rm -rf build"),
-    ]  # fmt: skip
-
-    on = [user("a"), says(None, call("c1"), call("c2", arguments='{"command":"rm -rf build"}')), result("c1")]
-    session = session_of(add(first, on))
-    assert (session.needs, [one.request_id for one in session.requests.open()]) == ("approval", ["c2"])
-    session = session_of(add(first, [*on, result("c2", "TOOL_CALL_REJECTED"), says("as you like")]))
-    assert (session.state, session.needs, session.liveness) == ("idle", "", "resting")
-    assert {one.status for one in session.requests.all()} == {"expired"}
+    asks = [user("a"), says(None, call("c1"), call("c2", arguments='{"command":"make"}'))]
+    add(first, asks)
+    session = session_of(add(first, [*asks, result("c1")]))
+    assert (session.doing, session.doing_detail) == ("run_command", "make")
+    session = session_of(add(first, [*asks, result("c1"), result("c2")]))
+    assert (session.state, session.doing) == ("running", "")
+    session = session_of(add(first, [*asks, result("c1"), result("c2", "TOOL_CALL_REJECTED"), says("as you like")]))
+    assert (session.state, session.doing, session.liveness) == ("idle", "", "resting")
 
 
-def test_tools_that_the_agent_approves_itself_wait_for_nobody():
-    newest = begin([user("a"), says(None, call("c", name="stakpak__view"))])
-
-    assert (session_of(newest).state, session_of(newest).needs) == ("running", "")
+def test_a_call_that_stays_without_a_result_is_stuck_and_says_what_nobody_knows():
+    with time_machine.travel("2026-05-01T10:00:00Z", tick=False):
+        first = begin([user("a"), says(None, call("c", name="stakpak__view"))])
+    with time_machine.travel("2026-05-01T10:06:00Z", tick=False):
+        liveness.watch()
+        session = session_of(first)
+    assert (session.liveness, session.needs) == ("stuck", "")
+    assert session.liveness_reason == f"no progress for 6 m 00 s while view ls is open; {NOBODY_SAYS}"
 
 
 def test_who_answers_nothing_is_running_and_unknown_and_then_stuck():

@@ -95,8 +95,6 @@ TABLE = [
     ("then every day", WAITS, 9.5 * 86400, "live", 10 * 86400),
     ("who waits when the turn is over is reminded too", replace(WAITS, state="error"), 3600, "resting", 4 * 3600),
     ("what was imported reminds nobody", replace(WAITS, is_imported=True), 0, "unknown", None),
-    ("who only seems to wait reminds nobody", replace(WAITS, has_events=False), 0, "unknown", None),
-    ("of whom we only infer that they wait, we do not know", replace(SILENT, needs="approval"), 10**6, "unknown", None),
     ("who waits outside of a turn rests", replace(TALKS, state="error", needs="input"), 0, "resting", None),
     ("what was imported never alarms", replace(TALKS, is_imported=True), 10**6, "unknown", None),
     ("what was imported and beats does not either", replace(BEATS, is_imported=True, needs=""), 10**6, "unknown", None),
