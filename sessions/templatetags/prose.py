@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import nh3
 from django import template
@@ -48,16 +49,29 @@ LANGUAGES = frozenset({
 
 TAGS = frozenset({
     "p", "br", "hr", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a",
-    "table", "thead", "tbody", "tr", "th", "td", "span", "div",
+    "table", "thead", "tbody", "tr", "th", "td", "span", "div", "input",
 })  # fmt: skip
 _REDACTED = re.compile(r"\[REDACTED_SECRET:([A-Za-z0-9._-]{1,80}):[a-z0-9]{6}\]")
 """What Stakpak's client puts in the place of a secret before anything leaves the machine: the rule, and a mark."""
+_TASK = re.compile(r"\[([ xX])\](?: |$)")
+_TASKS = {" ": "to do", "x": "done", "X": "done"}
+"""The box at the head of a list item, and what it says."""
+_NAMED = re.compile(
+    r"(?:://|\bwww\.)((?:[\w-]+\.)+[^\W\d_]{2,})|^((?:[\w-]+\.)+(?:com|org|net|io|dev|ai|app|edu|gov|info))(?=[/:?#@]|$)"
+)
+"""The host that the words of a link name; a name alone may be that of a file, unless it ends as hosts do."""
+_ENCODED = "xn--"
+"""Of a host with letters beyond ASCII, which may look like others."""
 _CLASSES = {
+    "li": {"task"},
     "span": {"redacted", *(name for name in STANDARD_TYPES.values() if name)},
     "pre": {"code"},
     "div": {"wide"},
 }
-_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "input": {"checked"}}
+_VALUES = {"input": {"aria-label": set(_TASKS.values())}}
+_ALWAYS = {"a": {"target": "_blank"}, "pre": {"tabindex": "0"}, "input": {"type": "checkbox", "disabled": ""}}
+"""Whatever stands there: no input is anything but a box that does nothing."""
 
 
 def _highlight(code: str, language: str, _attributes: str) -> str:
@@ -73,6 +87,48 @@ def _lower_headings(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(_LOWEST_HEADING, int(token.tag[1:]) + _HEADING_SHIFT)}"
+
+
+def _tick(state: StateCore) -> None:
+    """Put a box in the place of `[ ]` and `[x]` at the head of a list item."""
+    for item, paragraph, words in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if (item.type, paragraph.type, words.type) != ("list_item_open", "paragraph_open", "inline"):
+            continue
+        first = next(iter(words.children or []), None)
+        found = _TASK.match(first.content) if first is not None and first.type == "text" else None
+        if found is None or first is None or words.children is None:
+            continue
+        first.content = first.content[found.end() :]
+        item.attrSet("class", "task")
+        words.children.insert(0, Token("task", "input", 0, meta={"state": _TASKS[found[1]]}))
+
+
+def _task(_self: RendererHTML, tokens: list[Token], at: int, _options: Any, _env: Any) -> str:
+    state = tokens[at].meta["state"]
+    return f'<input type="checkbox" disabled aria-label="{state}"{" checked" if state == "done" else ""}> '
+
+
+def _name_hosts(state: StateCore) -> None:
+    """Say behind a link where it leads, when its words name another host, or its host may only look like its words."""
+    for block in state.tokens:
+        children = block.children or []
+        for at in range(len(children) - 1, -1, -1):
+            if children[at].type != "link_open":
+                continue
+            end = next(to for to in range(at, len(children)) if children[to].type == "link_close")
+            words = "".join(child.content for child in children[at:end]).strip()
+            host = _host_of(str(children[at].attrs.get("href", "")))
+            named = _NAMED.search(words.lower())
+            is_other = named is not None and (named[1] or named[2]) != host.removeprefix("www.")
+            if host and (is_other or _ENCODED in host):
+                children.insert(end + 1, Token("text", "", 0, content=f" ({host})"))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # such as a bracket that opens no address
+        return ""
 
 
 def _image(_self: RendererHTML, tokens: list[Token], at: int, _options: Any, _env: Any) -> str:
@@ -101,6 +157,9 @@ def _table_close(_self: RendererHTML, *_rest: Any) -> str:
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("js-default", {"html": False, "breaks": True, "highlight": _highlight})
     parser.core.ruler.push("lower_headings", _lower_headings)
+    parser.core.ruler.before("text_join", "tick", _tick)  # there `\[x]` still differs from `[x]`
+    parser.core.ruler.push("name_hosts", _name_hosts)
+    parser.add_render_rule("task", _task)
     parser.add_render_rule("image", _image)
     parser.add_render_rule("text", _text)
     parser.add_render_rule("table_open", _table_open)
@@ -109,6 +168,16 @@ def _make_parser() -> MarkdownIt:
 
 
 _parser = _make_parser()
+_cleaner = nh3.Cleaner(
+    tags=set(TAGS),
+    attributes=_ATTRIBUTES,
+    tag_attribute_values=_VALUES,
+    allowed_classes=_CLASSES,
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values=_ALWAYS,
+)
 
 
 @register.filter
@@ -142,13 +211,4 @@ def is_cut(text: str | None) -> bool:
 
 @lru_cache(maxsize=1024)
 def _rendered(text: str) -> str:
-    return nh3.clean(
-        _parser.render(reveal(text)),
-        tags=set(TAGS),
-        attributes=_ATTRIBUTES,
-        allowed_classes=_CLASSES,
-        url_schemes={"http", "https", "mailto"},
-        url_relative="deny",
-        link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"tabindex": "0"}},
-    )
+    return _cleaner.clean(_parser.render(reveal(text)))

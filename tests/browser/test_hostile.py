@@ -1,6 +1,7 @@
 """What agents, tools and repositories write is shown as text, and does nothing: pushed live, loaded, and opened."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ JUDGE = """() => {
   const faults = [];
   const LEADS = /^(href|src|action|formaction|srcset|data|poster|xlink:href)$/i;
   const FOREIGN = "iframe, object, embed, base, img, picture, video, meta[http-equiv], style, body script";
-  const ACTS = "[hx-get], [hx-post], [data-hx-get], [hx-swap-oob], form, input, button";
+  const BOX = "input[type=checkbox][disabled]:not([name], [id], [form])";
+  const ACTS = `[hx-get], [hx-post], [data-hx-get], [hx-swap-oob], form, input:not(${BOX}), button`;
   for (const element of document.querySelectorAll("*")) {
     const where = `${element.tagName}#${element.id}.${element.getAttribute("class")}`;
     for (const { name, value } of element.attributes) {
@@ -46,6 +48,23 @@ ALL_FILLED_MS = 30_000
 """Every closed part is opened at once, some two hundred requests; that all come is asked here, not how fast."""
 
 
+INERT = """() => {
+  const faults = [];
+  for (const element of document.querySelectorAll("*")) {
+    for (const { name, value } of element.attributes) {
+      if (/^on/i.test(name)) faults.push(`${element.tagName} has ${name}`);
+      if (!/^(href|src|action|formaction|data|poster|xlink:href)$/i.test(name)) continue;
+      const url = new URL(value, location.href);
+      const isMarked = element.matches("a[rel~=noopener]");
+      if (url.origin !== location.origin && !isMarked) faults.push(`${name}=${value.slice(0, 60)}`);
+    }
+  }
+  if (document.querySelectorAll("iframe, object, embed, base, math, form#transcript").length) faults.push("foreign");
+  return faults;
+}"""
+"""What a page must not have that is put together by others: the admin's, and a file that was exported."""
+
+
 def attack(agent: Agent, session: str, name: str, text: str) -> None:
     """Let an agent write `text` wherever it can."""
     label = text.encode("utf-8", "replace").decode().replace("\0", "?")[:200]  # as names must be
@@ -64,6 +83,31 @@ def attack(agent: Agent, session: str, name: str, text: str) -> None:
         {"type": "warn", "message": text},
         {"type": label[:100], label[:50]: text},
     )
+
+
+def surround(agent: Agent, session: str, texts: dict[str, str]) -> None:
+    """Let `texts` stand in all that is kept beside the messages of a session."""
+    agent.put(session, "todo", {"content": "".join(f"- [ ] {text[:2000]}\n" for text in texts.values())})
+    for at, text in enumerate(texts.values()):
+        name = text.replace("\0", "")[:200]
+        agent.put(session, f"metadata/{at}", {"value": text[:5000]})
+        agent.put(session, "files", {"path": f"/w/{at} {name}"})
+
+
+def keep_checkpoints(agent: Agent, texts: dict[str, str]) -> str:
+    """Let there be a session of two checkpoints that differ in `texts`."""
+    histories = [[{"role": "user", "content": "begin"}]]
+    said = [{"role": "assistant", "content": text[:5000]} for text in texts.values()]
+    call = {"type": "function", "function": {"name": said[0]["content"], "arguments": said[1]["content"]}}
+    made = [{"role": "assistant", "content": None, "tool_calls": [{"id": "c", **call}]}]
+    histories.append([*histories[0], *said, *made])
+    state = {"messages": histories[1], "metadata": {text[:200]: text[:2000] for text in texts.values()}}
+    begun = agent.client.post("/v1/sessions", json={"title": said[0]["content"], "state": {"messages": histories[0]}})
+    assert begun.status_code == 201, begun.text
+    session = str(begun.json()["session_id"])
+    answer = agent.client.post(f"/v1/sessions/{session}/checkpoints", json={"state": state})
+    assert answer.status_code == 201, answer.text
+    return session
 
 
 def judge(page: Page, where: str) -> None:
@@ -172,3 +216,51 @@ def test_hostile_requests_are_text_and_their_buttons_are_ours(person: Person, ag
     expect(page.locator(".ask")).to_have_count(len(PUSHED) - 1)
     judge(page, kind)
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "cancelled"}})
+
+
+def test_hostile_words_do_nothing_in_any_other_place(person: Person, agent: Agent):
+    texts = {name: text for name, text in CORPUS.items() if len(text) < 5000}
+    name = texts["script"] + texts["attribute"]
+    session = agent.start(name[:500], agent_name=name[:200], project_root=f"/w/{name[:200]}", model=name[:200])
+    surround(agent, session, texts)
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    for number, text in enumerate([texts["script"], texts["svg"], texts["bidi"], texts["cursor"]]):
+        attack(agent, session, f"place {number}", text)
+        asked = {"tool_name": text[:200], "detail": text, "preview": {"kind": "Edit", "path": text[:200]}}
+        agent.tell(session, {"type": "approval_request", "id": f"place {number}", **asked})
+    kept = keep_checkpoints(agent, texts)
+    base, saved = f"/sessions/{session}/", f"/sessions/{kept}/"
+    pages = [f"{base}?tab={tab}" for tab in ("timeline", "usage", "todo", "files", "metadata", "events")]
+    pages += [f"{saved}checkpoints/", f"{saved}checkpoints/?from=1&to=2", saved, f"{base}?find=alert"]
+    pages += [f"{base}{act}/" for act in ("export", "fork", "compact", "delete")]
+    pages += ["/", "/inbox/", "/sessions/", "/search/?q=alert", "/figures/?days=7", "/storage/"]
+    page = person.open(pages[0])
+    for path in pages:
+        page.goto(person.url + path)
+        page.evaluate("for (const details of document.querySelectorAll('details:not(.me)')) details.open = true")
+        judge(page, path)
+        assert "alert(1)" in page.locator("main").inner_text() or path == f"{base}?tab=usage", path
+    for kind in ("session", "message", "toolcall", "event", "request", "metadata", "file", "checkpoint"):
+        page.goto(f"{person.url}/admin/koda_sessions/{kind}/")
+        assert page.evaluate(INERT) == [], kind
+        first = page.locator("#result_list th a").first
+        if first.count():
+            first.click()
+            assert page.evaluate(INERT) == [], kind
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "cancelled"}})
+
+
+def test_hostile_words_do_nothing_in_an_exported_file(person: Person, attacked: str, tmp_path: Path):
+    answer = person.context.request.get(f"{person.url}/sessions/{attacked}/export/?format=html")
+    file = tmp_path / "session.html"
+    file.write_bytes(answer.body())
+    page = person.context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: asked.append(dialog.message))
+    page.goto(file.as_uri())
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    expect(page.locator("article").first).to_contain_text("<script>alert(1)</script>")
+    assert page.evaluate(INERT) == []
+    assert page.locator("script, img, input:not([disabled])").count() == 0
+    assert [url for url in asked if url != file.as_uri()] == []

@@ -33,6 +33,10 @@ from sessions.templatetags.cleartext import on_one_line, reveal
         ("שלום", "שלום"),
         ("👩\u200d💻 नमस्ते\u200c", "👩\u200d💻 नमस्ते\u200c"),
         ("e\u0301", "e\u0301"),
+        ("1\ufe0f\u20e3 ☎\ufe0e 葛\U000e0100", "1\ufe0f\u20e3 ☎\ufe0e 葛\U000e0100"),
+        ("ok" + "".join(chr(0xE0100 + ord(letter) - 16) for letter in "obey"), "ok⟦hidden: obey⟧"),
+        ("Z" + "\u0351" * 40, "Z" + "\u0351" * 4 + "⟦36 marks more⟧"),
+        ("rm\u3164-rf\xad", "rm⟦U+3164⟧-rf⟦U+00AD⟧"),
     ],
 )
 def test_what_is_shown(text, shown):

@@ -61,6 +61,25 @@ def test_a_picture_from_elsewhere_is_a_link():
     assert (link.text, link.attrs["href"]) == ("a cat (image)", "https://evil.example/p.png")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[docs](https://docs.example/)", "docs"),
+        ("[https://docs.example.com/a](https://docs.example.com/b)", "https://docs.example.com/a"),
+        ("[www.example.com](https://www.example.com/)", "www.example.com"),
+        ("[prose.py](https://docs.example/prose.py)", "prose.py"),
+        ("[https://github.com/koda](https://evil.example/)", "https://github.com/koda (evil.example)"),
+        ("[github.com](https://github.com@evil.example/)", "github.com (evil.example)"),
+        ("[**github.com**/x](https://evil.example/)", "github.com/x (evil.example)"),
+        ("<https://g\u0456thub.com/x>", "https://g\u0456thub.com/x (xn--gthub-n2e.com)"),
+        ("[the docs](https://g\u0456thub.com/x)", "the docs (xn--gthub-n2e.com)"),
+        ("[a](https://x.example/) [github.com](mailto:a@evil.example)", "a github.com"),
+    ],
+)
+def test_a_link_whose_words_name_another_host_says_where_it_leads(text, shown):
+    assert parse(prose(text)).text == shown
+
+
 def test_a_relative_link_leads_nowhere():
     assert "href" not in parse(prose("[x](/sign-out/)")).one("a").attrs
 
@@ -71,6 +90,23 @@ def test_html_is_text():
 
 def test_single_line_ends_break_the_line():
     assert len(parse(prose("a\nb")).all("br")) == 1
+
+
+@pytest.mark.parametrize("gap", ["\n", "\n\n"], ids=["tight", "loose"])
+def test_a_list_of_tasks_has_boxes_that_say_their_state_and_do_nothing(gap):
+    shown = parse(prose(gap.join(["- [x] look", "- [ ] **leap**", "- [X] `run`", "- [ ]"])))
+    boxes = shown.all("input")
+    assert [box.attrs.get("aria-label") for box in boxes] == ["done", "to do", "done", "to do"]
+    assert ["checked" in box.attrs for box in boxes] == [True, False, True, False]
+    assert {(box.attrs["type"], box.attrs["disabled"]) for box in boxes} == {("checkbox", "")}
+    assert [item.text.strip() for item in shown.all("li", "task")] == ["look", "leap", "run", ""]
+
+
+@pytest.mark.parametrize("text", ["- [y] no", "[x] no list", "- a [x] later", "- [x]no space", "- \\[x] escaped"])
+def test_what_is_no_task_stays_as_it_was_written(text):
+    shown = parse(prose(text))
+    assert not shown.all("input")
+    assert shown.text == text.removeprefix("- ").replace("\\", "")
 
 
 @pytest.mark.parametrize("text", ["", None])
