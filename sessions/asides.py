@@ -79,6 +79,7 @@ def checklist(markdown: str) -> list[TodoItem]:
 class Counts:
     """How many of each thing a session keeps beside its messages; `todo` and `todo_done` are items of its checklist."""
 
+    checkpoints: int
     agents: int
     files: int
     metadata: int
@@ -89,16 +90,21 @@ class Counts:
 def counts(session: Session) -> Counts:
     """Return the counts of `session` in one query."""
     own = {"session": OuterRef("pk")}
-    found = Session.objects.filter(pk=session.pk).values_list(
+    found = Session.objects.filter(
+        pk=session.pk
+    ).values_list(
+        "active_checkpoint__seq",  # they are numbered without gaps
         _count_of(Usage.objects.filter(**own), "agent_name"),
         _count_of(File.objects.filter(**own), "pk"),
         _count_of(Metadata.objects.filter(**own), "pk"),
         Subquery(Metadata.objects.filter(**own, key=TODO_KEY).values("value")[:1]),
     )
-    agents, files, metadata, todo = found.get()
+    checkpoints, agents, files, metadata, todo = found.get()
     items = checklist(todo or "")
     done = sum(item.state == "done" for item in items)
-    return Counts(agents=agents, files=files, metadata=metadata, todo=len(items), todo_done=done)
+    return Counts(
+        checkpoints=checkpoints or 0, agents=agents, files=files, metadata=metadata, todo=len(items), todo_done=done
+    )
 
 
 def _count_of(rows: QuerySet[Any], name: str) -> Coalesce:

@@ -32,6 +32,14 @@ def fork(checkpoint: Checkpoint, *, by: str, title: str | None = None, now: date
     return made.session
 
 
+def fork_whole(origin: Session, *, by: str, title: str | None = None, now: datetime | None = None) -> Session:
+    """Begin a session that goes on from the newest checkpoint of this one, else with all its messages."""
+    newest = Checkpoint.objects.of(origin).select_related("session__owner").last()
+    if newest is not None:
+        return fork(newest, by=by, title=title, now=now)
+    return fork_messages(origin, by=by, title=title, now=now)
+
+
 def fork_messages(
     origin: Session, *, by: str, up_to: int | None = None, title: str | None = None, now: datetime | None = None
 ) -> Session:

@@ -180,8 +180,7 @@ def _reason(facts: Facts, liveness: str, now: datetime) -> str:
     if liveness == Liveness.LIVE:
         return ""
     if liveness == Liveness.UNKNOWN:
-        open_call = f"asked for {facts.doing} and has no result yet; {_NOBODY_SAYS}"
-        return open_call if facts.doing else "running; its source reports no events"
+        return f"no result yet; {_NOBODY_SAYS}" if facts.doing else "running; its source reports no events"
     since = _since(facts, facts.heard_at if liveness == Liveness.LOST else facts.progressed_at, now)
     age = spell(now - (since or now))
     while_open = f" while {facts.doing} is open" if facts.doing else ""

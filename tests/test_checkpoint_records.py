@@ -131,7 +131,7 @@ def test_a_call_without_a_result_is_what_the_agent_does_and_nobody_is_asked():
 
     assert (session.state, session.needs, session.liveness) == ("running", "", "unknown")
     assert (session.doing, session.doing_detail) == ("run_command", "ls")
-    assert session.liveness_reason == f"asked for run_command ls and has no result yet; {NOBODY_SAYS}"
+    assert session.liveness_reason == f"no result yet; {NOBODY_SAYS}"
     assert not session.requests.exists()
 
 

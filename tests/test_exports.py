@@ -124,8 +124,11 @@ def test_hostile_words_do_nothing_in_the_file(name):
     Metadata.objects.put(session, "other", text)
     page = parse(export(session, "html").encode())
 
-    for tag in ("script", "img", "svg", "iframe", "form", "input", "object", "link", "base", "math"):
+    for tag in ("script", "img", "svg", "iframe", "form", "object", "link", "base", "math"):
         assert page.all(tag) == []
+    boxes = {(box.attrs["type"], box.attrs["disabled"]) for box in page.all("input")}
+    assert boxes <= {("checkbox", "")}
+    assert bool(boxes) == (name == "tasks")
     assert len(page.all("style")) == 1
     assert len(page.all("meta")) == 4
     for element in page.all():

@@ -30,6 +30,8 @@ register = template.Library()
 
 LONGEST_PROSE = 16 * 1024
 """Characters of a text that are parsed as markdown; parsing more can take seconds, so more is shown as it is."""
+MOST_BRACKETS = 600
+"""Opening brackets of a text that is parsed: each is looked at from each, and links are longer than that."""
 LONGEST_CODE = 8 * 1024
 """Characters of a code block that are highlighted."""
 HEAD = SHOWN
@@ -182,19 +184,23 @@ _cleaner = nh3.Cleaner(
 
 @register.filter
 def prose(text: str | None) -> SafeString:
-    """Return markdown as sanitised HTML. Above `LONGEST_PROSE` characters: the beginning, as it is."""
-    if len(text or "") > LONGEST_PROSE:
+    """Return markdown as sanitised HTML. What is too long or too tangled to parse: the beginning, as it is."""
+    if _is_too_much(text or ""):
         return mark_safe(f'<pre class="code" tabindex="0">{head(text)}</pre>')  # noqa: S308  (escaped there)
     return whole(text)
 
 
 def whole(text: str | None) -> SafeString:
-    """Return all of a markdown as sanitised HTML; above `LONGEST_PROSE` characters as it is."""
+    """Return all of a markdown as sanitised HTML; what is too long or too tangled to parse as it is."""
     if not text:
         return SafeString("")
-    if len(text) > LONGEST_PROSE:
+    if _is_too_much(text):
         return mark_safe(f'<pre class="code">{_with_pills(escape(reveal(text)))}</pre>')  # noqa: S308  (escaped)
     return mark_safe(_rendered(text))  # noqa: S308  (what nh3 let through)
+
+
+def _is_too_much(text: str) -> bool:
+    return len(text) > LONGEST_PROSE or text.count("[") > MOST_BRACKETS
 
 
 @register.filter

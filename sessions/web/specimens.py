@@ -270,9 +270,8 @@ def _beside(studio: Studio) -> Iterator[Specimen]:
     yield Specimen("_checklist.html", "done, doing, left", {"items": aside.todo})
     yield Specimen("_facts.html", "reported", {"session": session})
     yield Specimen("_facts.html", "mostly unknown", {"session": studio.session("Nothing said", message_count=0)})
-    tabs = [Counted("transcript", "Transcript", "42"), Counted("events", "Events", "1,204")]
+    tabs = [Counted("transcript", "Transcript", "42", "#"), Counted("events", "Events", "1,204", "#")]
     yield Specimen("_tabs.html", "the second is open", {"session": session, "tabs": tabs, "tab": "events"}, wrap="tabs")
-    yield Specimen("_checkpoint_head.html", "over a list", {"session": session, "heading": "Checkpoints"})
     yield Specimen("_aside.html", "all that there can be", {"aside": aside, "session": session})
     findings = [Finding(kind=FindingKind.LOOP, sentence="Bash was called 6 times alike", seq=7)]
     yield Specimen("_findings.html", "one", {"findings": findings, "session": session})

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models.functions import Substr
+from django.urls import reverse
 
 from sessions import asides, transcripts
+from sessions.checkpoints import AGENT
 from sessions.models import TODO_KEY, Message, Octets, Session, Usage
 from sessions.templatetags.ages import commas
 from sessions.templatetags.prose import HEAD
 from sessions.web import blocks, turns
+from sessions.web.checkpoint_tree import tree_of
 from sessions.web.places import events_at, messages_at, number, shows_archived
 from sessions.web.requests import PageRequest
 
@@ -39,6 +42,13 @@ class Tab:
         """Say whether it is the one with which a page opens."""
         return self.name == TRANSCRIPT
 
+    def url(self, session: Session) -> str:
+        """Return where it stands."""
+        if self.name == CHECKPOINTS:
+            return reverse("web:checkpoints", args=[session.uuid])
+        page = reverse("web:session", args=[session.uuid])
+        return page if self.is_transcript else f"{page}?tab={self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -47,9 +57,11 @@ class Counted:
     name: str
     label: str
     count: str
+    url: str
 
 
 TRANSCRIPT = "transcript"
+CHECKPOINTS = "checkpoints"
 
 
 def tab_of(request: PageRequest) -> Tab:
@@ -60,7 +72,7 @@ def tab_of(request: PageRequest) -> Tab:
 def tabs_of(session: Session) -> list[Counted]:
     """Return all tabs with their counts, in one query."""
     found = asides.counts(session)
-    return [Counted(tab.name, tab.label, tab.count(session, found)) for tab in TABS.values()]
+    return [Counted(tab.name, tab.label, tab.count(session, found), tab.url(session)) for tab in TABS.values()]
 
 
 def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[str, Any]:
@@ -70,6 +82,7 @@ def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[s
         "present": transcripts.present(session),
         "aside": asides.aside(session),
         "is_archive_shown": shows_archived(request),
+        "at": number(request, "at"),
         "archived_count": Message.objects.of(session.pk).archived().count(),
     }
 
@@ -81,6 +94,11 @@ def timeline(request: PageRequest, session: Session, now: datetime) -> dict[str,
         return {"rows": turns.rows_of(session, turns.slowest(session), now=now), "sort": "slowest"}
     stretch = turns.newest(session, before=number(request, "before"))
     return {"rows": turns.rows_of(session, list(stretch.rows)[::-1], now=now), "stretch": stretch, "sort": "newest"}
+
+
+def checkpoints(request: PageRequest, session: Session, _now: datetime) -> dict[str, Any]:
+    """Return the tree of checkpoints, the newest first."""
+    return {"tree": tree_of(session, before=number(request, "before")), "can_resume": session.agent_name == AGENT}
 
 
 def usage(request: PageRequest, session: Session, _now: datetime) -> dict[str, Any]:
@@ -124,6 +142,7 @@ TABS = {
     for tab in (
         Tab(TRANSCRIPT, "Transcript", lambda session, _: commas(session.message_count), transcript),
         Tab("timeline", "Timeline", lambda session, _: commas(session.turn_count), timeline),
+        Tab(CHECKPOINTS, "Checkpoints", lambda _, counts: commas(counts.checkpoints), checkpoints),
         Tab("usage", "Usage", lambda _, counts: commas(counts.agents), usage),
         Tab("todo", "To-do", lambda _, counts: f"{counts.todo_done}/{counts.todo}" if counts.todo else "0", todo),
         Tab("files", "Files", lambda _, counts: commas(counts.files), files),

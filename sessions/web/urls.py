@@ -59,6 +59,7 @@ urlpatterns = [
     path("sessions/<uuid:uuid>/release/", session.release, name="release"),
     path("sessions/<uuid:uuid>/export/", records.export, name="export"),
     path("sessions/<uuid:uuid>/compact/", records.compact, name="compact"),
+    path("sessions/<uuid:uuid>/fork/", records.fork, name="fork-session"),
     path("sessions/<uuid:uuid>/delete/", session.delete, name="delete"),
     path("sessions/<uuid:uuid>/requests/<int:pk>/", answers.answer, name="answer"),
     path("sessions/<uuid:uuid>/tell/", answers.tell, name="tell"),

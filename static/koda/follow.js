@@ -15,8 +15,6 @@ const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (list) begin();
-watchVerdict();
-tellChanges();
 
 function begin() {
   const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
@@ -33,16 +31,6 @@ function begin() {
     toEnd();
     tellMissed(0);
   });
-}
-
-// The title as it is now, where it stands a second time.
-function callIt({ textContent: title, dataset }) {
-  const called = document.getElementById("called");
-  if (called.textContent === title) return;
-  called.textContent = title;
-  document.title = `${title} · Koda Web`;
-  const input = document.querySelector(".rename input[name=title]");
-  if (input) Object.assign(input, { placeholder: title, defaultValue: dataset.title });   // what is being typed stays
 }
 
 function tellMissed(count) {
@@ -64,7 +52,6 @@ koda.mayAppend = (target, children) => {
 };
 
 function afterMessage() {
-  callIt(document.getElementById("title"));
   times();
   if (!wasAtEnd) return;
   trim("top");
@@ -147,41 +134,4 @@ function dayLine(item, at) {
   line.className = "day";
   line.textContent = new Date(at).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" });
   return line;
-}
-
-// --- The verdict stays in sight when its header has scrolled away ---------------------------------------------
-
-function watchVerdict() {
-  const mini = document.getElementById("mini");
-  const header = document.querySelector(".summary > div");
-  if (!mini || !header) return;
-  const copy = () => {
-    const verdict = document.getElementById("verdict");
-    if (mini.hidden || !verdict || mini.matches(":focus-within")) return;
-    mini.dataset.state = verdict.dataset.state;
-    mini.replaceChildren(...verdict.cloneNode(true).querySelectorAll(":scope > :not(.dim, b, i)"));
-  };
-  new IntersectionObserver(([seen]) => {
-    mini.hidden = seen.isIntersecting;
-    copy();
-  }, { rootMargin: "-50px 0px 0px" }).observe(header);
-  document.addEventListener("htmx:wsAfterMessage", copy);
-}
-
-// --- Figures are asked for again when something happened ------------------------------------------------------
-
-function tellChanges() {
-  const PAUSE = 3000;
-  let isWaiting = false;
-  const ask = () => {
-    if (document.hidden) return;
-    isWaiting = false;
-    htmx.trigger(document.body, "koda:changed");
-  };
-  document.addEventListener("htmx:wsAfterMessage", () => {
-    if (isWaiting) return;
-    isWaiting = true;
-    setTimeout(ask, PAUSE);
-  });
-  document.addEventListener("visibilitychange", () => isWaiting && ask());
 }

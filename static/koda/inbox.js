@@ -1,16 +1,10 @@
-// The inbox: answers by key, on the marked card only; cards stay where they are when they are settled.
+// The inbox: cards stay where they are when they are settled, and what happens to them is said.
+const SETTLED_KEPT = 20;          // what a page shows that stays open all day
 const { koda } = window;
 const asks = document.getElementById("asks");
-const marked = () => asks.querySelector(".ask[aria-current]");
 const open = () => [...asks.querySelectorAll('.ask[data-state="needs"]')];
 let before = new Map();
 let focused = null;               // the card, and which of its controls, that held the focus
-
-Object.assign(koda.keys, {
-  a: () => marked()?.querySelector('button[value="approve"]')?.click(),
-  d: () => marked()?.querySelector('button[value="reject"]')?.click(),
-  w: () => marked()?.querySelector("[name=words]")?.focus(),
-});
 
 document.getElementById("pick-all")?.addEventListener("change", (event) => {
   for (const box of asks.querySelectorAll(".pick")) box.checked = event.target.checked;
@@ -35,8 +29,19 @@ document.addEventListener("htmx:wsAfterMessage", () => {
   const waiting = Number(document.getElementById("inbox-count")?.dataset.count ?? 0);
   const title = waiting ? `${waiting} wait${waiting === 1 ? "s" : ""} · Inbox · Koda Web` : "Inbox · Koda Web";
   if (document.title !== title) document.title = title;
+  clearAway();
   if (focused && (!focused.card.isConnected || (focused.card.dataset.state !== "needs" && !focused.card.contains(document.activeElement)))) passFocus();
 });
+
+// Of what was settled the oldest go, but nothing that is held, and nothing in sight of somebody who works here.
+function clearAway() {
+  const settled = [...asks.querySelectorAll('.ask[data-state="resting"]')];
+  const isHeld = (card) => card.matches(":hover, :focus-within, [aria-current]");
+  const isSeen = ({ top, bottom }) => document.hasFocus() && bottom > 0 && top < innerHeight;
+  for (const card of settled.slice(0, -SETTLED_KEPT)) {
+    if (!isHeld(card) && !isSeen(card.getBoundingClientRect())) card.remove();
+  }
+}
 
 // A card that was settled gives the focus to the same control of the next one that waits.
 function passFocus() {

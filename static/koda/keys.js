@@ -1,5 +1,5 @@
 // Keys. Where no pointer hovers, as on a phone, they come with the first of them.
-const ITEMS = ".session, .message[id], .event, .ask.listed, .hit, .operation";
+const ITEMS = ".session, .message[id], .event, .ask, .hit, .operation";
 const marked = () => document.querySelector(":is(.session, .message, .event, .ask, .hit, .operation)[aria-current]");
 
 function mark(item) {
@@ -32,7 +32,43 @@ function toggleInside() {
   for (const details of closed) details.open = open;
 }
 
+// The request that is marked, else the first that waits on a session's page. A key shows it first, and answers it then.
+function onAsked(act) {
+  const ask = document.querySelector(".ask[aria-current]") ?? document.querySelector('.ask[data-state="needs"]');
+  if (!ask) return;
+  if (ask.matches("[aria-current]")) act(ask);
+  else mark(ask);
+}
+
+const press = (choice) => () => onAsked((ask) => ask.querySelector(choice)?.click());
+const CHOICES = '[name="choice"], [value^="continue"], [value="stop"]';
+const pressNth = (at) => () => onAsked((ask) => ask.querySelectorAll(CHOICES)[at]?.click());
+
+function toTab(step) {
+  const tabs = [...document.querySelectorAll("#tabs a")];
+  tabs[tabs.findIndex((tab) => tab.matches("[aria-current]")) + step]?.click();
+}
+
+// A button, a link or a field that names its own key; from a marked message a fork begins there.
+function actOn(key) {
+  const name = key === key.toLowerCase() ? key : `Shift+${key}`;
+  const part = document.querySelector(`[aria-keyshortcuts="${CSS.escape(name)}"]`);
+  if (!part) return false;
+  const message = /^message-(\d+)$/.exec(marked()?.id ?? "");
+  if (message && part.dataset.from) location.href = `${part.dataset.from}?at=${message[1]}`;
+  else if (part.matches("textarea, input")) part.focus();
+  else part.click();
+  return true;
+}
+
 const KEYS = {
+  a: press('[value="approve"]'),
+  d: press('[id^="deny-"]'),
+  w: () => onAsked((ask) => ask.querySelector("[name=words]")?.focus()),
+  x: () => marked()?.querySelector(".pick:enabled")?.click(),
+  ...Object.fromEntries([..."123456789"].map((figure, at) => [figure, pressNth(at)])),
+  "[": () => toTab(-1),
+  "]": () => toTab(1),
   j: () => mark(nextItem(1)),
   k: () => mark(nextItem(-1)),
   Enter: openMarked,
@@ -66,6 +102,7 @@ export function begin(event) {
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Enter" && (!marked() || event.target.closest("a, button, summary"))) return;
   if (event.key.length === 1 && lead(event.key)) return event.preventDefault();
+  if (actOn(event.key)) return event.preventDefault();
   const act = window.koda.keys[event.key] ?? KEYS[event.key];
   if (!act) return;
   event.preventDefault();

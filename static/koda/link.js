@@ -191,4 +191,4 @@ Object.defineProperty(Idiomorph.defaults, "ignoreActiveValue", {
 });
 Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.matches?.(".session > .pick"));
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
-  !(name === "aria-current" || (name === "open" && node.matches("details")));
+  !(name === "aria-current" || name === "checked" || (name === "open" && node.matches("details")));

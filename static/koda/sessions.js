@@ -2,8 +2,6 @@
 const list = () => document.getElementById("list");
 const boxes = () => [...list().querySelectorAll(".session > .pick:enabled")];
 
-window.koda.keys.x = () => list().querySelector(".session[aria-current] > .pick:enabled")?.click();
-
 let last = null;                  // with Shift, all between the last and this
 document.addEventListener("click", (event) => {
   const box = event.target;

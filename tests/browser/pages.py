@@ -27,6 +27,7 @@ PAGES = {
     "session, found": "/sessions/{session}/?find=harbour",
     "export": "/sessions/{session}/export/",
     "compact": "/sessions/{session}/compact/",
+    "fork": "/sessions/{session}/fork/",
     "checkpoints": "/sessions/{kept}/checkpoints/",
     "checkpoints, compared": "/sessions/{kept}/checkpoints/?from=1&to=3",
     "checkpoints, none": "/sessions/{session}/checkpoints/",

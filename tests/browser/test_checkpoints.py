@@ -31,11 +31,33 @@ def test_compare_copy_and_fork(person: Person, agent: Agent):
     page.get_by_role("button", name="Compare").click()
     expect(page.locator(".changes li")).to_have_count(1)
     expect(page.locator(".changes li")).to_contain_text("With a cache.")
-    page.get_by_role("link", name="checkpoints").click()
+    page.get_by_role("link", name="All checkpoints").click()
 
     page.locator("#checkpoint-1").get_by_role("button", name="Fork").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Fork of Faster")
     expect(page.locator("#transcript .message")).to_have_count(1)
+
+
+def test_a_new_checkpoint_comes_in_above_and_moves_no_mark(person: Person, agent: Agent):
+    def post(path, messages):
+        answer = agent.client.post(f"/v1/{path}", json={"title": "Marks", "state": {"messages": messages}})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    history = [ASKED, *({"role": "assistant", "content": f"Step {number}."} for number in range(4))]
+    session = post("sessions", history[:1])["session_id"]
+    for length in (2, 3):
+        post(f"sessions/{session}/checkpoints", history[:length])
+    page = person.open_live(f"/sessions/{session}/checkpoints/")
+    page.get_by_label("from checkpoint 1").check()
+    page.get_by_label("to checkpoint 2").check()
+    post(f"sessions/{session}/checkpoints", history[:4])
+    expect(page.locator(".tree li")).to_have_count(4)
+    expect(page.locator("#tab-checkpoints")).to_contain_text("4")
+    expect(page.locator("#checkpoint-4").get_by_role("button", name="Copy resume")).to_be_visible()
+    expect(page.get_by_label("from checkpoint 1")).to_be_checked()
+    expect(page.get_by_label("to checkpoint 2")).to_be_checked()
+    assert is_unreloaded(page)
 
 
 def test_a_rewritten_history_is_shown_without_a_reload(person: Person, agent: Agent):

@@ -71,6 +71,7 @@ PAGES: dict[str, Row] = {
     "web:compact": ("POST", {"keep": "0", "summary": "x"}, CHANGE),
     "web:checkpoints": ("GET", {}, READ),
     "web:fork": ("POST", {}, CHANGE),
+    "web:fork-session": ("POST", {}, CHANGE),
     "web:value": ("GET", {}, READ),
     "web:seen": ("POST", {}, READ),
     "web:edit": ("POST", {"title": "New"}, CHANGE),

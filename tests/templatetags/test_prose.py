@@ -120,6 +120,12 @@ def test_too_long_a_text_is_shown_as_it_is():
     assert len(shown.text) == LONGEST_PROSE
 
 
+def test_a_tangle_of_brackets_is_shown_as_it_is():
+    tangle = "![" * 3000
+    assert parse(prose(tangle)).one("pre", "code").text == tangle
+    assert len(parse(prose("[a](https://b.example) " * 500)).all("a")) == 500
+
+
 @pytest.mark.parametrize("seed", ["[", "*a ", "> ", "`", "|", "![](", "<", "_x", "&#", "- "])
 def test_the_longest_text_that_is_parsed_takes_no_more_than_seconds(seed):
     started = time.perf_counter()

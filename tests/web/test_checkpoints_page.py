@@ -73,7 +73,7 @@ def test_many_checkpoints_come_in_pages(owner, reader, django_assert_max_num_que
         page = get(reader, path(first))
     assert len(rows_of(page)) == 200
     older = page.one("p", "more").one("a").attrs["href"]
-    assert older == "?before=251"
+    assert older == path(first, "?before=251")
     assert len(rows_of(get(reader, path(first, "?before=51")))) == 50
 
 
@@ -85,7 +85,9 @@ def test_what_changed_between_two_is_shown_message_by_message(owner, reader):
     changes = page.one("ol", "changes").all("li")
     assert [change.attrs["data-kind"] for change in changes] == ["changed", "added"]
     assert "3 the same" in page.one("p", "sums").text
-    marked = [mark.text for mark in changes[0].all("mark")]
+    below, beside = changes[0].all("table", "diff")
+    marked = [mark.text for mark in below.all("mark")]
+    assert [mark.text for mark in beside.all("mark")] == marked
     assert "".join(marked).strip() == ", twice"
     assert changes[1].one("pre").text == "more"
 
@@ -170,13 +172,19 @@ def test_hostile_words_stay_words(owner, reader):
     assert (scripts, page.all("img"), page.one("ol", "changes").all("i")) == ([], [], [])
 
 
-def test_a_session_has_a_tab_with_the_count_and_one_without_has_none(owner, reader):
+def test_it_is_a_tab_of_its_session_with_the_header_and_a_count(owner, reader):
     first = begin(owner)
     add(first, HISTORY)
-    with_some = reader.get(f"/sessions/{first.session.uuid}/").content.decode()
-    without = make_session(owner)
+    for query in ("", "?from=1&to=2"):
+        page = get(reader, path(first, query))
+        assert page.one("h1").text == "Faster"
+        assert page.by_id("verdict").text
+        assert page.by_id("tabs").one("a", aria_current="page").text == "Checkpoints 2"
+    link = get(reader, f"/sessions/{first.session.uuid}/").by_id("tab-checkpoints")
+    assert link.attrs["href"] == path(first)
 
-    assert f'href="/sessions/{first.session.uuid}/checkpoints/"' in with_some
-    assert "Checkpoints <span>2</span>" in with_some
-    assert "checkpoints/" not in reader.get(f"/sessions/{without.uuid}/").content.decode()
-    assert "No checkpoint" in get(reader, f"/sessions/{without.uuid}/checkpoints/").text
+
+def test_a_session_without_checkpoints_says_whose_they_are(owner, reader):
+    page = get(reader, f"/sessions/{make_session(owner).uuid}/checkpoints/")
+    assert page.by_id("tab-checkpoints").text == "Checkpoints 0"
+    assert page.by_id("part").one("h2").text == "No checkpoint"

@@ -1,11 +1,15 @@
-"""A copy of all that is kept of a session, and compaction by a person."""
+"""A copy of all that is kept of a session, a fork, and compaction by a person."""
 
 import json
 
 import pytest
 from django.test import AsyncClient
 
+from sessions import checkpoints
+from sessions.models import Session
+from tests.api.stakpak.calling import user
 from tests.factories import make_message, make_session, make_user
+from tests.test_checkpoints import messages_of, state_of
 from tests.web.conftest import signed_in
 from tests.web.markup import parse
 
@@ -96,3 +100,47 @@ def test_who_may_only_read_compacts_nothing(owner):
     assert session.messages.archived().count() == 0
     actions = parse(someone.get(path(session)).content).one("div", "actions")
     assert [link.text for link in actions.all("a")] == ["Export"]
+
+
+def test_a_person_forks_the_whole_session_after_a_question(owner, reader):
+    session = make_session(owner, title="Count")
+    for number in range(3):
+        make_message(session, content=f"say {number}")
+    page = parse(reader.get(path(session)).content)
+    (link,) = [link.attrs["href"] for link in page.one("div", "actions").all("a") if link.text == "Fork…"]
+    assert link == path(session, "fork/")
+    assert "all 3 messages" in parse(reader.get(link).content).one("main").text
+    assert Session.objects.count() == 1
+    response = reader.post(link)
+    made = Session.objects.exclude(pk=session.pk).get()
+    assert response.headers["Location"] == path(made)
+    assert (made.title, made.parent, made.message_count) == ("Fork of Count", session, 3)
+
+
+def test_a_fork_from_a_message_ends_with_that_message(owner, reader):
+    session = make_session(owner)
+    told = [make_message(session, content=f"say {number}") for number in range(3)]
+    page = parse(reader.get(path(session, f"?at={told[1]}")).content)
+    (link,) = [link.attrs["href"] for link in page.one("div", "actions").all("a") if link.text == "Fork…"]
+    asked = parse(reader.get(link).content).one("main")
+    assert "with the 2 messages" in asked.text
+    assert "say 1" in asked.one("blockquote").text
+    reader.post(link)
+    made = Session.objects.exclude(pk=session.pk).get()
+    assert [message.content for message in made.messages.order_by("pk")] == ["say 0", "say 1"]
+
+
+def test_a_session_of_checkpoints_is_forked_from_its_newest_one(owner, reader):
+    first = checkpoints.begin(owner=owner, source="s", title="t", state=state_of([user("make it fast")]), by="test")
+    reader.post(path(first.session, "fork/"))
+    made = Session.objects.exclude(pk=first.session_id).get()
+    assert messages_of(made.active_checkpoint) == [user("make it fast")]
+
+
+@pytest.mark.parametrize("query", ["?at=999999999", "?at=0"])
+def test_a_fork_from_a_message_that_is_not_there_is_not_found(owner, reader, query):
+    session = make_session(owner)
+    make_message(make_session(owner), content="of another")
+    assert reader.get(path(session, f"fork/{query}")).status_code == 404
+    assert reader.post(path(session, f"fork/{query}")).status_code == 404
+    assert Session.objects.count() == 2

@@ -6,7 +6,7 @@ from sessions.models import File, Metadata, TokenCounts
 from tests.factories import make_events, make_message, make_session
 from tests.web.markup import parse
 
-TABS = ["timeline", "usage", "todo", "files", "metadata", "events"]
+TABS = ["timeline", "checkpoints", "usage", "todo", "files", "metadata", "events"]
 
 
 def get(client, session, rest=""):
@@ -49,7 +49,8 @@ def test_each_tab_counts_what_it_shows(owner, reader):
     Metadata.objects.put(session, "progress", "half")
     shown = get(reader, session)
     assert counts(shown) == {
-        "Transcript": "2", "Timeline": "1", "Usage": "2", "To-do": "1/3", "Files": "1", "Metadata": "2", "Events": "8",
+        "Transcript": "2", "Timeline": "1", "Checkpoints": "0", "Usage": "2", "To-do": "1/3", "Files": "1",
+        "Metadata": "2", "Events": "8",
     }  # fmt: skip
     assert shown.by_id("tabs").one("a", aria_current="page").text == "Transcript 2"
 
@@ -194,6 +195,7 @@ def test_what_the_open_page_asks_again_counts_on(owner, reader):
     [
         # 14 for every tab: who reads 2, the session 2, findings 6, ribbon 2, counts of tabs 1, of the inbox 1
         ("timeline", 14 + 5),  # turns, calls, requests, first messages, their beginnings
+        ("checkpoints", 14 + 2),  # rows, where branches begin
         ("usage", 14 + 3),  # agents, turns, messages
         ("todo", 14 + 1),
         ("files", 14 + 1),

@@ -1,8 +1,10 @@
 """The checkpoints of a session: the tree, what changed between any two, and a fork from one."""
 
+from typing import Any
+
 from django.contrib import messages as toasts
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -11,9 +13,10 @@ from sessions.checkpoints import AGENT
 from sessions.comparing import compare
 from sessions.forks import fork as fork_from
 from sessions.models import Checkpoint, Session
-from sessions.web.checkpoint_tree import tree_of
 from sessions.web.places import LARGEST, number
 from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
+from sessions.web.tabs import CHECKPOINTS, TABS
+from sessions.web.views.session import page
 
 MOST_CHANGES = 200
 """Changes that one page shows."""
@@ -22,25 +25,23 @@ MOST_CHANGES = 200
 @require_GET
 @with_readable_session
 def checkpoints(request: PageRequest, session: Session) -> HttpResponse:
-    """Show the tree, the newest first; with `?from=` and `?to=` what changed between these two."""
-    context = {
-        "session": session,
-        "now": timezone.now(),
-        "can_change": session.may_be_changed_by(request.user),
-        "can_resume": session.agent_name == AGENT,
-    }
-    ends = number(request, "from"), number(request, "to")
-    if None in ends:
-        tree = tree_of(session, before=number(request, "before"))
-        return render(request, "sessions/checkpoints.html", {**context, "tree": tree})
-    before, after = (_find(session, seq) for seq in ends)
+    """Show the tab of the tree, the newest first; with `?from=` and `?to=` what changed between these two."""
+    tab, now = TABS[CHECKPOINTS], timezone.now()
+    before, after = number(request, "from"), number(request, "to")
+    if before is None or after is None:
+        return page(request, session, tab, template=tab.template, now=now, **tab.show(request, session, now))
+    compared = _compared(_find(session, before), _find(session, after))
+    return page(request, session, tab, template="sessions/session_changes.html", now=now, **compared)
+
+
+def _compared(before: Checkpoint, after: Checkpoint) -> dict[str, Any]:
+    """Return what changed from one checkpoint to the other."""
     found = compare(pool.read(before), pool.read(after), rest=(before.rest, after.rest))
-    counts = [(kind, found.count(kind)) for kind in ("added", "removed", "changed")]
-    comparison = {
+    return {
         "before": before, "after": after, "comparison": found, "changes": found.messages[:MOST_CHANGES],
-        "left_out": max(0, len(found.messages) - MOST_CHANGES), "counts": counts,
+        "left_out": max(0, len(found.messages) - MOST_CHANGES), "can_resume": after.session.agent_name == AGENT,
+        "counts": [(kind, found.count(kind)) for kind in ("added", "removed", "changed")],
     }  # fmt: skip
-    return render(request, "sessions/checkpoint_changes.html", {**context, **comparison})
 
 
 @require_POST

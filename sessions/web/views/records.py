@@ -1,17 +1,19 @@
-"""What can be done with all that is kept of a session: take a copy, or archive the older part."""
+"""What can be done with all that is kept of a session: take a copy, fork it, or archive the older part."""
 
 from django.contrib import messages as toasts
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_http_methods
 
-from sessions import compaction, exports
+from sessions import compaction, exports, forks
 from sessions.exceptions import InvalidRequest
 from sessions.exports import Format
 from sessions.models import Message, Session
 from sessions.web.forms import CompactForm
+from sessions.web.places import number
 from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
 
 
@@ -49,3 +51,19 @@ def compact(request: PageRequest, session: Session) -> HttpResponse:
             return redirect("web:session", uuid=session.uuid)
     active_count = Message.objects.of(session.pk).unarchived().count()
     return render(request, "sessions/compact.html", {"session": session, "form": form, "active_count": active_count})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@with_changeable_session
+def fork(request: PageRequest, session: Session) -> HttpResponse:
+    """Ask, then begin a session that goes on from this one, or from the message that `?at=` names, and show it."""
+    at = number(request, "at")
+    message = None if at is None else get_object_or_404(session.messages.with_heads(), pk=at)
+    if request.method != "POST":
+        count = Message.objects.of(session.pk).filter(pk__lte=at).count() if at else session.message_count
+        context = {"session": session, "message": message, "count": count, "now": timezone.now()}
+        return render(request, "sessions/fork.html", context)
+    by = f"user:{request.user.pk}"
+    made = forks.fork_messages(session, by=by, up_to=at) if message else forks.fork_whole(session, by=by)
+    toasts.info(request, f"Forked “{session.display_title}”. Resume it in the agent to go on.")
+    return redirect("web:session", uuid=made.uuid)

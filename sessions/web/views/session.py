@@ -1,5 +1,6 @@
 """The page of one session: what it is at a glance, its tabs, and what can be done with it."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages as toasts
@@ -15,20 +16,27 @@ from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
 from sessions.web.places import sought
 from sessions.web.requests import PageRequest, wants_fragment, with_changeable_session, with_readable_session
-from sessions.web.tabs import tab_of, tabs_of
+from sessions.web.tabs import Tab, tab_of, tabs_of
 
 
 @require_GET
 @with_readable_session
 def session(request: PageRequest, session: Session) -> HttpResponse:
-    """Show a session with the newest end of its transcript, or with the tab that `?tab=` names.
+    """Show a session with the newest end of its transcript, or with the tab that `?tab=` names."""
+    tab = tab_of(request)
+    now = timezone.now()
+    return page(request, session, tab, template=tab.template, now=now, **tab.show(request, session, now))
+
+
+def page(
+    request: PageRequest, session: Session, tab: Tab, *, template: str, now: datetime, **shown: Any
+) -> HttpResponse:
+    """Return the page of a session with what a tab shows.
 
     To look at it clears its owner's mark "done but unseen", which no later look does again.
     """
     if "prefetch" not in request.headers.get("Sec-Purpose", "") and not wants_fragment(request):
         session.see(request.user)
-    now = timezone.now()
-    tab = tab_of(request)
     context: dict[str, Any] = {
         "session": session,
         "now": now,
@@ -44,7 +52,7 @@ def session(request: PageRequest, session: Session) -> HttpResponse:
     }
     if context["sought"] and "at" not in request.GET:
         context["found"] = passages.find(session, context["sought"])
-    return render(request, tab.template, {**context, **tab.show(request, session, now)})
+    return render(request, template, {**context, **shown})
 
 
 @require_GET

@@ -176,21 +176,18 @@ def fork_session(request: HttpRequest, session_id: UUID, body: ForkIn) -> Status
     caller = authenticate(request)
     session = access.find_to_write(caller, session_id)
     access.require_sight(caller, session)
-    if (checkpoint := _fork_point(session, body)) is not None:
-        made = forks.fork(checkpoint, by=caller.name, title=body.title)
-    else:
+    if body.message_id is not None:
         made = forks.fork_messages(session, by=caller.name, up_to=body.message_id, title=body.title)
+    elif body.checkpoint_id is not None:
+        made = forks.fork(_checkpoint(session, body.checkpoint_id), by=caller.name, title=body.title)
+    else:
+        made = forks.fork_whole(session, by=caller.name, title=body.title)
     return Status(201, _shown(made))
 
 
-def _fork_point(session: Session, body: ForkIn) -> Checkpoint | None:
-    """Return the checkpoint to go on from, None when messages are what is wanted. Raises `InvalidRequest`."""
-    if body.message_id is not None:
-        return None
-    rows = Checkpoint.objects.of(session).select_related("session__owner")
-    if body.checkpoint_id is None:
-        return rows.last()
-    found = rows.filter(uuid=body.checkpoint_id).first()
+def _checkpoint(session: Session, uuid: UUID) -> Checkpoint:
+    """Return a checkpoint of the session to go on from. Raises `InvalidRequest`."""
+    found = Checkpoint.objects.of(session).select_related("session__owner").filter(uuid=uuid).first()
     if found is None:
         raise InvalidRequest.field("checkpoint_id", "not a checkpoint of this session")
     return found
