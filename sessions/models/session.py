@@ -97,6 +97,8 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             models.Index(fields=["status", "-created_at", "-id"], name="session_born"),
             # Stakpak's list of one owner, last changed first.
             models.Index(fields=["owner", "status", "-updated_at", "-id"], condition=LISTED, name="session_listed"),
+            # How many there are of an agent or a source, and of what one person may see: from the index alone.
+            models.Index(fields=["status", "agent_name", "source", "visibility", "owner"], name="session_counts"),
             # Koda's list of one project.
             models.Index(fields=["project_root", "-created_at", "-id"], name="session_by_project"),
             # Running and stuck lists.

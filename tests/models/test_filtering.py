@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions import liveness
 from sessions.models import Session
 from sessions.models.filtering import StateFilter
-from tests.factories import make_events, make_session
+from tests.factories import make_copies, make_events, make_session, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -70,3 +72,20 @@ def test_words_narrow_together():
     assert titles(agent="koda", project="/x") == {"a", "b"}
     assert titles(agent="koda", project="/x", source="build") == {"b"}
     assert titles(agent="kod") == set()
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL plans by how much there is")
+@pytest.mark.parametrize("words", [{"agent": "a"}, {"source": "laptop"}, {"agent": "a", "source": "laptop"}, {}])
+def test_how_many_there_are_is_told_by_an_index_alone(words):
+    owner = make_user()
+    for name in ("a", "b"):
+        make_copies(make_session(owner, agent_name=name), 50)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    for reader in (owner, make_user(is_staff=True)):
+        rows = Session.objects.visible_to(reader).active().filtered(**words).order_by()
+        with CaptureQueriesContext(connection) as captured:
+            assert rows.count() == (51 if "agent" in words else 102)
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {captured.captured_queries[0]['sql']}")
+            assert "USING COVERING INDEX" in str(cursor.fetchall())
