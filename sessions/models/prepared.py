@@ -107,10 +107,8 @@ class _Column:
     field: Any
     prepare: Callable[..., Any]
 
-    def values(self, taken: Sequence[Any], connection: Any) -> list[Any] | None:
-        """Return the values of rows as the database takes them; None when no row has one."""
-        if taken.count(None) == len(taken):
-            return None
+    def values(self, taken: Sequence[Any], connection: Any) -> list[Any]:
+        """Return the values of rows as the database takes them."""
         prepare, given, before = self.prepare, None, None
         values = []
         for value in taken:
@@ -139,6 +137,13 @@ def _columns(model: type[models.Model]) -> dict[str, _Column]:
     return {
         field.attname: _Column(quote(field.column), places[field], field, field.get_db_prep_save) for field in fields
     }
+
+
+@cache
+def _taker(model: type[models.Model]) -> Callable[[models.Model], tuple[Any, ...]]:
+    """Return what takes the values of all columns of a row but its key."""
+    take = itemgetter(*_columns(model))
+    return lambda row: take(vars(row))
 
 
 def changed_names(row: models.Model, before: Mapping[str, Any]) -> list[str]:
@@ -186,12 +191,11 @@ def insert(rows: Iterable[M]) -> list[M]:
         return new
     model = type(new[0])
     connection = _connection_of(model)
-    columns = _columns(model)
-    taken = zip(*map(itemgetter(*columns), map(vars, new)), strict=True)
-    prepared = (
-        (column, column.values(values, connection)) for column, values in zip(columns.values(), taken, strict=True)
-    )
-    given = {column: values for column, values in prepared if values is not None}  # one without values stays null
+    given = {
+        column: column.values(taken, connection)
+        for column, taken in zip(_columns(model).values(), zip(*map(_taker(model), new), strict=True), strict=True)
+        if taken.count(None) < len(taken)  # a column without values stays null
+    }
     size = max(1, connection.ops.bulk_batch_size([column.field for column in given], new))
     for start in range(0, len(new), size):
         end = start + size
