@@ -115,9 +115,9 @@ def test_an_inbox_that_is_left_open_for_a_day_keeps_what_waits_and_little_more(p
             told += 3
         expect(inbox.locator(".ask").last).to_have_attribute("data-state", "resting")
 
-    ask(60, 0)
+    ask(30, 0)
     before, told = measure(browser), 0
-    ask(120, 60)
+    ask(50, 30)
     after = measure(browser)
     assert inbox.locator('.ask[data-state="resting"]').count() <= 40, "the newest 20, and what is in sight"
     assert_no_larger(before, after, told)
