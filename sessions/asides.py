@@ -12,7 +12,7 @@ from sessions.models import TODO_KEY, File, Metadata, Session, Usage
 FILES_SHOWN = 8
 CHILDREN_SHOWN = 20
 
-_ITEM = re.compile(r"^\s*[-*+]\s+\[([ xX~-])\]\s+(.+?)\s*$")
+_ITEM = re.compile(r"[-*+]\s+\[([ xX~-])\]\s+(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def checklist(markdown: str) -> list[TodoItem]:
 
     Source: contracts/koda.md 1.8. Lines that are no items say nothing here.
     """
-    found = [match.groups() for line in markdown.splitlines() if (match := _ITEM.match(line))]
+    found = [match.groups() for line in markdown.splitlines() if (match := _ITEM.fullmatch(line.strip()))]
     states = ["done" if mark in "xX" else "left" for mark, _ in found]
     if "left" in states:
         states[states.index("left")] = "doing"

@@ -3,7 +3,6 @@
 To index a thing again does no harm. A batch drops what it finds of its own messages and enters them anew.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ from django.db import connection, models, transaction
 from django.db.models.functions import Substr
 
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
+from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, words_of
 from sessions.models.message import calls_in
 from sessions.models.prepared import born, changed_names, update
@@ -316,16 +316,18 @@ def _args_of(call: dict[str, Any]) -> Any:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts inside a JSON value, or inside text that is JSON; numbers and keys say little."""
-    if isinstance(value, str):
-        parsed = _parsed(value)
-        if parsed is None:
-            yield value
-        else:
-            yield from _texts(parsed)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+    """Yield the texts inside a JSON value, or inside text that is JSON; numbers and keys say little.
+
+    Text that is JSON may hold text that is JSON, and so on: no recursion would end in time.
+    """
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        parsed = _parsed(found) if isinstance(found, str) else found
+        if isinstance(parsed, dict | list):
+            waiting += reversed(parsed.values() if isinstance(parsed, dict) else parsed)
+        elif isinstance(found, str):
+            yield found
 
 
 def _parsed(text: str) -> Any:
@@ -333,7 +335,7 @@ def _parsed(text: str) -> Any:
     if text[:1] not in {"{", "["}:
         return None
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = load_written(text)
+    except ValueError:
         return None
     return value if isinstance(value, dict | list) else None

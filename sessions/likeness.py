@@ -13,7 +13,7 @@ from typing import Any
 
 from sessions.models.exact_json import dump_exact, load_exact, load_loosely
 
-_TAG = re.compile(r"\s*<checkpoint_id>[^<]*</checkpoint_id>\s*\Z")
+_TAG = re.compile(r"<checkpoint_id>[^<]*</checkpoint_id>\Z")
 _DIGEST_BYTES = 16
 
 Span = list[int]
@@ -50,8 +50,13 @@ def _bare_part(part: Any) -> Any:
 
 
 def without_tag(content: str) -> str:
-    """Return a content without the mark that a resumed session appends."""
-    return _TAG.sub("", content)
+    """Return a content without the mark that a resumed session appends, and the white space around that.
+
+    A pattern that began with white space would take a time that grows with the square of how much of it there is.
+    """
+    ending = content.rstrip()
+    bare = _TAG.sub("", ending)
+    return content if bare == ending else bare.rstrip()
 
 
 @dataclass(frozen=True, slots=True)

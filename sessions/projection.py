@@ -13,13 +13,13 @@ from typing import Any
 from sessions.likeness import without_tag
 from sessions.models import Outcome, TokenCounts, telling_argument
 from sessions.models.exact_json import load_loosely
-from sessions.models.fields import NAME_BYTES, clean_text
+from sessions.models.fields import NAME_BYTES, clean_text, load_written
 
 NO_ROLE = "no role"
 """What is shown for a message that does not say whose it is."""
-_ENRICHMENT = re.compile(
-    r"\s*<(local_context|available_skills|agents_md|apps_md)>.*?</\1>", re.DOTALL
-)  # the client puts these behind what the person typed
+_ENRICHMENTS = ("local_context", "available_skills", "agents_md", "apps_md")
+"""Elements that the client puts behind the words that the person typed."""
+_BEGUN = re.compile(f"<({'|'.join(_ENRICHMENTS)})>")
 _REJECTED = frozenset({"TOOL_CALL_REJECTED", "Tool call rejected by user"})
 _CANCELLED = "TOOL_CALL_CANCELLED"
 _SKIPPED = '"skipped"'
@@ -78,8 +78,8 @@ def _is_skipped(text: str) -> bool:
     if not text.startswith("{") or _SKIPPED not in text[:40]:
         return False
     try:
-        return "skipped" in json.loads(text)
-    except (ValueError, RecursionError):
+        return "skipped" in load_written(text)
+    except ValueError:
         return False
 
 
@@ -114,9 +114,18 @@ def _part(part: Any) -> str:
 
 
 def _as_typed(content: str) -> str:
-    """Return a prompt without what the client put behind it; one that is nothing else stays."""
-    typed = _ENRICHMENT.sub("", content)
-    return content if typed == content or not typed.strip() else typed.strip()
+    """Return a prompt without what the client put behind it; one that is nothing else stays.
+
+    Each element is looked through once, also where many begin and none ends.
+    """
+    last = {name: content.rfind(f"</{name}>") for name in _ENRICHMENTS}
+    parts, at = [], 0
+    for begun in _BEGUN.finditer(content):
+        if at <= begun.start() < last[begun[1]]:
+            parts.append(content[at : begun.start()].rstrip())
+            at = content.index(closing := f"</{begun[1]}>", begun.end()) + len(closing)
+    typed = "".join([*parts, content[at:]]).strip()
+    return typed if parts and typed else content
 
 
 def _usage(usage: Any) -> TokenCounts | None:

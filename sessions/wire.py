@@ -15,10 +15,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from sessions.exceptions import InvalidRequest
 from sessions.models import EventDraft
 from sessions.models.exact_json import exact_float, exact_int
-from sessions.models.fields import clean_json, clean_text, require_name
+from sessions.models.fields import DEEPEST, clean_json, clean_text, is_deeper, require_name
 
-DEEPEST = 100
-"""Levels of arrays and objects that a body may have."""
 LARGEST_COUNT = 2**53 - 1
 """The largest whole number that every reader of JSON has exactly; sums of such counts still fit a column."""
 LONGEST_INTERVAL = 24 * 60 * 60
@@ -55,7 +53,7 @@ def load(raw: bytes, *, is_exact: bool = False) -> Any:
         raise Unreadable("The body has a number with too many digits.") from None
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
-    if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deeper(value, DEEPEST):
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and is_deeper(value, DEEPEST):
         raise Unreadable(_TOO_DEEP)
     return value
 
@@ -85,21 +83,6 @@ def _read_float(text: str) -> float:
 
 _PLAIN: dict[str, Any] = {"parse_float": _read_float}
 _EXACT: dict[str, Any] = {"parse_float": exact_float, "parse_int": exact_int}
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Say whether `value` has more than `levels` levels of arrays and objects; without recursion."""
-    level = [value]
-    for _ in range(levels + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def message_of(fault: Mapping[str, Any]) -> str:

@@ -21,6 +21,8 @@ _REPLACEMENT = "\ufffd"
 
 NAME_BYTES = 2000
 """Bytes that a name has at most."""
+DEEPEST = 100
+"""Levels of arrays and objects that a JSON value from outside may have; whoever walks through it may recurse."""
 
 
 def clean_text(text: str) -> str:
@@ -50,6 +52,35 @@ def dump_json(value: Any) -> str:
     if "\\u0000" in text or _BROKEN.search(text):
         text = json.dumps(clean_json(value), ensure_ascii=False, separators=(",", ":"))
     return text
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Say whether `value` has more than `levels` levels of arrays and objects; without recursion."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def load_written(text: str) -> Any:
+    """Return the JSON value that somebody wrote inside a text, such as the arguments of a call.
+
+    Raises `ValueError` for a text that is none, and for one that is nested deeper than `DEEPEST`.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if text.count("[") + text.count("{") > DEEPEST and is_deeper(value, DEEPEST):
+        raise ValueError("nested too deep")
+    return value
 
 
 def require_name(field: str, value: str, *, longest_bytes: int = NAME_BYTES) -> str:

@@ -16,6 +16,8 @@ MOST_WORDS = 16_000
 """Words of a text that are indexed: PostgreSQL counts positions up to 16,383."""
 LONGEST_WORD = 64
 """Characters of a word that count; longer ones are equal when these are."""
+LONGEST_RUN = 16 * LONGEST_WORD
+"""Letters and marks without a space that are looked at: Unicode's normal forms take the square of a run of marks."""
 LONGEST_QUERY = 1000
 """Characters of a query that are read."""
 MOST_TERMS = 16
@@ -92,7 +94,7 @@ def spots(text: str) -> Iterator[Spot]:
             yield from (Spot(word, at.start() + start, at.end() + start) for at in _WORD.finditer(letters)
                         for word in _folded(at.group()))  # fmt: skip
         else:
-            yield from (Spot(word, start, end) for word in _folded(letters))
+            yield from (Spot(word, start, end) for word in _folded(letters[:LONGEST_RUN]))
 
 
 def words_of(text: str) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import models
 
+from sessions.models.fields import load_written
+
 LOOPS_FROM = 5
 """How often in a row the same call, or the same failing result, counts as going round in circles.
 
@@ -44,8 +46,8 @@ def digest_of(name: str, what: Any) -> str:
     JSON counts by its meaning, whether it came as an object or as its text; the order of keys is no difference.
     """
     if isinstance(what, str):
-        with suppress(ValueError, RecursionError):
-            what = json.loads(what)
+        with suppress(ValueError):
+            what = load_written(what)
     text = json.dumps([name, what], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,6 +1,5 @@
 """A tool call: asked for by an assistant message or an event, closed by a result, a refusal or the turn's end."""
 
-import json
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
@@ -10,7 +9,7 @@ from django.db import models
 from django.db.models import F, Max, Q, Value
 from django.db.models.functions import Length, Replace, Right, Substr
 
-from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.fields import WrittenJSONField, WrittenTextField, load_written
 from sessions.models.turn import Turn
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def telling_argument(args: Any) -> str:
     """
     if isinstance(args, str):
         try:
-            args = json.loads(args)
+            args = load_written(args)
         except ValueError:
             return " ".join(args.split())[:DETAIL_LENGTH]
     if not isinstance(args, dict):

@@ -1,6 +1,5 @@
 """A diff made of what an edit was asked to do. Pure: from a tool's arguments or a request's preview to lines."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from itertools import zip_longest
 from typing import Any
 
 from django import template
+
+from sessions.models.fields import load_written
 
 register = template.Library()
 
@@ -155,7 +156,7 @@ def _parsed(text: str) -> Any:
     if not text.lstrip().startswith("{"):
         return None
     try:
-        return json.loads(text)
+        return load_written(text)
     except ValueError:
         return None
 

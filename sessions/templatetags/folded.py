@@ -7,6 +7,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from sessions.models.fields import load_written
 from sessions.templatetags.cleartext import reveal
 from sessions.templatetags.prose import HEAD
 
@@ -38,8 +39,8 @@ def _parsed(text: str) -> Any:
     if len(text) > HEAD or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return load_written(text)
+    except ValueError:
         return None
 
 

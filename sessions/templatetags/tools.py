@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from sessions.models import Event, Outcome, Session, ToolCall
+from sessions.models.fields import load_written
 from sessions.templatetags.cleartext import on_one_line
 from sessions.templatetags.words import change_words
 
@@ -91,7 +92,7 @@ def arguments(args: Any) -> list[Argument]:
     """Return the arguments of a call, one by one; text keeps its lines, the rest is JSON."""
     if isinstance(args, str):
         try:
-            args = json.loads(args)
+            args = load_written(args)
         except ValueError:
             return [Argument("", args)]
     if not isinstance(args, dict):

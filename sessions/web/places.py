@@ -57,6 +57,6 @@ def sought(request: HttpRequest) -> str:
 def number(request: HttpRequest, name: str) -> int | None:
     """Return a whole number of the query string; anything else is none."""
     text = request.GET.get(name, "")
-    if not (text.isascii() and text.isdigit()) or int(text) > LARGEST:
+    if not (text.isascii() and text.isdigit()) or len(text.lstrip("0")) > len(str(LARGEST)) or int(text) > LARGEST:
         return None
     return int(text)
