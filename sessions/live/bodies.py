@@ -63,6 +63,8 @@ class Request(WebRequest):
             return
         if self.requestHeaders.hasHeader(b"Upgrade"):
             self._let_go()  # a socket has no end at which this could happen
+        # Daphne would believe anybody who says below which path we are mounted.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
         super().requestReceived(command, path, version)
 
     def _refuse(self, refusal: Refusal) -> None:

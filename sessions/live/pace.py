@@ -10,6 +10,8 @@ from twisted.web.http import HTTPChannel
 
 HEAD_BYTES = 128 * 1024
 """Bytes that the first line and all headers of a request have at most: a query may have ten thousand words."""
+_LONGEST_LENGTH = 18
+"""Digits of the length of a body; Python does not read a number of any length."""
 LEAST_BYTES = 16 * 1024
 """Bytes that have to pass in `timeOut` seconds as long as a request, or the rest of an answer, is longer than that."""
 
@@ -27,6 +29,19 @@ class Channel(HTTPChannel):
     def lineLengthExceeded(self, _line: bytes) -> None:  # noqa: N802
         """Answer a head that goes on; Twisted would hang up."""
         self._respondToBadRequestAndDisconnect()
+
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802
+        """Refuse a coding that others on the way may understand otherwise, and a length that is no number any more.
+
+        Twisted passes over `identity`, which is none any more (RFC 9112, 7), also beside `chunked`.
+        """
+        name, _, value = (part.strip().lower() for part in line.partition(b":"))
+        if (name, value) == (b"transfer-encoding", b"identity") or (
+            name == b"content-length" and len(value) > _LONGEST_LENGTH
+        ):
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return bool(super().headerReceived(line))
 
     def resetTimeout(self) -> None:  # noqa: N802
         """Prolong the time when a request begins, and when enough of it has come since; called before each piece."""

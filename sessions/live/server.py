@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import daphne.server
 from autobahn.websocket.protocol import PreparedMessage
 from autobahn.websocket.protocol import WebSocketProtocol as SocketState
-from daphne.ws_protocol import WebSocketProtocol
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.error import ConnectionDone
@@ -30,7 +30,7 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 
 from sessions.live.asgi_types import Application, Message, Scope
-from sessions.live.backpressure import Gauge
+from sessions.live.backpressure import INLET, LONGEST_MESSAGE, Gauge, Inlet, SocketProtocol, taking
 from sessions.live.bodies import Factory, Request
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,6 @@ BACKLOG = 1024
 """Connections that the kernel holds for us; Twisted's 50 are gone when a few hundred pages reconnect at once."""
 PING_SECONDS = 20
 PING_TIMEOUT_SECONDS = 30
-MAX_SOCKET_MESSAGE = 17 * 1024 * 1024
-"""Bytes, both ways (autobahn applies it to what is sent, too): one message content of 16 MiB and its frame."""
 SERVICE_RESTART = 1012
 """The close code upon which browsers come back by themselves."""
 LONGEST_SHARED = 64 * 1024
@@ -101,7 +99,7 @@ class Server(daphne.server.Server):
         `client_seconds` is the time that a client has to go on, see `sessions.live.pace`.
         """
         super().__init__(
-            application,
+            taking(application),
             endpoints=[f"tcp:port={port}:interface={quoteStringArgument(host)}:backlog={BACKLOG}"],
             signal_handlers=False,  # Twisted's stop at once
             action_logger=log_action,
@@ -109,8 +107,8 @@ class Server(daphne.server.Server):
             websocket_timeout=-1,  # the default ends every socket after a day, with a code that pages take for good
             ping_interval=PING_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
-            websocket_max_message_size=MAX_SOCKET_MESSAGE,
-            websocket_max_frame_size=MAX_SOCKET_MESSAGE,
+            websocket_max_message_size=LONGEST_MESSAGE,
+            websocket_max_frame_size=LONGEST_MESSAGE,
             server_name="",
         )
         self.max_body = max_body
@@ -132,8 +130,9 @@ class Server(daphne.server.Server):
 
     def run(self) -> None:
         """Listen and serve until a signal; raise CannotListen when the address is not to be had."""
-        # Daphne looks its factory up by this name and offers no other way to put in one's own.
+        # Daphne looks its factories up by these names and offers no other way to put in one's own.
         daphne.server.HTTPFactory = Factory
+        daphne.server.WebSocketFactory = _SocketFactory
         # Daphne sends Twisted's log nowhere, the reasons of its own failures with it.
         globalLogPublisher.addObserver(_observe_warnings())
         loop = reactor._asyncioEventloop  # noqa: SLF001
@@ -173,6 +172,8 @@ class Server(daphne.server.Server):
         scope.setdefault("extensions", {})["koda.draining"] = self.draining
         if scope["type"] == "websocket":
             protocol.gauge = Gauge(protocol)
+            has_key = any(name == b"authorization" for name, _ in scope["headers"])
+            protocol.inlet = scope["extensions"][INLET] = Inlet(protocol.transport, has_key=has_key)
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: Message) -> None:
@@ -321,6 +322,12 @@ def _frame_of(text: str) -> bytes:
     """Return the frame of a text; what goes to a thousand sockets is the same for all."""
     frame: bytes = PreparedMessage(text.encode(), isBinary=False, applyMask=False, doNotCompress=True).payloadHybi
     return frame
+
+
+class _SocketFactory(WebSocketFactory):
+    """Makes the protocol of each socket."""
+
+    protocol = SocketProtocol
 
 
 def exit_soon() -> None:

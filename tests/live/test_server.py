@@ -299,6 +299,31 @@ def test_an_application_that_fails_is_answered_in_the_form_of_its_door():
         assert get(server.port, "/size").status == 200
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "Transfer-Encoding: identity",
+        "Transfer-Encoding: chunked, identity", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5", "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Content-Length: 5\r\nContent-Length: 0", f"Content-Length: {'9' * 5000}",
+        "Content-Length: +5", "Content-Length : 5", "Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
+    ],
+)  # fmt: skip
+def test_nobody_hides_a_request_in_the_body_of_another(lines):
+    hidden = b"0\r\n\r\nGET /state HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with tiny() as server, connect(server.port) as connection:
+        connection.sendall(f"POST /size HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n".encode() + hidden)
+        told = b""
+        while piece := connection.recv(4096):
+            told += piece
+        assert told == b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+
+def test_no_client_says_where_we_are_mounted():
+    with tiny() as server:
+        assert get(server.port, "/state", Daphne_Root_Path="//evil.example").json()["root"] == ""
+
+
 # --- Listening ---------------------------------------------------------------------------------------------
 
 

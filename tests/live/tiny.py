@@ -5,6 +5,7 @@ The first argument is JSON with the server's limits. Prints "PORT <n>" when it l
 
 import asyncio
 import json
+import resource
 import sys
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from asgiref.sync import sync_to_async
 
 from sessions.live.admission import Admission
+from sessions.live.backpressure import INLET
 from sessions.live.lanes import Lanes
 from sessions.live.server import Server, exit_soon
 
@@ -32,6 +34,11 @@ def count_spooled():
     links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     names = [str(link.readlink()) for link in links]
     return len([name for name in names if name.startswith(tempfile.gettempdir()) and "(deleted)" in name])
+
+
+def memory():
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def application(scope, receive, send):
@@ -61,6 +68,20 @@ async def serve_socket(scope, receive, send):
         await send({"type": "websocket.close"})
         return
     await send({"type": "websocket.accept"})
+    if scope["path"] != "/stranger":
+        scope["extensions"][INLET].let_in()
+    await (take_slowly if scope["path"] == "/slow" else echo)(receive, send)
+
+
+async def take_slowly(receive, send):
+    """Say how long each message is, each after a while."""
+    while (message := await receive())["type"] != "websocket.disconnect":
+        await asyncio.sleep(0.01)
+        await send({"type": "websocket.send", "text": str(len(message["text"]))})
+
+
+async def echo(receive, send):
+    """Send back what comes, and do what some of it asks for."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -124,7 +145,9 @@ async def fail(scope, size):
 async def state(scope, size):
     ended = [details for details in server.connections.values() if "disconnected" in details]
     threads = [thread.name for thread in threading.enumerate()]
-    return json.dumps({"most": most, "threads": threads, "spooled": count_spooled(), "ended": len(ended)}), 200
+    facts = {"most": most, "threads": threads, "spooled": count_spooled(), "ended": len(ended), "memory": memory()}
+    facts |= {"root": scope["root_path"]}
+    return json.dumps(facts), 200
 
 
 async def sleep(scope, size):

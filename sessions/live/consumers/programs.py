@@ -8,6 +8,7 @@ from sessions import commands
 from sessions.exceptions import Forbidden, InvalidRequest, KodaError, RateLimited
 from sessions.live import callers, frames, inbound
 from sessions.live.asgi_types import Message
+from sessions.live.backpressure import INLET
 from sessions.live.board import Words
 from sessions.live.consumers.socket import SessionSocket, Socket
 from sessions.live.feeds import Feed, ProgramFeed
@@ -60,6 +61,8 @@ class ProgramSocket(Socket):
         if caller is None:
             raise Refused(SIGN_IN)
         self.caller = caller
+        if (inlet := self.scope.get("extensions", {}).get(INLET)) is not None:
+            inlet.let_in()
         await self.welcome()
         self._is_in = True
         self.begin()
