@@ -8,6 +8,7 @@ import hashlib
 import logging
 import math
 import time
+import unicodedata
 
 from django.conf import settings
 from django.core.cache import cache
@@ -22,6 +23,8 @@ SIGN_INS_A_MINUTE = 30
 SIGN_INS_OF_ONE_A_MINUTE = 6
 """Failed attempts to sign in as one person from one address in one minute; who tries elsewhere bars nobody here."""
 _WINDOW_SECONDS = 60
+_LONGEST_NAME = 150
+"""Characters of a user's name (Django's own limit)."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +59,10 @@ def forgive_sign_in(username: str, direct: str | None, forwarded: str) -> None:
 
 def _attempts(username: str, address: str) -> dict[str, int]:
     """Return under which names an attempt to sign in is counted, and how many a minute each has."""
+    # As the form reads it, so that one name has not several spellings.
+    meant = unicodedata.normalize("NFKC", username[:_LONGEST_NAME]).strip().casefold()
     # A digest: a name may hold what a cache's key may not, or be a password typed into the wrong field.
-    name = hashlib.sha256(username.casefold().encode(errors="replace")).hexdigest()[:16]
+    name = hashlib.sha256(meant.encode(errors="replace")).hexdigest()[:16]
     return {f"sign-in.{address}": SIGN_INS_A_MINUTE, f"sign-in.{address}.{name}": SIGN_INS_OF_ONE_A_MINUTE}
 
 

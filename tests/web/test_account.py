@@ -27,6 +27,15 @@ def test_guessing_passwords_is_slowed_down_for_one_name_and_one_address(db):
         assert guesser.post("/sign-in/", right).status_code == 302
 
 
+def test_spelling_a_name_otherwise_gives_no_more_attempts(db):
+    make_user("ada")
+    guesser = Client(REMOTE_ADDR=f"2001:db8::{random.getrandbits(16):x}:3")
+    with time_machine.travel(datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC), tick=False):
+        spellings = ["ada", " ada", "ada ", "Ada", "\uff41da", "\tada", "ad\uff41"]
+        statuses = [guesser.post("/sign-in/", {"username": one, "password": "x"}).status_code for one in spellings]
+    assert statuses == [200] * 6 + [429]
+
+
 def test_who_signs_in_rightly_again_and_again_is_let_in(db):
     make_user("ada")
     for _ in range(10):
