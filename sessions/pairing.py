@@ -1,12 +1,17 @@
-"""Calls and results that messages tell of: each call once, each result with its call, in whichever order they come."""
+"""Calls and results that messages tell of: each call once, each result with its call, in whichever order they come.
 
-from collections.abc import Sequence
+A batch asks at once for all calls that it may be about, pairs in memory, and writes at once what came of it: its
+queries do not grow with what it tells.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from sessions import loops
-from sessions.models import EventDraft, Message, Role, Session, ToolCall
+from sessions.models import EventDraft, Message, Role, Session, ToolCall, telling_argument
 from sessions.models.fields import NAME_BYTES, clean_text
+from sessions.models.prepared import update_all
 
 EARLY_RESULTS = 200
 """Tool messages, newest first, among which a result is looked for that came before its call."""
@@ -18,80 +23,134 @@ def pair_tools(session: Session, messages: Sequence[Message], *, outcomes: Seque
     `outcomes` says of each message how its sender knows its call to have ended; None: its text decides. The caller
     holds the session's lock, and `session.last_seq + 1` will tell of the messages. Return what was noticed.
     """
-    pairing = _Pairing(session, _early_results(session, messages))
+    pairing = _Pairing.begin(session, messages)
     for message, outcome in zip(messages, outcomes, strict=True):
         if message.role == Role.USER:
             session.stop_looping()  # A person has spoken: what comes now is a new attempt.
         elif message.role == Role.ASSISTANT:
-            pairing.announce_all(message)
-        elif message.role == Role.TOOL and message.tool_call_id and not pairing.take_result(message, outcome):
-            pairing.early[message.tool_call_id] = (message.pk, outcome)
+            for call_id, call in _announced(message):
+                pairing.announce(message, call, call_id)
+        elif message.role == Role.TOOL and message.tool_call_id:
+            result = _Result(message, outcome)
+            if not pairing.take(result):
+                pairing.early[result.call_id] = result
+    pairing.write()
     return pairing.noticed
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """A tool message, and how its sender knows its call to have ended."""
+
+    message: Message
+    outcome: str | None = None
+
+    @property
+    def call_id(self) -> str:
+        return clean_text(str(self.message.tool_call_id))
+
+
+@dataclass(slots=True, kw_only=True)
 class _Pairing:
-    """One batch: its session, the results that wait for their call (row and outcome by call id), what was noticed."""
+    """One batch: the calls that it may be about, oldest first, by id; results that wait for theirs; what is new."""
 
     session: Session
-    early: dict[str, tuple[int, str | None]]
+    calls: dict[str, list[ToolCall]]
+    early: dict[str, _Result]
     noticed: list[EventDraft] = field(default_factory=list)
+    _born: list[ToolCall] = field(default_factory=list)
+    _changed: dict[int, ToolCall] = field(default_factory=dict)
+    _has_ended_what_began: bool = False
 
-    def announce_all(self, message: Message) -> None:
-        """Take the calls of an assistant message; one without a usable id cannot be paired and is left out."""
-        for call in message.calls():
-            call_id = call.get("id")
-            if isinstance(call_id, str) and 0 < len(call_id.encode(errors="replace")) <= NAME_BYTES:
-                self._announce(message, call, clean_text(call_id))
+    @classmethod
+    def begin(cls, session: Session, messages: Sequence[Message]) -> Self:
+        """Read what is stored of the calls that these messages ask for or answer."""
+        asked = {call_id for row in messages if row.role == Role.ASSISTANT for call_id, _ in _announced(row)}
+        answered = {_Result(row).call_id for row in messages if row.role == Role.TOOL and row.tool_call_id}
+        early = _early_results(session, asked, before=messages[0].pk) if asked else {}
+        return cls(session=session, calls=ToolCall.objects.known(session, asked | answered), early=early)
 
-    def _announce(self, message: Message, call: dict[str, Any], call_id: str) -> None:
+    def announce(self, message: Message, call: dict[str, Any], call_id: str) -> None:
         """Tie a call to the row that an event made, or open one, which an early result closes."""
-        told = ToolCall.objects.newest(self.session, call_id)
-        if told is not None and told.message_id is None:
-            told.attach(message_id=message.pk)
+        known = self.calls.setdefault(call_id, [])
+        if known and known[-1].message_id is None:
+            known[-1].message_id = message.pk
+            self._note(known[-1])
             return
         nested = call.get("function")
         function: dict[str, Any] = nested if isinstance(nested, dict) else {}
         name = call.get("function_name") or call.get("name") or function.get("name")
         args = call.get("arguments", call.get("input", function.get("arguments")))
-        born = ToolCall.objects.open_one(
-            self.session, call_id=call_id, message_id=message.pk, name=str(name or "?"), args=args,
-            turn_id=message.turn_id, now=message.created_at,
+        born = ToolCall(
+            session=self.session, call_id=call_id, message_id=message.pk, name=str(name or "?"), args=args,
+            detail=telling_argument(args), turn_id=message.turn_id, started_at=message.created_at,
         )  # fmt: skip
+        self._born.append(born)
+        known.append(born)
         self.noticed += loops.note_call(self.session, born, seq=self.session.last_seq + 1)
-        result_pk, outcome = self.early.pop(call_id, (None, None))
-        if result_pk is not None and not ToolCall.objects.filter(result_message=result_pk).exists():
-            self.take_result(Message.objects.get(pk=result_pk), outcome)
+        if (result := self.early.pop(call_id, None)) is not None:
+            self.take(result)
 
-    def take_result(self, message: Message, outcome: str | None) -> bool:
+    def take(self, result: _Result) -> bool:
         """Close the call that a tool message answers, or only tie it when an event has closed it already.
 
         Say whether there was such a call.
         """
-        call_id = str(message.tool_call_id)
-        call = ToolCall.objects.newest(self.session, call_id, is_open=True)
+        known = self.calls.get(result.call_id, [])
+        call = next((one for one in reversed(known) if one.is_open), None) or self._older(known)
         if call is None:
-            told = ToolCall.objects.newest(self.session, call_id)
-            if told is None or told.result_message_id is not None:
+            if not known or known[-1].result_message_id is not None:
                 return False
-            told.attach(result_message_id=message.pk)
+            known[-1].result_message_id = result.message.pk
+            self._note(known[-1])
             return True
-        outcome = outcome or ToolCall.outcome_of_text(message.content)
-        call.close(outcome, now=message.created_at, result_message_id=message.pk)
+        content = result.message.content
+        outcome = result.outcome or ToolCall.outcome_of_text(content)
+        call.end(outcome, now=result.message.created_at)
+        call.result_message_id = result.message.pk
+        self._note(call)
         self.session.count_tool_calls(outcomes={outcome: 1})
-        self.noticed += loops.note_result(self.session, call, message.content, seq=self.session.last_seq + 1)
-        if call.start_seq is not None:
-            ToolCall.objects.let_do(self.session)
+        self.noticed += loops.note_result(self.session, call, content, seq=self.session.last_seq + 1)
+        self._has_ended_what_began = self._has_ended_what_began or call.start_seq is not None
         return True
 
+    def write(self) -> None:
+        """Write what is new of the calls, and let the session do what is still open."""
+        ToolCall.objects.bear(self.session, self._born)
+        update_all(list(self._changed.values()), ["message_id", "result_message_id", "outcome", "ended_at"])
+        if self._has_ended_what_began:
+            ToolCall.objects.let_do(self.session)
 
-def _early_results(session: Session, messages: Sequence[Message]) -> dict[str, tuple[int, str | None]]:
-    """Return the newest stored result for each call id: reordered batches bring a result before its call.
+    def _older(self, known: list[ToolCall]) -> ToolCall | None:
+        """Return a call with an id that was used again while it was open, now that those after it have ended here."""
+        ended_here = [call for call in known if call.pk in self._changed]
+        if not ended_here:
+            return None
+        older = ToolCall.objects.filter(session=self.session, call_id=known[0].call_id, pk__lt=ended_here[0].pk)
+        call = older.open().order_by("-id").first()
+        known[:0] = [call] if call else []
+        return call
 
-    Most of them have long been taken by a call; whoever finds one here must ask.
-    """
-    if not any(message.calls() for message in messages if message.role == Role.ASSISTANT):
+    def _note(self, call: ToolCall) -> None:
+        if call.pk is not None:
+            self._changed[call.pk] = call
+
+
+def _announced(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the calls of an assistant message by their ids; one without a usable id cannot be paired: left out."""
+    for call in message.calls():
+        call_id = call.get("id")
+        if isinstance(call_id, str) and 0 < len(call_id.encode(errors="replace")) <= NAME_BYTES:
+            yield clean_text(call_id), call
+
+
+def _early_results(session: Session, asked: set[str], *, before: int) -> dict[str, _Result]:
+    """Return the newest stored result of each of these call ids that no call has: batches may come reordered."""
+    results = session.messages.filter(role=Role.TOOL, pk__lt=before).order_by("-id")
+    newest = reversed(results.values_list("tool_call_id", "pk")[:EARLY_RESULTS])
+    found = {str(call_id): pk for call_id, pk in newest if call_id in asked}
+    if not found:
         return {}
-    results = session.messages.filter(role=Role.TOOL, pk__lt=messages[0].pk).order_by("-id")
-    newest = list(results.values_list("tool_call_id", "pk")[:EARLY_RESULTS])
-    return {str(call_id): (pk, None) for call_id, pk in reversed(newest)}
+    taken = ToolCall.objects.filter(result_message__in=found.values()).values_list("result_message", flat=True)
+    waiting = Message.objects.filter(pk__in=set(found.values()) - set(taken))
+    return {result.call_id: result for result in map(_Result, waiting)}

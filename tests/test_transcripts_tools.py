@@ -1,10 +1,17 @@
 """transcripts.append: calls and results find each other, whichever way and order they come."""
 
-import pytest
+from itertools import pairwise
 
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sessions.models import Session, ToolCall
 from sessions.transcripts import MessageDraft
 from tests.factories import make_events, make_session
-from tests.message_drafts import NOW, answering, append, asking, calls_of, tool_counts
+from tests.message_drafts import NOW, answering, append, asking, calls_of, tool_counts, user
 
 pytestmark = pytest.mark.django_db
 
@@ -152,3 +159,62 @@ def test_a_message_that_answers_ends_what_the_event_began():
     append(session, asking("c"), answering("c", "User rejected this action."))
     assert (session.doing, session.expected_by) == ("", None)
     assert tool_counts(session) == (1, 0, 0, 1, 0)
+
+
+def queries_of(session: Session, *drafts: MessageDraft) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        append(session, *drafts)
+    return len(captured)
+
+
+MANY = 20
+"""Calls and results whose rows fit into one statement each; of more there are some statements more."""
+
+
+def test_a_batch_asks_the_same_number_of_queries_however_many_calls_it_tells_of():
+    few, many = (
+        [draft for n in range(count) for draft in (asking(f"c{n}"), answering(f"c{n}"))] for count in (1, MANY)
+    )
+    assert queries_of(make_session(), *few) == queries_of(make_session(), *many)
+    asked, answered = make_session(), make_session()
+    for session, count in ((asked, 1), (answered, MANY)):
+        append(session, *(asking(f"c{n}") for n in range(count)))
+    assert queries_of(asked, answering("c0")) == queries_of(answered, *(answering(f"c{n}") for n in range(MANY)))
+
+
+def test_an_id_that_was_used_a_thousand_times_costs_no_more_than_a_new_one():
+    session = make_session()
+    append(session, *(draft for _ in range(1000) for draft in (asking("c"), answering("c"))))
+    assert len(ToolCall.objects.known(session, {"c"})["c"]) == 1
+    append(session, asking("c"), asking("c"))
+    append(session, answering("c", "[cancelled]"), answering("c"))
+    assert [row[1] for row in calls_of(session)[-2:]] == ["success", "aborted"]
+
+
+LETTERS = st.sampled_from("abc")
+MESSAGES = st.one_of(
+    st.lists(LETTERS, max_size=3).map(lambda ids: asking(*ids)),
+    st.builds(answering, LETTERS, st.sampled_from(["fine", "[cancelled]", "User rejected this action."])),
+    st.just(user()),
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drafts=st.lists(MESSAGES, min_size=1, max_size=12), cuts=st.lists(st.integers(1, 11), max_size=3), begun=LETTERS)
+def test_a_batch_comes_to_the_same_as_its_messages_one_by_one(db, drafts, cuts, begun):
+    edges = sorted({0, *cuts, len(drafts)})
+    batches = [drafts[start:end] for start, end in pairwise(edges) if drafts[start:end]]
+    told = [_told([[draft] for draft in drafts], begun), _told(batches, begun)]
+    assert told[0] == told[1]
+
+
+def _told(batches: list[list[MessageDraft]], begun: str) -> tuple:
+    """Append batches to a session in which an event has begun a call; return what came of it, by places."""
+    session = make_session()
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, {**START, "id": begun}, now=NOW)
+    ids = [pk for batch in batches for pk in append(session, *batch).ids]
+    places = {pk: place for place, pk in enumerate(ids)} | {None: None}
+    calls = [(call, outcome, places[asked], places[answer]) for call, outcome, asked, answer in calls_of(session)]
+    session.refresh_from_db()
+    looks = (session.doing, session.same_call_count, session.turns.get().tool_call_count)
+    return calls, tool_counts(session), looks

@@ -256,6 +256,19 @@ def _updating(model: type[models.Model], names: tuple[str, ...]) -> str:
     return f"UPDATE {table} SET {settings} WHERE {key} = %s"  # noqa: S608
 
 
+def update_all(rows: Sequence[models.Model], names: Collection[str]) -> None:
+    """Write these attributes of rows of one model that are stored already, by one statement for all of them."""
+    if not rows or not names:
+        return
+    model = type(rows[0])
+    connection = _connection_of(model)
+    taken = {name: [getattr(row, name) for row in rows] for name in names}
+    values = [_columns(model)[name].values(given, connection) or given for name, given in taken.items()]
+    with connection.cursor() as cursor:
+        keys = [row.pk for row in rows]
+        cursor.executemany(_updating(model, tuple(names)), list(zip(*values, keys, strict=True)))
+
+
 @cache
 def _table(model: type[models.Model]) -> tuple[str, str]:
     """Return the names of a model's table and of its key, quoted."""

@@ -1,15 +1,18 @@
 """A tool call: asked for by an assistant message or an event, closed by a result, a refusal or the turn's end."""
 
-from collections import Counter
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Max, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Length, Replace, Right, Substr
 
+from sessions.models.batching import batched
 from sessions.models.fields import WrittenJSONField, WrittenTextField, load_written
+from sessions.models.prepared import insert
 from sessions.models.turn import Turn
 
 if TYPE_CHECKING:
@@ -77,6 +80,14 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
         )
 
 
+_OWN = "SELECT id FROM koda_sessions_toolcall t WHERE t.session_id = %%s AND t.call_id = asked.call_id"
+_NEWEST = (
+    "WITH asked (call_id) AS (VALUES %s)"  # noqa: S608 - nothing of what was sent stands in it
+    f" SELECT ({_OWN} ORDER BY t.id DESC LIMIT 1) FROM asked"
+    f" UNION SELECT ({_OWN} AND t.outcome IS NULL ORDER BY t.id DESC LIMIT 1) FROM asked"
+)
+"""The newest call and the newest open one with each id, each found at once in an index; the ORM cannot ask so."""
+
 _ToolCallManager = models.Manager.from_queryset(ToolCallQuerySet)
 
 
@@ -90,13 +101,31 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
 
         `facts` are columns: call_id, message_id, is_sub_agent, start_seq, expected_by, is_timed.
         """
-        session.count_tool_calls(1)
-        if turn_id is not None:
-            Turn.objects.filter(session=session, turn_id=turn_id).update(tool_call_count=F("tool_call_count") + 1)
-        detail = telling_argument(args)
-        return self.create(
-            session=session, name=name, args=args, detail=detail, turn_id=turn_id, started_at=now, **facts
-        )
+        call = self.model(
+            session=session, name=name, args=args, detail=telling_argument(args), turn_id=turn_id, started_at=now,
+            **facts,
+        )  # fmt: skip
+        return self.bear(session, [call])[0]
+
+    def bear(self, session: "Session", calls: "Sequence[ToolCall]") -> "Sequence[ToolCall]":
+        """Insert calls that were asked for, and count them in their session and their turns; return them."""
+        session.count_tool_calls(len(calls))
+        for turn_id, count in Counter(call.turn_id for call in calls if call.turn_id is not None).items():
+            turns = Turn.objects.filter(session=session, turn_id=turn_id)
+            turns.update(tool_call_count=F("tool_call_count") + count)
+        return insert(calls)
+
+    def known(self, session: "Session", call_ids: Collection[str]) -> "dict[str, list[ToolCall]]":
+        """Return the newest call with each of these ids, and the newest that is open, oldest first, by id.
+
+        Agents are known to use an id again and again: no other call with it is looked at.
+        """
+        found: dict[str, list[ToolCall]] = defaultdict(list)
+        for some in batched(sorted(call_ids)):
+            chosen = RawSQL(_NEWEST % ", ".join(["(%s)"] * len(some)), [*some, session.pk, session.pk])  # noqa: S611
+            for call in self.filter(pk__in=chosen).order_by("id"):
+                found[call.call_id].append(call)
+        return found
 
     def newest(self, session: "Session", call_id: str, *, is_open: bool | None = None) -> "ToolCall | None":
         """Return the newest call with this id; agents are known to use an id again."""
@@ -237,6 +266,11 @@ class ToolCall(models.Model):
             return None
         return (self.ended_at - self.started_at).total_seconds()
 
+    def end(self, outcome: str, *, now: datetime) -> None:
+        """Give the call its outcome; the caller writes it."""
+        self.outcome = outcome
+        self.ended_at = now
+
     @staticmethod
     def outcome_of_text(output: Any) -> str:
         """Return the outcome that a result's text tells of, by Koda's fixed texts; any other is a success."""
@@ -273,8 +307,7 @@ class ToolCall(models.Model):
         result_seq: int | None = None,
     ) -> None:
         """Give the call its outcome and say where its output stands. The caller holds the session's lock."""
-        self.outcome = outcome
-        self.ended_at = now
+        self.end(outcome, now=now)
         self.result_message_id = result_message_id or self.result_message_id
         self.result_seq = result_seq or self.result_seq
         self.save(update_fields=["outcome", "ended_at", "result_message", "result_seq"])
