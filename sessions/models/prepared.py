@@ -263,7 +263,7 @@ def update_all(rows: Sequence[models.Model], names: Collection[str]) -> None:
     model = type(rows[0])
     connection = _connection_of(model)
     taken = {name: [getattr(row, name) for row in rows] for name in names}
-    values = [_columns(model)[name].values(given, connection) or given for name, given in taken.items()]
+    values = [_columns(model)[name].values(given, connection) for name, given in taken.items()]
     with connection.cursor() as cursor:
         keys = [row.pk for row in rows]
         cursor.executemany(_updating(model, tuple(names)), list(zip(*values, keys, strict=True)))
