@@ -49,7 +49,7 @@ function recount() {
   const link = document.getElementById("to-inbox");
   if (!link || document.querySelector("#wall, #asks") || Date.now() - countedAt < RECOUNT_EVERY) return;   // those are told
   countedAt = Date.now();
-  window.htmx.trigger(link, "koda:recount");
+  window.htmx?.trigger(link, "koda:recount");
 }
 document.addEventListener("koda:tick", recount);
 document.addEventListener("htmx:afterSettle", (event) => {
@@ -64,7 +64,7 @@ function fill(details) {
   const inside = details.querySelector(":scope > .inside");
   if (!inside || inside.dataset.filled) return;
   inside.dataset.filled = "yes";
-  window.htmx.trigger(inside, "fill");
+  window.htmx?.trigger(inside, "fill");
 }
 window.koda.fill = fill;
 

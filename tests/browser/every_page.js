@@ -11,6 +11,17 @@
     return true;
   }).map((element) => element.outerHTML.slice(0, 120)),
 
+  /* The ways in which forms leave the page; the style page's lead nowhere. */
+  forms: () => {
+  const isSentByItself = (form) => {
+    const senders = [...form.elements].filter((one) => one.type === "submit");
+    return senders.some((one) => !one.hasAttribute("formaction")) || (!senders.length && [...form.elements].some((one) => /text|search/.test(one.type)));
+  };
+  return [...document.querySelectorAll("form, [formaction]")]
+  .filter((one) => one.method !== "dialog" && !one.closest(".guide") && (one.matches("[formaction]") || isSentByItself(one)))
+  .map((one) => one.matches("form") ? [one.method, new URL(one.getAttribute("action") ?? location.href, location).href] : [one.form.method, one.formAction]);
+  },
+
   moving: () => [...document.querySelectorAll("*")].filter((element) => {
     const style = getComputedStyle(element);
     return style.animationName !== "none" || style.transitionDuration.split(",").some((one) => parseFloat(one) > 0);

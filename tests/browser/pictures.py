@@ -31,6 +31,7 @@ PAGES = {
     "account": "/account/",
     "alerts": "/account/alerts/",
     "style": "/styleguide/",
+    "reference": "/api/v1/docs",
 }
 """The pages that are pictured, each in both themes, wide and on a phone."""
 NEEDING, SESSIONS = 2, 9

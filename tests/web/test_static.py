@@ -22,6 +22,8 @@ TOKENS = {
 GROUNDS = ["ground", "sunken", "raised", "hover"]
 STATES = ["needs", "fails", "moves"]
 TEXT, SHAPE = 4.5, 3.0
+THICKEST_LINE, ROUND = 4, 99
+"""Pixels: the widest line, and the radius of what is round at its ends whatever its height."""
 PAIRS = [
     *((ink, ground, TEXT) for ink in ("ink", "ink-2", "ink-3") for ground in GROUNDS),
     *((ink, f"{state}-wash", TEXT) for state in STATES for ink in ("ink", "ink-2", "ink-3", state)),
@@ -67,6 +69,13 @@ def test_colours_and_sizes_of_type_stand_in_one_place(path):
     text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|\b(?:rgb|hsl|oklch|light-dark)\(", text) == []
     assert re.findall(r"font-size:\s*[\d.]+rem|font:[^;]*?[\d.]+rem/", text) == []
+
+
+@pytest.mark.parametrize("path", STYLESHEETS, ids=lambda path: path.name)
+def test_sizes_follow_the_readers_own_type_and_pixels_are_lines(path):
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    pixels = {abs(float(size)) for size in re.findall(r"(-?[\d.]+)px", text)}
+    assert {size for size in pixels if size > THICKEST_LINE} <= {ROUND}
 
 
 @pytest.mark.parametrize("path", STYLESHEETS, ids=lambda path: path.name)
