@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import OperationalError, models
@@ -163,7 +164,7 @@ def _window(
     """
     if query.is_open and (place.is_closed or place.before is None):
         closed = query.closed()
-        entries = _newest(closed, user, filters, before=place.before)
+        entries = _newest(closed, user, filters, before=place.before, at_least=0 if place.is_closed else WINDOW + 1)
         if place.is_closed or len(entries) > WINDOW:
             return closed, entries
     return query, _newest(query, user, filters, before=place.before)
@@ -179,9 +180,9 @@ def _catch_up() -> bool:
 
 
 def _newest(
-    query: Query, user: AbstractBaseUser | AnonymousUser, filters: Filters, *, before: int | None
+    query: Query, user: AbstractBaseUser | AnonymousUser, filters: Filters, *, before: int | None, at_least: int = 0
 ) -> list[SearchEntry]:
-    """Return the newest matches that `user` may see, one more than the window holds.
+    """Return the newest matches that `user` may see, one more than the window holds; none when fewer than `at_least`.
 
     The owner is a term of the index, so that what others keep to themselves is not even gone through; who may read
     is decided by the session as it is now.
@@ -193,6 +194,8 @@ def _newest(
     found: list[SearchEntry] = []
     for count in _LOOKS:
         ids = SearchEntry.objects.newest(query, scope=scope, before=before, count=count)
+        if len(found) + len(ids) < at_least:
+            return []
         rows = SearchEntry.objects.filter(
             Among("pk", ids), models.Exists(sessions.filter(pk=models.OuterRef("session")))
         )
@@ -211,7 +214,7 @@ def _newest(
 def _ranked(entries: Sequence[SearchEntry], query: Query) -> list[tuple[float, SearchEntry]]:
     """Return entries with their scores, the best first, and of equals the newest."""
     texts = _texts(entries, length=_RANKED)
-    scores = [_score(entry, text, query) for entry, text in zip(entries, texts, strict=True)]
+    scores = [_score(entry, said.text, query) for entry, said in zip(entries, texts, strict=True)]
     return sorted(zip(scores, entries, strict=True), key=lambda ranked: -ranked[0])
 
 
@@ -228,40 +231,48 @@ def _score(entry: SearchEntry, text: str, query: Query) -> float:
     return round(fit * weight, 1)
 
 
-def _texts(entries: Sequence[SearchEntry], *, length: int) -> list[str]:
+class _Said(NamedTuple):
+    """What an entry stands for says."""
+
+    text: str = ""
+    is_archived: bool = False
+
+
+def _texts(entries: Sequence[SearchEntry], *, length: int) -> list[_Said]:
     """Return the beginning of the text of each, in their order; empty where it has just gone."""
     message_ids = [one.message_id for one in entries if one.message_id]
     call_ids = [one.tool_call_id for one in entries if one.tool_call_id]
-    rows = Message.objects.filter(pk__in=message_ids).annotate(text=Substr("content", 1, length)).only("tool_calls")
-    of_messages = {row.pk: indexing.text_of(row.text, row.calls()) for row in rows}  # type: ignore[attr-defined]
+    rows = Message.objects.filter(pk__in=message_ids).annotate(text=Substr("content", 1, length))
+    of_messages = {
+        row.pk: _Said(indexing.text_of(row.text, row.calls()), row.compacted_at is not None)  # type: ignore[attr-defined]
+        for row in rows.only("tool_calls", "compacted_at")
+    }
     of_calls = indexing.texts_of_calls(ToolCall.objects.filter(pk__in=call_ids))
     sessions = Session.objects.in_bulk([one.session_id for one in entries if one.kind == Kind.SESSION])
     of_sessions = {pk: indexing.text_of_session(session) for pk, session in sessions.items()}
-    texts = (
-        of_messages.get(one.message_id, "") if one.message_id
-        else of_calls.get(one.tool_call_id, "") if one.tool_call_id
-        else of_sessions.get(one.session_id, "")
+    found = (
+        of_messages.get(one.message_id, _Said()) if one.message_id
+        else _Said(of_calls.get(one.tool_call_id, "")) if one.tool_call_id
+        else _Said(of_sessions.get(one.session_id, ""))
         for one in entries
     )  # fmt: skip
-    return [text[:length] for text in texts]
+    return [said._replace(text=said.text[:length]) for said in found]
 
 
 def _described(ranked: Sequence[tuple[float, SearchEntry]], query: Query) -> list[Hit]:
     """Return the hits of a page with their snippets, and where the transcript shows them."""
     entries = [entry for _, entry in ranked]
-    ids = [entry.message_id for entry in entries if entry.message_id]
-    archived = set(Message.objects.filter(pk__in=ids).archived().values_list("pk", flat=True))
-    calls = ToolCall.objects.filter(result_message__in=ids, message__isnull=False)
+    results = [entry.message_id for entry in entries if entry.message_id and entry.role == Role.TOOL]
+    calls = ToolCall.objects.filter(result_message__in=results, message__isnull=False)
     shown = {call.result_message_id: call for call in calls.only("message", "result_message")}
     sessions = Session.objects.in_bulk({entry.session_id for entry in entries})
     return [
         Hit(
             session=sessions[entry.session_id], kind=entry.kind, role=entry.role, agent_name=entry.agent_name,
             tool=entry.tool, at=entry.at, message_id=entry.message_id, tool_call_id=entry.tool_call_id, score=score,
-            is_archived=entry.message_id in archived, snippet=snippet(text, query),
-            shown_in=shown.get(entry.message_id) if entry.role == Role.TOOL else None,
+            is_archived=said.is_archived, snippet=snippet(said.text, query), shown_in=shown.get(entry.message_id),
         )
-        for (score, entry), text in zip(ranked, _texts(entries, length=CLIP), strict=True)
+        for (score, entry), said in zip(ranked, _texts(entries, length=CLIP), strict=True)
         if entry.session_id in sessions  # it may just have been purged
     ]  # fmt: skip
 

@@ -336,9 +336,9 @@ def test_what_few_have_is_looked_for_once_and_only_its_sessions_are_read(ada, dj
     session = make_session(owner=ada, title="Fish")
     append(session, *(user(f"a herring {number}") for number in range(30)))
     indexing.finish()
-    # Who waits to be indexed (2), ids and entries (for the very word, then for what begins so), texts;
-    # of the page: archived, calls, sessions, texts.
-    with django_assert_num_queries(11):
+    # Who waits to be indexed (2), ids for the very word, ids and entries of what begins so, texts;
+    # of the page: sessions, texts, but no calls, since no tool says it.
+    with django_assert_num_queries(8):
         hits = search.search("herring", user=ada, limit=5)
     assert [hits.count, len(hits.items), hits.is_more] == [30, 5, False]
 
