@@ -32,7 +32,7 @@ def reveal(text: str) -> str:
     or variation selectors is spelled out, towers of marks are cut. Line ends become plain newlines. Joiners and
     direction marks that real scripts need stay.
     """
-    if text.isprintable():  # then none of all that is in it
+    if text.isascii() and text.isprintable():  # then none of all that is in it
         return text
     text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     if not text.isascii():
