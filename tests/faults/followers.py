@@ -41,6 +41,8 @@ class Follower:
     is_narrow: bool = False
     may_take: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is not set the socket stays open and nothing of it is taken."""
+    is_let_in: bool = False
+    """Whether the server has said something over the present socket."""
 
     def __post_init__(self) -> None:
         self.may_take.set()
@@ -54,6 +56,8 @@ class Follower:
                 self.closes[closed.rcvd.code if closed.rcvd else 1006] += 1
             except (OSError, WebSocketException, TimeoutError, httpx.TransportError):
                 pass
+            finally:
+                self.is_let_in = False
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
 
     async def _follow_once(self) -> None:
@@ -67,6 +71,7 @@ class Follower:
             while True:
                 text = await socket.recv()
                 assert isinstance(text, str)
+                self.is_let_in = True
                 await self.take(text, socket)
 
     async def _line(self) -> sockets.socket:

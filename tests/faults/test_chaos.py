@@ -68,6 +68,8 @@ async def _worst_of_days(
     pages = [follower for follower in followers if isinstance(follower, Page)][:STALLED_PAGES]
     walls = [follower for follower in followers if isinstance(follower, Wall)][:STALLED_WALLS]
     stalled: list[Follower] = [*swamped, *pages, *walls]
+    # Who has not come back yet could take nothing in, and would not be missed.
+    await _until(lambda: all(follower.is_let_in for follower in stalled))
     for follower in stalled:
         follower.closes.clear()
         follower.may_take.clear()
