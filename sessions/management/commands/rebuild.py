@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -46,57 +47,29 @@ class Command(BaseCommand):
             differing = recounting.differences(session)
             if differing:  # Read without a lock it may be a write half seen; the second look holds the session.
                 differing = _second_look(session) if is_check else recounting.correct(session.pk, by=BY)
-            found += [
-                {"session": str(session.uuid), "counter": one.counter, "kept": one.kept, "counted": one.counted}
-                for one in differing
-            ]
+            found += [_told(str(session.uuid), one.counter, one.kept, one.counted) for one in differing]
         found += self._measure(is_check=is_check)
         found += self._figures(is_check=is_check)
         return {"sessions": sessions.count(), "differences": found}
 
     def _measure(self, *, is_check: bool) -> list[dict[str, Any]]:
         """Measure what waits to be measured, then all sessions again; return what differed."""
-        retention.measure(seconds=_SECONDS)
-        found: list[dict[str, Any]] = []
-        rows = Session.objects.order_by("pk").values_list("pk", "uuid")
-        for piece in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
-            some = dict(piece)
-            differing = retention.mismeasured(list(some))
-            if differing:  # It may have changed just now: then the log tells of it, and the second look agrees.
-                retention.measure(seconds=_SECONDS)
-                differing = retention.mismeasured(list(some))
-            if differing and not is_check:
-                retention.measure_again(sorted({one.session_id for one in differing}))
-            found += [
-                {
-                    "session": str(some[one.session_id]),
-                    "counter": f"footprint.{one.figure}",
-                    "kept": one.kept,
-                    "counted": one.measured,
-                }
-                for one in differing
-            ]
-        return found
+        return _held(
+            catch_up=retention.measure, look=retention.mismeasured, mend=None if is_check else retention.measure_again,
+            tell=lambda session, one: _told(session, f"footprint.{one.figure}", one.kept, one.measured),
+        )  # fmt: skip
 
     def _figures(self, *, is_check: bool) -> list[dict[str, Any]]:
         """Count what waits to be counted, then all sessions again, and add up what they add; return what differed."""
-        counting.count(seconds=_SECONDS)
-        found: list[dict[str, Any]] = []
-        rows = Session.objects.order_by("pk").values_list("pk", "uuid")
-        for piece in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
-            some = dict(piece)
-            differing = counting.miscounted(list(some))
-            if differing:  # It may have changed just now: then the log tells of it, and the second look agrees.
-                counting.count(seconds=_SECONDS)
-                differing = counting.miscounted(list(some))
-            if differing and not is_check:
-                counting.count_again(sorted({one.session_id for one in differing if one.session_id}))
-            found += [_told(str(some[one.session_id or 0]), "figures", one) for one in differing]
+        found = _held(
+            catch_up=counting.count, look=counting.miscounted, mend=None if is_check else counting.count_again,
+            tell=lambda session, one: _told(session, f"figures.{one.name}", one.kept, one.counted),
+        )  # fmt: skip
         wrong = counting.wrong_sums()
         if wrong and not is_check:
             counting.start_again()
             counting.count(seconds=_SECONDS)
-        return found + [_told("all", "sum of figures", one) for one in wrong]
+        return found + [_told("all", f"sum of figures.{one.name}", one.kept, one.counted) for one in wrong]
 
     def _search(self, *, is_check: bool) -> dict[str, Any]:
         """Make the index anew, with progress on a terminal; or say what it lacks."""
@@ -113,8 +86,31 @@ class Command(BaseCommand):
             self.stderr.write(f"{count:,} indexed", ending="\r")
 
 
-def _told(session: str, kind: str, one: counting.Miscounted) -> dict[str, Any]:
-    return {"session": session, "counter": f"{kind}.{one.name}", "kept": one.kept, "counted": one.counted}
+def _held(
+    *,
+    catch_up: Callable[..., object],
+    look: Callable[[list[int]], list[Any]],
+    mend: Callable[[list[int]], object] | None,
+    tell: Callable[[str, Any], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Hold what is kept beside all sessions against their records, mend what differs if that is wished; return it."""
+    catch_up(seconds=_SECONDS)
+    found: list[dict[str, Any]] = []
+    rows = Session.objects.order_by("pk").values_list("pk", "uuid")
+    for piece in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
+        some = dict(piece)
+        differing = look(list(some))
+        if differing:  # It may have changed just now: then the log tells of it, and the second look agrees.
+            catch_up(seconds=_SECONDS)
+            differing = look(list(some))
+        if differing and mend is not None:
+            mend(sorted({one.session_id for one in differing}))
+        found += [tell(str(some[one.session_id]), one) for one in differing]
+    return found
+
+
+def _told(session: str, counter: str, kept: int, counted: int) -> dict[str, Any]:
+    return {"session": session, "counter": counter, "kept": kept, "counted": counted}
 
 
 def _second_look(session: Session) -> list[Difference]:
