@@ -180,6 +180,30 @@ def test_a_long_session_takes_little_memory(form):
     assert peak < 12_000_000
 
 
+@pytest.mark.parametrize("form", list(Format))
+def test_a_copy_begins_before_the_conversation_is_read(form, django_assert_num_queries):
+    session = make_session(title="Of many")
+    for _ in range(3):
+        make_message(session, content="z" * 70_000)
+    session.refresh_from_db()
+    pieces = exports.take(session, form).pieces(is_async=False)
+    with django_assert_num_queries(0):
+        first = next(pieces)
+
+    assert b"z" * 9 not in first
+    rest = list(pieces)
+    assert first + b"".join(rest) == b"".join(exports.pieces_of(session, form))
+    assert len(rest) > 2, "what is large enough does not wait for the next"
+
+
+def test_small_parts_go_out_together():
+    session = make_session()
+    for number in range(100):
+        make_message(session, content=str(number))
+
+    assert len(list(exports.take(session, Format.HTML).pieces(is_async=False))) < 6
+
+
 def test_the_queries_do_not_grow_with_each_message(django_assert_max_num_queries):
     session = make_session()
     for number in range(100):

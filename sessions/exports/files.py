@@ -1,67 +1,58 @@
-"""A copy of a session that is handed out piece by piece, later than its records are read."""
+"""A copy of a session that is handed out while it is made."""
 
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from typing import IO
+import time
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 
 from asgiref.sync import sync_to_async
 
 from sessions.exports.formats import Format, pieces_of
 from sessions.models import Session
 
-_PIECE = 256 * 1024
-_IN_MEMORY = 4 * 1024 * 1024
-"""Bytes of a copy that are not put on the disk while they are sent."""
+_PIECE = 64 * 1024
+"""Bytes that are worth a way to whoever reads."""
+_PATIENCE_SECONDS = 0.25
+"""The longest that what is ready waits for more."""
 
 
 class Copy:
-    """A whole export: what it is, its name as a file, and its size in bytes."""
+    """An export that is about to be made: what it is, and its name as a file. How large it gets, nobody knows yet."""
 
-    def __init__(self, session: Session, form: Format, file: IO[bytes], *, size: int) -> None:
-        self._file = file
+    def __init__(self, session: Session, form: Format) -> None:
+        self._session = session
+        self._form = form
         self.content_type = form.content_type
         self.name = f"session-{session.uuid}.{form.ending}"
-        self.size = size
 
-    def pieces(self, *, is_async: bool) -> "Pieces | AsyncPieces":
-        """Return the copy piece by piece, for a server of either kind; whoever sends it closes it."""
-        return AsyncPieces(self._file) if is_async else Pieces(self._file)
+    def pieces(self, *, is_async: bool) -> Iterator[bytes] | AsyncIterator[bytes]:
+        """Return the copy piece by piece, for a server of either kind, read and made as it is asked for."""
+        pieces = _gathered(pieces_of(self._session, self._form))
+        return _in_the_thread_of_the_request(pieces) if is_async else pieces
 
 
 def take(session: Session, form: Format) -> Copy:
-    """Return a copy of a session. The connection belongs to this thread, so all is read now; a large one is on disk."""
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  (closed when all is sent)
+    """Return a copy of a session, of which nothing is read yet."""
+    return Copy(session, form)
+
+
+def _gathered(parts: Iterable[bytes]) -> Generator[bytes]:
+    """Join small parts; the first goes out at once, and none waits long."""
+    held: list[bytes] = []
+    size, due = 0, 0.0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= _PIECE or time.monotonic() >= due:
+            yield b"".join(held)
+            held.clear()
+            size, due = 0, time.monotonic() + _PATIENCE_SECONDS
+    if held:
+        yield b"".join(held)
+
+
+async def _in_the_thread_of_the_request(pieces: Generator[bytes]) -> AsyncIterator[bytes]:
+    """Make each piece where the request's connection to the database lives, and leave that in order."""
     try:
-        file.writelines(pieces_of(session, form))
-    except BaseException:
-        file.close()
-        raise
-    size = file.tell()
-    file.seek(0)
-    return Copy(session, form, file, size=size)
-
-
-class Pieces:
-    """A file, piece by piece; it is closed at its end, or by the response, however far it has been read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.close = file.close
-
-    def __iter__(self) -> Iterator[bytes]:
-        with self._file as file:
-            while piece := file.read(_PIECE):
-                yield piece
-
-
-class AsyncPieces:
-    """The same for a server that is async."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.close = file.close
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self._file as file:
-            while piece := await sync_to_async(file.read)(_PIECE):
-                yield piece
+        while piece := await sync_to_async(lambda: next(pieces, b""))():
+            yield piece
+    finally:
+        await sync_to_async(pieces.close)()

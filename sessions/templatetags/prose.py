@@ -19,7 +19,8 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
+from pygments.lexer import Lexer
+from pygments.lexers import find_lexer_class_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
@@ -76,13 +77,23 @@ _ALWAYS = {"a": {"target": "_blank"}, "pre": {"tabindex": "0"}, "input": {"type"
 """Whatever stands there: no input is anything but a box that does nothing."""
 
 
+_formatter = HtmlFormatter(nowrap=True)
+"""One for all blocks: it works out a whole style when it is made, which took longer than the block."""
+
+
 def _highlight(code: str, language: str, _attributes: str) -> str:
     """Return a code block, with classes for weight where the language is known and the code is short."""
     body = _with_pills(escape(code))
     if language.lower() in LANGUAGES and len(code) <= LONGEST_CODE:
         with suppress(ClassNotFound):
-            body = highlight(code, get_lexer_by_name(language.lower()), HtmlFormatter(nowrap=True))
+            body = highlight(code, _lexer_of(language.lower())(), _formatter)
     return f'<pre class="code">{body}</pre>'
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _lexer_of(language: str) -> type[Lexer]:
+    """Return what reads a language; to find it, Pygments goes through all that it knows."""
+    return find_lexer_class_by_name(language)
 
 
 def _lower_headings(state: StateCore) -> None:

@@ -26,10 +26,7 @@ def export(request: PageRequest, session: Session) -> HttpResponseBase:
         return render(request, "sessions/export.html", {"session": session, "formats": list(Format)})
     copy = exports.take(session, Format(asked))
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
-    headers = {
-        "Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name),
-        "Content-Length": str(copy.size),
-    }
+    headers = {"Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name)}
     return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)
 
 

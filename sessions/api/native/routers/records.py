@@ -165,8 +165,5 @@ def export_session(
     session = access.find_to_read(authenticate(request), session_id)
     copy = exports.take(session, format)
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
-    headers = {
-        "Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name),
-        "Content-Length": str(copy.size),
-    }
+    headers = {"Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name)}
     return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)
