@@ -4,7 +4,6 @@ A share is what one session adds, counted from its own records. Sums by place, s
 difference between a session's new share and the one before, so any number of repeats comes to the same.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, product
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.db.models import Count, Sum
 
+from sessions import following
 from sessions.models import (
     TOKEN_NAMES,
-    Event,
     FigureMark,
     FigureSum,
     Place,
@@ -33,16 +32,9 @@ from sessions.models import (
 from sessions.models import amounts as named
 from sessions.models.among import Among
 from sessions.models.amounts import NUMBERS, Amounts, Days
-from sessions.models.batching import batched
 from sessions.models.place import PlaceName
 from sessions.models.spans import SecondsBetween, UtcDay
 
-SESSIONS_AT_ONCE = 200
-"""Sessions of one transaction at most."""
-EVENTS_AT_ONCE = 5_000
-"""Events of one look: the sessions that they tell of are counted."""
-OVERLAP = 1_000
-"""Events before the mark that are looked at again: on PostgreSQL a lower number may be committed after a higher one."""
 _MICROSECOND = timedelta(microseconds=1)
 
 Cell = tuple[PlaceName, int, int]
@@ -157,7 +149,7 @@ def uncounted(mark: FigureMark | None) -> list[int]:
     after = mark.last_session if mark else 0
     rows = Session.objects.filter(pk__gt=after).order_by().values_list("pk")
     if mark is not None and after:
-        rows = rows.union(Event.objects.filter(pk__gt=mark.event).order_by().values_list("session"), all=True)
+        rows = rows.union(mark.told().values_list("session"), all=True)
     return sorted({pk for (pk,) in rows})
 
 
@@ -166,72 +158,25 @@ def count(*, seconds: float = 1.0) -> int:
 
     The keeper calls this again and again. Two at once do no harm: what one has added the other finds added.
     """
-    end = time.monotonic() + seconds
-    done = 0
-    while (mark := _begun()) is not None:
-        newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
-        upper = min(newest, mark.event + EVENTS_AT_ONCE)
-        told = Event.objects.filter(pk__gt=mark.event - OVERLAP, pk__lte=upper)
-        changed = _told_of(told) if upper > mark.event else set()
-        born = Session.objects.filter(pk__gt=mark.last_session).order_by("pk")
-        new = list(born.values_list("pk", flat=True)[:SESSIONS_AT_ONCE])
-        has_gone = Share.objects.filter(session=None).exists()
-        if upper == mark.event and not new and not has_gone:
-            break
-        pieces = list(batched(sorted({*changed, *new}), SESSIONS_AT_ONCE)) or [[]]
-        for number, ids in enumerate(pieces, 1):
-            if number == len(pieces):  # An interruption before it lets all be looked at again.
-                mark.event, mark.last_session = upper, max([mark.last_session, *new])
-            if not _add(shares_of(ids), mark):
-                break
-            done += len(ids)
-        if time.monotonic() >= end:
-            break
-    return done
+    return _FIGURES.catch_up(seconds=seconds)
 
 
-def _told_of(events: models.QuerySet[Event]) -> set[int]:
-    """Return the sessions of these events; asked for the distinct ones SQLite reads an index of the whole log."""
-    return set(events.order_by().values_list("session", flat=True))
+def _gone() -> models.QuerySet[Share]:
+    """Return shares that are to be taken out: their session is gone."""
+    return Share.objects.filter(session=None)
 
 
-def _begun() -> FigureMark | None:
-    """Return the mark, made when nothing was counted yet; None when there is nothing to count."""
-    mark = FigureMark.objects.first()
-    if mark is None and Session.objects.exists():
-        newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
-        # All sessions are new, and what happens meanwhile is told behind this event.
-        FigureMark.objects.bulk_create([FigureMark(pk=1, event=newest)], ignore_conflicts=True)
-        mark = FigureMark.objects.first()
-    return mark
-
-
-def _add(shares: Sequence[Share], mark: FigureMark) -> bool:
-    """Let these shares, and those whose session is gone, count as they are now; take the mark on.
-
-    Say whether it was done: not when somebody else has added since, or a session was destroyed meanwhile.
-    """
-    try:
-        with transaction.atomic():
-            known = FigureMark.objects.select_for_update().filter(pk=mark.pk, revision=mark.revision).first()
-            if known is None:
-                return False
-            before = _kept([share.session_id for share in shares if share.session_id])
-            gone = list(Share.objects.filter(session=None)[:SESSIONS_AT_ONCE])
-            changed = [share for share in shares if _differs(before.get(share.session_id), share)]
-            _change_sums(
-                _changes(
-                    [*((before.get(share.session_id), share) for share in changed), *((share, None) for share in gone)]
-                )
-            )
-            fields = [field.name for field in Share._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
-            Share.objects.bulk_create(changed, update_conflicts=True, unique_fields=["session"], update_fields=fields)
-            Share.objects.filter(pk__in=[share.pk for share in gone]).delete()
-            mark.revision += 1
-            mark.save()
-    except IntegrityError:
-        return False
-    return True
+def _add(shares: Sequence[Share]) -> None:
+    """Let these shares, and those whose session is gone, count as they are now. The caller holds the mark."""
+    before = _kept([share.session_id for share in shares if share.session_id])
+    gone = list(_gone()[: following.SESSIONS_AT_ONCE])
+    changed = [share for share in shares if _differs(before.get(share.session_id), share)]
+    _change_sums(
+        _changes([*((before.get(share.session_id), share) for share in changed), *((share, None) for share in gone)])
+    )
+    fields = [field.name for field in Share._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
+    Share.objects.bulk_create(changed, update_conflicts=True, unique_fields=["session"], update_fields=fields)
+    Share.objects.filter(pk__in=[share.pk for share in gone]).delete()
 
 
 def _kept(ids: Iterable[int]) -> dict[int | None, Share]:
@@ -314,10 +259,8 @@ def miscounted(ids: Sequence[int]) -> list[Miscounted]:
 
 
 def count_again(ids: Sequence[int]) -> None:
-    """Count these sessions although nothing told of a change."""
-    for piece in batched(ids, SESSIONS_AT_ONCE):
-        while (mark := FigureMark.objects.first()) is not None and not _add(shares_of(piece), mark):
-            continue
+    """Count these sessions although nothing told of a change. Raises `Unavailable`, or what the database refuses."""
+    _FIGURES.keep_again(ids)
 
 
 def wrong_sums() -> list[Miscounted]:
@@ -367,3 +310,8 @@ def _unlike(places: set[PlaceName], counted: dict[Cell, Amounts]) -> Iterator[Mi
 
 def _differing(kept: Amounts, counted: Amounts) -> Iterator[tuple[str, Any, Any]]:
     return ((name, kept[name], counted[name]) for name in sorted({*kept, *counted}) if kept[name] != counted[name])
+
+
+_FIGURES = following.Follower(
+    name="figures", marks=FigureMark, read=shares_of, write=_add, is_due=lambda: _gone().exists()
+)

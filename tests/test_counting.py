@@ -8,8 +8,8 @@ from threading import Thread
 import pytest
 from django.db import connection
 
-from sessions import checkpoints, compaction, counting, forks
-from sessions.models import FigureSum, Place, PurgedCalls, Session, Share, TokenCounts
+from sessions import checkpoints, compaction, counting, following, forks
+from sessions.models import FigureSum, Place, PurgedCalls, Session, Share, TokenCounts, log_mark
 from sessions.stats import Figures, Filters, Period, figures
 from sessions.tool_stats import stats_of
 from tests.api.stakpak.calling import call, result, says
@@ -117,8 +117,7 @@ def test_what_is_kept_is_what_the_records_say_whatever_happens(seed):
         count()
 
 
-def test_only_what_changed_is_counted_again(monkeypatch):
-    monkeypatch.setattr(counting, "OVERLAP", 0)
+def test_only_what_changed_is_counted_again():
     first, second = make_session(), make_session()
     assert count() == 2
     assert count() == 0
@@ -128,8 +127,8 @@ def test_only_what_changed_is_counted_again(monkeypatch):
 
 
 def test_it_goes_on_in_small_steps_and_over_gaps(monkeypatch):
-    for name in ("EVENTS_AT_ONCE", "SESSIONS_AT_ONCE"):
-        monkeypatch.setattr(counting, name, 2)
+    monkeypatch.setattr(log_mark, "EVENTS_AT_ONCE", 2)
+    monkeypatch.setattr(following, "SESSIONS_AT_ONCE", 2)
     owner = make_user()
     sessions = [make_session(owner) for _ in range(7)]
     for session in sessions[1:4]:

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from sessions import counting, indexing, retention, search, stats
-from sessions.models import FigureMark, FigureSum, Footprint, Session, Share
+from sessions.models import FigureMark, FigureSum, Footprint, FootprintMark, Session, Share
 from tests.engine_events import APPROVAL, CALL, RESULT, START, end
 from tests.factories import make_events, make_session, make_user, multiply
 from tests.message_drafts import append, user
@@ -63,7 +63,8 @@ def grow(session: Session, size: int) -> None:
         copy_beside(model, session)
     for name in ("session_count", "usage_count", "prompt_tokens"):
         FigureSum.objects.update(**{name: F(name) / before * size})
-    FigureMark.objects.update(last_session=Session.objects.aggregate(last=Max("pk"))["last"])
+    for mark in (FigureMark, FootprintMark):
+        mark.objects.update(last_session=Session.objects.aggregate(last=Max("pk"))["last"])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

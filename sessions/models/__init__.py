@@ -10,7 +10,7 @@ from sessions.models.delivery import Delivery, DeliveryKind
 from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
 from sessions.models.figure_sum import EVERYBODY, PUBLIC, FigureMark, FigureSum
 from sessions.models.file import File
-from sessions.models.footprint import Footprint
+from sessions.models.footprint import Footprint, FootprintMark
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
@@ -62,6 +62,7 @@ __all__ = [
     "FigureSum",
     "File",
     "Footprint",
+    "FootprintMark",
     "Lease",
     "Liveness",
     "Loop",

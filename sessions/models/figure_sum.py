@@ -6,6 +6,7 @@ import orjson
 from django.db import models
 
 from sessions.models.amounts import NUMBERS, Amounts, without_noughts
+from sessions.models.log_mark import LogMark
 
 EVERYBODY = -1
 """The scope that holds all sessions: what staff see."""
@@ -57,15 +58,7 @@ class FigureSum(models.Model):
         self.detail = orjson.dumps(rest).decode()
 
 
-class FigureMark(models.Model):
-    """How far the kept figures go: one row, locked by whoever adds to them."""
-
-    event = models.BigIntegerField(help_text="Changes up to this event of the whole log are counted.")
-    last_session = models.BigIntegerField(default=0, help_text="Sessions up to this one have been counted.")
-    revision = models.BigIntegerField(default=0, help_text="Grows with each addition.")
+class FigureMark(LogMark):
+    """How far the kept figures go."""
 
     objects = models.Manager["FigureMark"]()
-
-    def __str__(self) -> str:
-        """Return how far."""
-        return f"events to {self.event}, sessions to {self.last_session}"

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from sessions.models.fields import WrittenTextField
+from sessions.models.log_mark import LogMark
 
 FIGURES = {
     "session_count": models.Count("*"),
@@ -16,14 +17,6 @@ FIGURES = {
     "oldest": models.Min("born_at"),
 }
 """What is told of any number of footprints together, all from the columns of one index."""
-
-
-class FootprintQuerySet(models.QuerySet["Footprint"]):
-    """Rows of footprints."""
-
-    def newest_mark(self) -> int:
-        """Return up to which event of the log all changes are measured."""
-        return int(self.aggregate(mark=models.Max("event_mark"))["mark"] or 0)
 
 
 class Footprint(models.Model):
@@ -40,12 +33,11 @@ class Footprint(models.Model):
     size = models.BigIntegerField(default=0, help_text="Bytes of text in messages, events and checkpoints.")
     archived_size = models.BigIntegerField(default=0, help_text="Of these, in archived messages.")
     born_at = models.DateTimeField(help_text="When the session began.")
-    event_mark = models.BigIntegerField(help_text="The newest event of the whole log when it was measured.")
 
-    objects = models.Manager.from_queryset(FootprintQuerySet)()
+    objects = models.Manager["Footprint"]()
 
     class Meta:
-        """Summed by source and project from the index alone; measured on from the newest mark."""
+        """Summed by source and project from the index alone."""
 
         indexes = [
             models.Index(
@@ -55,9 +47,14 @@ class Footprint(models.Model):
                 ],
                 name="footprint_sums",
             ),
-            models.Index(fields=["event_mark"], name="footprint_mark"),
         ]  # fmt: skip
 
     def __str__(self) -> str:
         """Return whose it is."""
         return f"footprint of session {self.session_id}"
+
+
+class FootprintMark(LogMark):
+    """How far the footprints are measured."""
+
+    objects = models.Manager["FootprintMark"]()

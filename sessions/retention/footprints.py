@@ -1,23 +1,17 @@
 """How much is kept, by source and project: measured session by session as they change, and summed on reading."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 
-from sessions.models import Checkpoint, CheckpointPiece, Event, Footprint, Message, Session
+from sessions.following import Follower
+from sessions.models import Checkpoint, CheckpointPiece, Event, Footprint, FootprintMark, Message, Session
 from sessions.models.footprint import FIGURES
 from sessions.models.message import octets_of
 
-EVENTS_AT_ONCE = 5_000
-"""Events of one look: the sessions that they tell of are measured."""
-SESSIONS_AT_ONCE = 200
-"""Sessions that one query measures at most."""
-OVERLAP = 1_000
-"""Events before the mark that are looked at again: on PostgreSQL a lower number may be committed after a higher one."""
 SHELVES_SHOWN = 20
 MEASURED = ("message_count", "archived_count", "checkpoint_count", "size", "archived_size")
 """The figures of a footprint; all else in it is the session's own."""
@@ -92,25 +86,7 @@ def measure(*, seconds: float = 1.0) -> int:
 
     The keeper calls this again and again. It reads, and writes one row a session.
     """
-    end = time.monotonic() + seconds
-    done = _measure_new(end)
-    while True:
-        mark = Footprint.objects.newest_mark()
-        newest = Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
-        if newest <= mark:
-            return done
-        upper = min(newest, mark + EVENTS_AT_ONCE)
-        told = Event.objects.filter(pk__gt=mark - OVERLAP, pk__lte=upper).order_by()
-        # Asked for the distinct ones SQLite reads an index of the whole log.
-        ids = sorted(set(told.values_list("session", flat=True)))
-        if not ids:  # Numbers of events that are gone: go on behind them.
-            upper = Event.objects.filter(pk__gt=mark).aggregate(next=models.Min("pk"))["next"] or newest
-            ids = list(Event.objects.filter(pk=upper).values_list("session", flat=True))
-        for start in range(0, len(ids), SESSIONS_AT_ONCE):
-            is_last = start + SESSIONS_AT_ONCE >= len(ids)  # An interruption before it lets all be looked at again.
-            done += _measure(ids[start : start + SESSIONS_AT_ONCE], mark=upper if is_last else mark)
-        if time.monotonic() >= end:
-            return done
+    return _FOOTPRINTS.catch_up(seconds=seconds)
 
 
 def mismeasured(ids: Sequence[int]) -> list[Mismeasured]:
@@ -121,7 +97,7 @@ def mismeasured(ids: Sequence[int]) -> list[Mismeasured]:
     old = Footprint.objects.in_bulk(ids)
     return [
         Mismeasured(session_id=new.pk, figure=name, kept=getattr(old[new.pk], name), measured=getattr(new, name))
-        for new in _footprints(ids, mark=0)
+        for new in _footprints(ids)
         if new.pk in old
         for name in MEASURED
         if getattr(old[new.pk], name) != getattr(new, name)
@@ -129,42 +105,17 @@ def mismeasured(ids: Sequence[int]) -> list[Mismeasured]:
 
 
 def measure_again(ids: Sequence[int]) -> None:
-    """Measure these sessions although nothing told of a change."""
-    _measure(ids, mark=Footprint.objects.newest_mark())
+    """Measure these sessions although nothing told of a change. Raises `Unavailable`, or what the database refuses."""
+    _FOOTPRINTS.keep_again(ids)
 
 
-def _measure_new(end: float) -> int:
-    """Measure sessions that were never measured, without reading the log from its beginning; return how many."""
-    if Session.objects.count() <= Footprint.objects.count():
-        return 0
-    # What happens meanwhile is told behind this mark.
-    mark = Footprint.objects.newest_mark() or Event.objects.aggregate(newest=models.Max("pk"))["newest"] or 0
-    done = 0
-    while time.monotonic() < end:
-        rows = Session.objects.filter(footprint=None).order_by("pk")
-        ids = list(rows.values_list("pk", flat=True)[:SESSIONS_AT_ONCE])
-        measured = _measure(ids, mark=mark) if ids else 0
-        done += measured
-        if not measured:
-            break
-    return done
-
-
-def _measure(ids: Sequence[int], *, mark: int, tries: int = 3) -> int:
-    """Measure some sessions anew; return how many there were."""
-    footprints = _footprints(ids, mark=mark)
+def _write(footprints: list[Footprint]) -> None:
+    """Keep these footprints. The caller holds the mark."""
     changing = [field.name for field in Footprint._meta.concrete_fields if not field.primary_key]  # noqa: SLF001
-    try:
-        with transaction.atomic():
-            Footprint.objects.bulk_create(
-                footprints, update_conflicts=True, unique_fields=["session"], update_fields=changing
-            )
-    except IntegrityError:  # One was destroyed meanwhile.
-        return _measure(ids, mark=mark, tries=tries - 1) if tries > 1 else 0
-    return len(footprints)
+    Footprint.objects.bulk_create(footprints, update_conflicts=True, unique_fields=["session"], update_fields=changing)
 
 
-def _footprints(ids: Sequence[int], *, mark: int) -> list[Footprint]:
+def _footprints(ids: Sequence[int]) -> list[Footprint]:
     """Return the footprints that some sessions have now, not saved."""
     messages = _by_session(
         Message, ids, ("content", "thinking", "tool_calls"),
@@ -193,7 +144,6 @@ def _footprints(ids: Sequence[int], *, mark: int) -> list[Footprint]:
             ),
             archived_size=messages.get(session.pk, nothing).get("archived_size", 0),
             born_at=session.created_at,
-            event_mark=mark,
         )
         for session in sessions
     ]
@@ -206,3 +156,6 @@ def _by_session(
     rows = model._base_manager.filter(session__in=ids).order_by().values("session")  # noqa: SLF001 - Django's own
     figures = rows.annotate(count=models.Count("pk"), size=models.Sum(octets_of(*columns), default=0), **more)
     return {row["session"]: row for row in figures}
+
+
+_FOOTPRINTS = Follower(name="sizes", marks=FootprintMark, read=_footprints, write=_write)

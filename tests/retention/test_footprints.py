@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from sessions import compaction, retention
-from sessions.models import Event, Footprint, Session
+from sessions import compaction, following, retention
+from sessions.models import Event, Footprint, FootprintMark, Session, log_mark
 from sessions.retention import footprints
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.purging import purge
@@ -41,8 +41,7 @@ def test_messages_events_and_what_is_archived_are_measured_in_bytes():
     assert one.born_at == session.created_at
 
 
-def test_only_what_changed_is_measured_again(monkeypatch):
-    monkeypatch.setattr(footprints, "OVERLAP", 0)
+def test_only_what_changed_is_measured_again():
     first, second = make_session(), make_session()
     retention.measure(seconds=9)
     assert retention.measure(seconds=9) == 0
@@ -68,15 +67,14 @@ def test_a_purge_shows_at_once_or_with_the_next_measure():
 
 
 def test_it_goes_on_over_gaps_in_the_log_and_in_small_steps(monkeypatch):
-    monkeypatch.setattr(footprints, "EVENTS_AT_ONCE", 2)
-    monkeypatch.setattr(footprints, "SESSIONS_AT_ONCE", 1)
-    monkeypatch.setattr(footprints, "OVERLAP", 0)
+    monkeypatch.setattr(log_mark, "EVENTS_AT_ONCE", 2)
+    monkeypatch.setattr(following, "SESSIONS_AT_ONCE", 1)
     sessions = [make_session() for _ in range(6)]
     for session in sessions[1:5]:
         session.destroy()
     retention.measure(seconds=9)
     assert Footprint.objects.count() == Session.objects.count() == 2
-    assert Footprint.objects.newest_mark() == Event.objects.latest("pk").pk
+    assert FootprintMark.objects.get().event == Event.objects.latest("pk").pk
 
 
 def test_many_projects_are_cut_and_counted(django_assert_num_queries):
