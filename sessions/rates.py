@@ -9,10 +9,10 @@ import logging
 import math
 import time
 import unicodedata
+from importlib import import_module
 
 from django.conf import settings
 from django.core.cache import cache
-from redis.exceptions import RedisError
 
 from sessions.exceptions import RateLimited
 
@@ -53,8 +53,16 @@ def forgive_sign_in(username: str, direct: str | None, forwarded: str) -> None:
     """Take back an attempt that succeeded: only failures count."""
     window = int(time.time() // _WINDOW_SECONDS)
     for who in _attempts(username, _address(direct, forwarded)):
-        with contextlib.suppress(RedisError, ValueError):
+        with contextlib.suppress(*or_redis(ValueError)):
             cache.decr(f"rate.{who}.{window}")
+
+
+def or_redis(*errors: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return these errors and what a Redis raises that does not answer.
+
+    Where none is named its client is not loaded: it would take ten megabytes.
+    """
+    return errors if settings.KODA_REDIS_URL is None else (*errors, import_module("redis.exceptions").RedisError)
 
 
 def _attempts(username: str, address: str) -> dict[str, int]:
@@ -81,7 +89,7 @@ def _spend(who: str, *, per_minute: int | None) -> None:
     try:
         cache.add(name, 0, timeout=2 * _WINDOW_SECONDS)
         count = cache.incr(name)
-    except (RedisError, ValueError):  # gone, or it forgot the name in between
+    except or_redis(ValueError):  # gone, or it forgot the name in between
         logger.warning("Requests are not counted: the cache does not answer", exc_info=True)
         return
     if count > per_minute:

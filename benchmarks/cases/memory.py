@@ -1,5 +1,7 @@
 """What the server holds when all of this is done to it, once, twice, three times."""
 
+import time
+
 from benchmarks.asking import taken_ms
 from benchmarks.bodies import state_of
 from benchmarks.cases.checkpoints import Stepping
@@ -7,7 +9,10 @@ from benchmarks.cases.sockets import watching_ours
 from benchmarks.ground import Target
 from benchmarks.lines import Line
 from benchmarks.run import Run, resident_mb
+from sessions.live import memory
 
+_SETTLED_SECONDS = memory.EVERY.total_seconds() + 2
+"""After each round the server is left alone until it has given back what nobody holds."""
 _NO_GROWTH = 1.02
 """Allocators keep and give back pages; a leak of one round's work would show as more."""
 
@@ -18,6 +23,7 @@ def measure(run: Run) -> list[Line]:
     with run.serve("memory") as target:
         for _ in range(run.rounds + 1):
             _do_all(run, target)
+            time.sleep(_SETTLED_SECONDS)
             held.append(resident_mb(target.pid))
     _, *rounds = held
     growth = rounds[-1] - rounds[0]

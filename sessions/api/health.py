@@ -6,6 +6,7 @@
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -14,14 +15,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
-from redis import Redis
-from redis.exceptions import RedisError
 
 from sessions import liveness
 from sessions.api.json_format import format_time
+from sessions.rates import or_redis
 from sessions.wire import dump
 
-"""It looks every second. Late is said, and is no reason to take the server out: what it shows is true without."""
 REDIS_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def _checked(name: str, check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return what a check found; why it failed is for the log, not for everybody."""
     try:
         return check()
-    except (Error, RedisError):
+    except or_redis(Error):
         logger.exception("Health: %s does not answer", name)
         return {"ok": False}
 
@@ -68,7 +67,7 @@ def _channel_layer() -> dict[str, Any]:
     """Hints travel within the process, or through Redis when one is named."""
     if settings.KODA_REDIS_URL is None:
         return {"ok": True, "kind": "memory"}
-    with Redis.from_url(
+    with import_module("redis").Redis.from_url(
         settings.KODA_REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
     ) as redis:
         redis.ping()
@@ -83,7 +82,10 @@ _CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def _watchdog() -> dict[str, Any] | None:
-    """Return when the watchdog last looked, or None when that is not known."""
+    """Return when the watchdog last looked, or None when that is not known.
+
+    It looks every second. Late is said, and is no reason to take the server out: what it shows is true without.
+    """
     try:
         watch = liveness.last_watch(now := timezone.now())
     except Error:

@@ -22,7 +22,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from sessions import counting, indexing, liveness, retention
-from sessions.live import wal, webhooks
+from sessions.live import memory, wal, webhooks
 from sessions.live.ingest import TURN
 from sessions.models import Delivery, Lease, StoredAnswer
 
@@ -85,6 +85,7 @@ def jobs() -> list[Job]:
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
     ]
+    work.append(Job(name="memory", every=memory.EVERY, run=memory.give_back))
     work.append(Job(name="footprints", every=timedelta(seconds=10), run=_add_up, is_shared=True, is_slow=True))
     if retention.rules():
         work.append(

@@ -1,6 +1,5 @@
 """Serve: run the server in this process until it is told to stop."""
 
-import gc
 import resource
 from argparse import ArgumentParser
 from typing import Any
@@ -13,12 +12,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
 from sessions.checks import find_unsafe_binding
+from sessions.live import memory
 from sessions.live.admission import Admission
 from sessions.live.keeper import Keeper, jobs
 from sessions.live.server import CannotListen, Server, exit_soon
 
 _OPEN_FILES = 65_536
-_GC_THRESHOLD = 50_000
 
 
 class Command(BaseCommand):
@@ -48,7 +47,7 @@ class Command(BaseCommand):
             listening=self._tell_address,
             background=[Keeper(jobs())],
         )
-        _calm_garbage_collector()
+        memory.calm_collector()
         try:
             server.run()
         except CannotListen as error:
@@ -95,10 +94,3 @@ def _allow_many_connections() -> None:
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _calm_garbage_collector() -> None:
-    """Take what is loaded out of the collector's sight, and let it run less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 20, 20)
