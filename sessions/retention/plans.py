@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The sessions that go, those below before those above them, and those due that stay for another's sake."""
+    """The sessions that go, those below before those above them; those due that stay for another's sake.
+
+    Those `following` go although they are not due themselves.
+    """
 
     going: list[int]
     staying: set[int]
+    following: set[int]
 
 
 def plan(due: Sequence[int], parents: Mapping[int, int], *, follows: Collection[int] = ()) -> Plan:
@@ -24,7 +28,7 @@ def plan(due: Sequence[int], parents: Mapping[int, int], *, follows: Collection[
     staying = {above for pk in holders for above in _above(pk, parents)}
     going = [pk for pk in (*wanted, *sorted(followers)) if _is_free(pk, wanted, followers - staying, parents, staying)]
     depth = {pk: sum(1 for _ in _above(pk, parents)) for pk in going}
-    return Plan(sorted(going, key=lambda pk: -depth[pk]), staying.intersection(wanted))
+    return Plan(sorted(going, key=lambda pk: -depth[pk]), staying.intersection(wanted), followers.intersection(going))
 
 
 def _is_free(

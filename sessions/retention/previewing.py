@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nsmallest
 from typing import Any
 
 from django.db import models
@@ -76,28 +77,32 @@ def preview(rule: Rule, *, now: datetime | None = None) -> Preview:
         return _of_rows(rule, messages, "compacted_at", ("content", "thinking", "tool_calls"), counts)
     if rule.policy is Policy.EVENTS:
         return _of_rows(rule, rule.due_events(now), "received_at", ("payload",), {})
-    return _of_sessions(rule, going(rule, now=now))
+    return _of_sessions(rule, *_looked_at(rule, now=now), now=now)
 
 
 def going(rule: Rule, *, now: datetime) -> Plan:
-    """Return which sessions a rule destroys, those below first.
+    """Return which sessions a rule destroys, those below first."""
+    return _looked_at(rule, now=now)[0]
+
+
+def _looked_at(rule: Rule, *, now: datetime) -> tuple[Plan, dict[int, int]]:
+    """Return which sessions a rule destroys, and how many messages each has that is due.
 
     One that is not due itself goes with its parent when it is due but for the filters, or, below a deleted session,
     when a tool call of that began it: it is part of that session's work. Both must belong to the same person.
     """
     condition = rule.due_sessions(now)
-    due = rule.sessions().filter(condition).order_by("last_activity_at", "pk").values_list("pk", flat=True)
+    columns = ("pk", "message_count")
+    due = dict(rule.sessions().filter(condition).order_by("last_activity_at", "pk").values_list(*columns))
     # As a range, and without an order, the index of parents is read, and not all sessions.
     below = Session.objects.filter(parent__gt=0).order_by()
     of_the_same = below.filter(owner=F("parent__owner"))
     follows = condition
     if rule.policy is Policy.DELETED:
         follows |= Q(parent_tool_call_id__isnull=False) & ~Q(state="running")
-    return plan(
-        list(due),
-        dict(sorted(below.values_list("pk", "parent"))),
-        follows=sorted(of_the_same.filter(follows).values_list("pk", flat=True)),
-    )
+    following = dict(of_the_same.filter(follows).values_list(*columns))
+    found = plan(list(due), dict(sorted(below.values_list("pk", "parent"))), follows=sorted(following))
+    return found, {**following, **due}
 
 
 def _of_rows(
@@ -127,28 +132,51 @@ def _of_rows(
     )
 
 
-def _of_sessions(rule: Rule, planned: Plan) -> Preview:
+def _of_sessions(rule: Rule, planned: Plan, messages: dict[int, int], *, now: datetime) -> Preview:
     """Return the preview of a purge of whole sessions: as many queries for one as for a hundred thousand."""
     ids = planned.going
     counts = {"sessions": len(ids), **{table_of(model): _rows(model, ids).count() for model, _ in SESSION_TABLES}}
-    sizes = dict(Footprint.objects.filter(Among("session_id", ids)).values_list("session", "size"))
-    size = sum(sizes.values())
-    unmeasured = [pk for pk in ids if pk not in sizes]
-    if unmeasured:
-        size += sum(size_of(_rows(model, unmeasured), *columns) for model, columns in SESSION_TABLES if columns)
-    at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
-    times = Session.objects.filter(Among("id", ids)).aggregate(oldest=models.Min(at), newest=models.Max(at))
+    oldest, newest = _span(rule, planned, now=now)
     return Preview(
         rule=rule,
         counts=counts,
         session_count=len(ids),
-        size=size,
-        oldest=times["oldest"],
-        newest=times["newest"],
+        size=_size(ids),
+        oldest=oldest,
+        newest=newest,
         kept=len(planned.staying),
         session_ids=ids,
-        largest=_largest(ids),
+        largest=_largest(ids, messages),
     )
+
+
+def _span(rule: Rule, planned: Plan, *, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """Return since when the first and the last of the sessions that go are due.
+
+    By the rule itself, not by their numbers: PostgreSQL looks up a hundred thousand of these one by one.
+    """
+    due = rule.sessions().filter(rule.due_sessions(now)).order_by()
+    if planned.staying:
+        due = due.filter(~Q(Among("id", planned.staying)))
+    at = "deleted_at" if rule.policy is Policy.DELETED else "last_activity_at"
+    ends = {"oldest": models.Min(at), "newest": models.Max(at)}
+    found = [due.aggregate(**ends)]
+    if planned.following:
+        found.append(Session.objects.filter(Among("id", planned.following)).aggregate(**ends))
+    oldest = min((one["oldest"] for one in found if one["oldest"]), default=None)
+    return oldest, max((one["newest"] for one in found if one["newest"]), default=None)
+
+
+def _size(ids: Sequence[int]) -> int:
+    """Return how large these sessions are: as they were measured, and those that never were by their records."""
+    measured = Footprint.objects.filter(Among("session_id", ids))
+    found = measured.aggregate(count=models.Count("pk"), size=models.Sum("size", default=0))
+    size = int(found["size"])
+    if found["count"] < len(ids):
+        known = set(measured.values_list("pk", flat=True))
+        rest = [pk for pk in ids if pk not in known]
+        size += sum(size_of(_rows(model, rest), *columns) for model, columns in SESSION_TABLES if columns)
+    return size
 
 
 def _rows(model: type[models.Model], ids: Sequence[int]) -> models.QuerySet[Any]:
@@ -157,11 +185,10 @@ def _rows(model: type[models.Model], ids: Sequence[int]) -> models.QuerySet[Any]
     return rows
 
 
-def _largest(ids: Sequence[int]) -> list[Touched]:
+def _largest(ids: Sequence[int], messages: dict[int, int]) -> list[Touched]:
     """Return the sessions with the most messages, each measured."""
-    rows = Session.objects.filter(Among("id", ids)).order_by("-message_count", "pk").values_list("pk", flat=True)
-    # Their keys alone are sorted, not all that the rows hold.
-    found = Session.objects.in_bulk(first := list(rows[:LARGEST]))
+    first = nsmallest(LARGEST, ids, key=lambda pk: (-messages[pk], pk))
+    found = Session.objects.in_bulk(first)
     return [
         Touched(
             session=session,

@@ -211,3 +211,20 @@ def test_a_preview_asks_as_often_for_ten_sessions_as_for_a_thousand(policy):
     few = count_queries()
     make_copies(session, 990)
     assert count_queries() == few
+
+
+def test_a_preview_tells_since_when_those_are_due_that_go_and_names_the_largest_first():
+    staying = make_old(90)
+    make_old(1, owner=staying.owner, parent=staying)
+    going = [make_old(age) for age in (60, 50, 40)]
+    speak(going[1], WORD, at=days_ago(50))
+    found = retention.preview(Rule(policy=Policy.STALE, age=24 * 30), now=NOW)
+    assert (found.oldest, found.newest) == (days_ago(60), days_ago(40))
+    assert [one.session for one in found.largest] == [going[1], going[0], going[2]]
+
+
+def test_a_preview_tells_since_when_one_is_due_that_follows_its_parent():
+    parent = make_old(50, source="laptop")
+    make_old(40, owner=parent.owner, parent=parent, source="elsewhere")
+    found = retention.preview(Rule(policy=Policy.STALE, age=24 * 30, source="laptop"), now=NOW)
+    assert (found.count, found.oldest, found.newest) == (2, days_ago(50), days_ago(40))
