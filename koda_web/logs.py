@@ -5,12 +5,27 @@ from typing import Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+_LONGEST_COMPLAINT = 300
+"""Characters of what is said of a request that was refused: a stranger chooses some of them."""
+_FAULTS_OF_OURS = 500
+"""Statuses from here on are the server's own failures."""
+
+
+def _refuse_in_one_line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave out where in the code a request was refused, which strangers could have written as often as they like."""
+    if isinstance(status := event.get("status_code"), int) and status < _FAULTS_OF_OURS:
+        event.pop("exc_info", None)
+        event["event"] = str(event["event"])[:_LONGEST_COMPLAINT]
+    return event
+
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.PositionalArgumentsFormatter(),
     structlog.stdlib.ExtraAdder(),
+    _refuse_in_one_line,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
