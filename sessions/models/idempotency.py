@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from sessions.models.api_key import ApiKey
+    from sessions.models.session import Session
 
 KEPT_FOR = timedelta(days=1)
 """A repeat that comes later than this is a new request."""
@@ -46,9 +47,15 @@ class StoredAnswerManager(models.Manager["StoredAnswer"]):
         except IntegrityError:
             return self.get(**mine)
 
-    def forget(self, text: str) -> int:
-        """Delete the answers that say `text`, in whichever way; return how many. Reads all that are kept."""
-        return self.filter(models.Q(path__contains=text) | models.Q(body__contains=text)).delete()[0]
+    def forget_session(self, session: "Session", *, now: datetime) -> int:
+        """Delete the answers that tell of a session; return how many.
+
+        Reads all that are kept, unless nobody has changed the session for as long as any is.
+        """
+        if session.updated_at < now - KEPT_FOR:
+            return 0
+        name = str(session.uuid)
+        return self.filter(models.Q(path__contains=name) | models.Q(body__contains=name)).delete()[0]
 
     def drop_old(self, *, now: datetime | None = None) -> int:
         """Delete the answers that nobody can ask for any more; return how many."""

@@ -17,6 +17,7 @@ from sessions.models.audit import Action, AuditEntry
 from sessions.models.counted import CountedSession
 from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
+from sessions.models.idempotency import StoredAnswer
 from sessions.models.looping import LoopingSession
 from sessions.models.prepared import changed_names, update
 from sessions.models.session_births import SessionManager
@@ -305,19 +306,20 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     def destroy(self, *, by: str | None = None, now: datetime | None = None) -> dict[str, int]:
         """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell.
 
-        Return how many rows went, by the label of their model. `by` says which person asked for this one, for the
+        The answers that are kept for repeated requests go with it: some repeat its words. Return how many rows went, by
+        the label of their model. `by` says which person asked for this one, for the
         audit log; who destroys many notes that once.
         """
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
+            now = now or timezone.now()
             for going in session.with_descendants():
+                StoredAnswer.objects.forget_session(going, now=now)
                 going.last_seq += 1
                 going.ring()
             if by is not None:
                 subject, messages = str(session.uuid), session.message_count
-                AuditEntry.objects.note(
-                    Action.DESTROYED, by=by, subject=subject, now=now or timezone.now(), message_count=messages
-                )
+                AuditEntry.objects.note(Action.DESTROYED, by=by, subject=subject, now=now, message_count=messages)
             return session.delete()[1]
 
     def with_descendants(self) -> list["Session"]:

@@ -97,6 +97,7 @@ class _Run:
     touched: list[int] = field(default_factory=list)
     kept: int = 0
     _worked: float = 0.0
+    _answers_gone_of: int | None = None
 
     def go(self, tell: Tell) -> bool:
         """Do all sessions that are due; say whether none was left out."""
@@ -161,6 +162,7 @@ class _Run:
         newest = due.order_by("-id").values_list("pk", flat=True).first()
         if newest is None:
             return False
+        self._forget_answers(session)
         if rows.forget_log(session, self.tally, up_to=rows.border_of(session, newest), by=self.by, now=self.now):
             return True
         ids = list(due.order_by("id").values_list("pk", flat=True)[: rows.MESSAGES_AT_ONCE])
@@ -174,7 +176,14 @@ class _Run:
         newest = due.order_by("-seq").values_list("seq", flat=True).first()
         if newest is None:
             return False
+        self._forget_answers(session)
         return rows.forget_log(session, self.tally, up_to=newest, by=self.by, now=self.now)
+
+    def _forget_answers(self, session: Session) -> None:
+        """Destroy kept answers with the first batch of a session; to look for them reads all there are."""
+        if session.pk != self._answers_gone_of:
+            rows.forget_answers(session, self.tally, now=self.now)
+            self._answers_gone_of = session.pk
 
     def _whole(self, pk: int) -> bool:
         """Destroy a session, a large one piece by piece, unless it has come to life or another stands below it."""

@@ -29,7 +29,6 @@ from sessions.models import (
     StoredAnswer,
     ToolCall,
 )
-from sessions.models.idempotency import KEPT_FOR
 from sessions.models.message import octets_of
 from sessions.retention.plans import stretches
 
@@ -150,6 +149,11 @@ def forget_log(session: Session, tally: Tally, *, up_to: int, by: str, now: date
     return is_more
 
 
+def forget_answers(session: Session, tally: Tally, *, now: datetime) -> None:
+    """Destroy the answers that are kept for repeated requests and tell of the session: some repeat its words."""
+    tally.add(StoredAnswer, StoredAnswer.objects.forget_session(session, now=now))
+
+
 def _blank(session: Session, tally: Tally, *, up_to: int) -> None:
     """Take out of the tables the words of the log up to an event; the rows stay, for they are figures."""
     calls = ToolCall.objects.filter(session=session, message=None, outcome__isnull=False)
@@ -215,6 +219,5 @@ def destroy(session: Session, tally: Tally, *, now: datetime) -> None:
         (session.checkpoints, ("rest", "variants", "unread")),
     ):
         tally.size += size_of(rows, *columns)  # type: ignore[arg-type]
-    if session.updated_at >= now - KEPT_FOR:
-        tally.add(StoredAnswer, StoredAnswer.objects.forget(str(session.uuid)))
-    tally.add_labels(session.destroy())
+    forget_answers(session, tally, now=now)
+    tally.add_labels(session.destroy(now=now))

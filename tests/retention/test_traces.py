@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 
 from sessions import compaction, indexing, retention
 from sessions.models import Session
 from sessions.retention import rows
-from tests.factories import make_session
+from tests.api.calling import Agent, agent_of
+from tests.factories import make_session, make_user
 from tests.purging import purge
 from tests.retention.words import NOW, days_ago, places_of, speak
 
@@ -110,3 +112,51 @@ def is_in_files(word: str) -> bool:
 def test_on_postgresql_the_tables_are_vacuumed():
     make_session()
     assert retention.give_back()
+
+
+# --- Answers kept for repeated requests -------------------------------------------------------------------------
+
+
+def answered(owner: User, word: str) -> tuple[Agent, Session]:
+    """Return an agent, and its session of which two kept answers repeat the word."""
+    agent = agent_of(owner)
+    made = agent.post("sessions", {"agent_name": "koda", "title": word}, Idempotency_Key=f"{word} made")
+    state = {"state": {"messages": [{"role": "user", "content": word}]}}
+    path = f"sessions/{made['id']}/checkpoints"
+    assert agent.post(path, state, Idempotency_Key=f"{word} stepped").status == 201
+    return agent, Session.objects.get(uuid=made["id"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("door", ["api", "admin", "purge", "parent"])
+def test_answers_go_with_the_session_that_they_tell_of(door, client):
+    boss = make_user("boss", is_staff=True, is_superuser=True)
+    client.force_login(boss)
+    answered(boss, OTHER)
+    agent, session = answered(boss, SECRET)
+    assert "storedanswer" in places_of(SECRET)
+    match door:
+        case "api":
+            agent.delete(f"sessions/{session.uuid}?permanent=true")
+        case "admin":
+            client.post(f"/admin/koda_sessions/session/{session.pk}/delete/", {"post": "yes"})
+        case "purge":
+            session.remove(by="test")
+            purge("deleted")
+        case "parent":
+            parent = make_session(boss)
+            Session.objects.filter(pk=session.pk).update(parent=parent)
+            parent.destroy()
+    assert places_of(SECRET) == set()
+    assert "storedanswer" in places_of(OTHER), "others' stay"
+
+
+@pytest.mark.django_db
+def test_answers_go_with_the_messages_that_they_repeat():
+    agent, session = answered(make_user(), "title")
+    agent.post(f"sessions/{session.uuid}/checkpoints", {"state": {"messages": [{"role": "user", "content": SECRET}]}},
+               Idempotency_Key="second")  # fmt: skip
+    assert "storedanswer" in places_of(SECRET)
+    compaction.compact(session.pk, summary="s", preserve_count=0, by="test")
+    purge("compacted", 0)
+    assert "storedanswer" not in places_of(SECRET)
