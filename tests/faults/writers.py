@@ -1,6 +1,7 @@
 """Agents that do not give up: each message is sent until a server has said that it is stored."""
 
 import itertools
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from tests.conftest import Server
 
 RETRY_SECONDS = 0.02
 PATIENCE_SECONDS = 60
-_REFUSALS = {503}
+REFUSALS = frozenset({503})
 """What a server in trouble may answer; each says when to come back."""
+PROXY_REFUSALS = REFUSALS | {502}
+"""A proxy says besides that the server broke off: whether the message was stored, nobody can tell."""
 
 
 @dataclass
@@ -29,10 +32,16 @@ class Told:
 class Writer(threading.Thread):
     """An agent that sends numbered messages, one a request, to the first of its servers that answers."""
 
-    def __init__(self, servers: Sequence[Server], key: str, *, title: str = "Writer", count: int | None = None) -> None:
+    def __init__(
+        self, servers: Sequence[Server], key: str, *, title: str = "Writer", count: int | None = None,
+        proxy: tuple[str, ssl.SSLContext] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(daemon=True)
-        self._urls = [server.url for server in servers]
-        self.client = httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
+        self._urls = [proxy[0]] if proxy else [server.url for server in servers]
+        self._refusals = PROXY_REFUSALS if proxy else REFUSALS
+        trusted = proxy[1] if proxy else True
+        headers = {"Authorization": f"Bearer {key}"}
+        self.client = httpx.Client(headers=headers, timeout=20, trust_env=False, verify=trusted)
         self._numbers = itertools.count() if count is None else range(count)
         self._has_ended = threading.Event()
         self.told = Told()
@@ -108,7 +117,7 @@ class Writer(threading.Thread):
             else:
                 if answer.status_code == 201:
                     return answer
-                assert answer.status_code in _REFUSALS, (answer.status_code, answer.text)
+                assert answer.status_code in self._refusals, (answer.status_code, answer.text)
                 self.told.refused.append(answer)
             time.sleep(RETRY_SECONDS)
         raise AssertionError  # a cycle has no end

@@ -2,12 +2,8 @@
 
 import re
 import shutil
-import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,14 +15,13 @@ from websockets.sync.client import connect
 from koda_web import env
 from tests.conftest import OWNER, PASSWORD, ROOT, find_free_port, prepare, stop_server
 from tests.faults.serving import serving
+from tests.proxy import SITE, configure, needs_nginx, nginx
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-SITE = (DEPLOY / "nginx" / "koda-web.conf").read_text(encoding="utf-8")
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 DEFAULTS = env.Environment.model_fields
-LISTENS_WITHIN_SECONDS = 20
 SPARE_SECONDS = 10
 """What docs/deployment.md asks for beyond the time in which a server drains."""
 
@@ -124,10 +119,6 @@ def test_the_service_has_time_to_drain_and_as_many_files_as_the_server_asks_for(
 
 # --- nginx ---------------------------------------------------------------------------------------------------
 
-needs_nginx = pytest.mark.skipif(
-    shutil.which("nginx") is None or shutil.which("openssl") is None, reason="no nginx, or no openssl"
-)
-
 
 def test_the_site_passes_on_what_the_server_needs_to_know():
     assert int(re.search(r"client_max_body_size (\d+)m;", SITE)[1]) * 1024**2 == DEFAULTS["max_body"].default
@@ -138,59 +129,14 @@ def test_the_site_passes_on_what_the_server_needs_to_know():
         assert f"proxy_set_header {header};" in SITE
 
 
-def configure(folder: Path, *, http: int, https: int, upstream: int) -> Path:
-    """Write the site, for these ports and with a certificate of its own, and a configuration around it."""
-    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out",
-         str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    site = SITE.replace("koda.example.org", "localhost").replace("/etc/ssl/koda-web", str(folder))
-    site = site.replace("listen 80;", f"listen 127.0.0.1:{http};").replace("listen 443 ", f"listen 127.0.0.1:{https} ")
-    site = site.replace("127.0.0.1:8765", f"127.0.0.1:{upstream}")
-    (folder / "site.conf").write_text(site, encoding="utf-8")
-    places = "".join(
-        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = folder / "nginx.conf"
-    main.write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\nevents {{}}\n"
-        f"http {{ access_log off;\n{places}include {folder}/site.conf; }}\n",
-        encoding="utf-8",
-    )
-    return main
-
-
 @needs_nginx
 def test_nginx_understands_the_site(tmp_path: Path):
-    main = configure(tmp_path, http=8080, https=8443, upstream=8765)
+    main = configure(tmp_path, http=8080, https=8443, upstreams=[8765])
     done = subprocess.run(
         ["nginx", "-t", "-p", str(tmp_path), "-c", str(main)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr.replace('the "user" directive', "")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def nginx(folder: Path, main: Path, port: int) -> Iterator[None]:
-    process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(main)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + LISTENS_WITHIN_SECONDS
-    try:
-        while not _listens(port):
-            assert process.poll() is None, (folder / "error.log").read_text(encoding="utf-8")
-            assert time.monotonic() < deadline, "nginx does not listen"
-            time.sleep(0.02)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.mark.slow
@@ -201,7 +147,7 @@ def test_behind_nginx_pages_sockets_and_agents_are_safe(tmp_path: Path):
     data_dir = tmp_path / "data"
     environment = prepare(data_dir, KODA_PUBLIC_URL=url, KODA_PROXY_COUNT="1")
     with serving(data_dir, environment) as [server]:
-        main = configure(tmp_path, http=http, https=https, upstream=server.port)
+        main = configure(tmp_path, http=http, https=https, upstreams=[server.port])
         trusted = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
         with (
             nginx(tmp_path, main, https),
