@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from sessions import checkpoints, pool, transcripts
 from sessions.exceptions import InvalidRequest
-from sessions.models import Checkpoint, EventDraft, Message, Session, ToolCall
+from sessions.models import Action, AuditEntry, Checkpoint, EventDraft, Message, Session, ToolCall
 from sessions.models.batching import batched
 from sessions.models.fields import NAME_BYTES
 
@@ -25,10 +25,12 @@ _AT_ONCE = 200
 def fork(checkpoint: Checkpoint, *, by: str, title: str | None = None, now: datetime | None = None) -> Session:
     """Begin a session whose only checkpoint has the state of this one, exactly; return it."""
     origin = checkpoint.session
-    made = checkpoints.begin(
-        by=by, now=now, is_copy=True, state=checkpoints.State(tuple(pool.read(checkpoint)), checkpoint.rest),
-        **_facts(origin, title),
-    )  # fmt: skip
+    with transaction.atomic():
+        made = checkpoints.begin(
+            by=by, now=now, is_copy=True, state=checkpoints.State(tuple(pool.read(checkpoint)), checkpoint.rest),
+            **_facts(origin, title),
+        )  # fmt: skip
+        _note(origin, made.session, by=by, now=now)
     return made.session
 
 
@@ -69,7 +71,12 @@ def fork_messages(
         made = Session.objects.locked(made.pk)
         copied = {"from_session_id": str(origin.uuid), "up_to_message_id": up_to, "message_count": count, "by": by}
         made.record([EventDraft(type="server.history_copied", payload=copied)], now=now, activity_at=now)
+        _note(origin, made, by=by, now=now)
     return made
+
+
+def _note(origin: Session, made: Session, *, by: str, now: datetime | None) -> None:
+    AuditEntry.objects.note(Action.FORKED, by=by, subject=str(origin.uuid), now=now, made=str(made.uuid))
 
 
 def _facts(origin: Session, title: str | None) -> dict[str, Any]:

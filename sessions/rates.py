@@ -40,19 +40,19 @@ def count_bad_key(direct: str | None, forwarded: str) -> None:
     `direct` is the address of the connection, `forwarded` the header X-Forwarded-For: of what proxies add, only what
     our own proxies added is believed.
     """
-    _spend(f"bad.{_address(direct, forwarded)}", per_minute=BAD_KEYS_A_MINUTE)
+    _spend(f"bad.{address_of(direct, forwarded)}", per_minute=BAD_KEYS_A_MINUTE)
 
 
 def count_sign_in(username: str, direct: str | None, forwarded: str) -> None:
     """Count an attempt to sign in, for its address and for its name from there. Raises `RateLimited`."""
-    for who, per_minute in _attempts(username, _address(direct, forwarded)).items():
+    for who, per_minute in _attempts(username, address_of(direct, forwarded)).items():
         _spend(who, per_minute=per_minute)
 
 
 def forgive_sign_in(username: str, direct: str | None, forwarded: str) -> None:
     """Take back an attempt that succeeded: only failures count."""
     window = int(time.time() // _WINDOW_SECONDS)
-    for who in _attempts(username, _address(direct, forwarded)):
+    for who in _attempts(username, address_of(direct, forwarded)):
         with contextlib.suppress(*or_redis(ValueError)):
             cache.decr(f"rate.{who}.{window}")
 
@@ -74,7 +74,8 @@ def _attempts(username: str, address: str) -> dict[str, int]:
     return {f"sign-in.{address}": SIGN_INS_A_MINUTE, f"sign-in.{address}.{name}": SIGN_INS_OF_ONE_A_MINUTE}
 
 
-def _address(direct: str | None, forwarded: str) -> str:
+def address_of(direct: str | None, forwarded: str) -> str:
+    """Return whence a request came, by the connection and by what our own proxies added to X-Forwarded-For."""
     proxies: int = settings.KODA_PROXY_COUNT
     path = [part.strip() for part in forwarded.split(",") if part.strip()]
     return path[-min(proxies, len(path))] if proxies and path else direct or "unknown"

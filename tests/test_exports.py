@@ -186,7 +186,7 @@ def test_a_copy_begins_before_the_conversation_is_read(form, django_assert_num_q
     for _ in range(3):
         make_message(session, content="z" * 70_000)
     session.refresh_from_db()
-    pieces = exports.take(session, form).pieces(is_async=False)
+    pieces = exports.take(session, form, by="test").pieces(is_async=False)
     with django_assert_num_queries(0):
         first = next(pieces)
 
@@ -201,7 +201,7 @@ def test_small_parts_go_out_together():
     for number in range(100):
         make_message(session, content=str(number))
 
-    assert len(list(exports.take(session, Format.HTML).pieces(is_async=False))) < 6
+    assert len(list(exports.take(session, Format.HTML, by="test").pieces(is_async=False))) < 6
 
 
 def test_the_queries_do_not_grow_with_each_message(django_assert_max_num_queries):

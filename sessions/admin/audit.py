@@ -1,4 +1,4 @@
-"""The audit log, for staff: who made or revoked a key, signed in, decided, shared, deleted or purged."""
+"""The audit log, for staff: who signed in or failed to, made a key or a user, decided, took a copy, or purged."""
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet

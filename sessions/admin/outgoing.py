@@ -55,7 +55,7 @@ class WebhookAdmin(RecordAdmin[Webhook]):
         """Call them no more; what waits for them is given up."""
         enabled = list(queryset.filter(is_enabled=True))
         for webhook in enabled:
-            webhook.change(is_enabled=False)
+            webhook.change(by=f"user:{request.user.pk}", is_enabled=False)
         self.message_user(request, f"{len(enabled)} switched off.", messages.SUCCESS)
 
 

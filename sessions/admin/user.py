@@ -1,11 +1,24 @@
-"""People, as Django shows them, except that deleting one would take sessions along behind the verbs' back."""
+"""People and groups, as Django shows them, except that what is done to them is in the audit log.
+
+Deleting a person is refused: it would take sessions along behind the verbs' back.
+"""
+
+from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
-from django.http import HttpRequest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from sessions.models import Action, AuditEntry
 
 admin.site.unregister(User)
+admin.site.unregister(Group)
+
+PASSWORD_PAGE = "auth_user_password_change"  # noqa: S105 - the name of a page
 
 
 @admin.register(User)
@@ -15,3 +28,58 @@ class PersonAdmin(UserAdmin[User]):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Refuse: a user's sessions would go with the row, unheard. Untick "Active" instead."""
         return False
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django's
+        """Change a password and note it, or neither."""
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> LogEntry:
+        """Note, where Django does, that a user was made."""
+        self._note(request, Action.PERSON_ADDED, obj)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> LogEntry:
+        """Note, where Django does, which fields of a user were changed, or that it was the password."""
+        if request.resolver_match is not None and request.resolver_match.url_name == PASSWORD_PAGE:
+            self._note(request, Action.PASSWORD_CHANGED, obj)
+        else:
+            self._note(request, Action.PERSON_CHANGED, obj, changed=_changed(message))
+        return super().log_change(request, obj, message)
+
+    def _note(self, request: HttpRequest, action: Action, user: User, **detail: Any) -> None:
+        may = {name: getattr(user, name) for name in ("is_active", "is_staff", "is_superuser")}
+        by, subject = f"user:{request.user.pk}", user.get_username()
+        AuditEntry.objects.note(action, by=by, subject=subject, **may, **detail)
+
+
+@admin.register(Group)
+class RightsAdmin(GroupAdmin):
+    """Groups, which give rights to those in them."""
+
+    def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> LogEntry:
+        """Note, where Django does, that a group was made."""
+        self._note(request, obj, "made")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Group, message: Any) -> LogEntry:
+        """Note, where Django does, that a group was changed."""
+        self._note(request, obj, "changed")
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Group]") -> Any:
+        """Note, where Django does, that groups were removed."""
+        for group in queryset:
+            self._note(request, group, "removed")
+        return super().log_deletions(request, queryset)
+
+    def _note(self, request: HttpRequest, group: Group, what: str) -> None:
+        rights = sorted(group.permissions.values_list("codename", flat=True)) if group.pk else []
+        by = f"user:{request.user.pk}"
+        AuditEntry.objects.note(Action.GROUP_CHANGED, by=by, subject=group.name, what=what, rights=rights)
+
+
+def _changed(message: Any) -> list[str]:
+    """Return the names of the changed fields out of Django's message, as the form says them."""
+    parts = message if isinstance(message, list) else []
+    return sorted({str(name).lower() for part in parts for name in part.get("changed", {}).get("fields", [])})

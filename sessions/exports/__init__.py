@@ -4,7 +4,7 @@
 conversation with what each call was given and gave back, what was asked of people, the to-do list, metadata and files.
 """
 
-from sessions.exports.files import Copy, take
+from sessions.exports.files import Copy, note_taken, take
 from sessions.exports.formats import Format, pieces_of
 
-__all__ = ["Copy", "Format", "pieces_of", "take"]
+__all__ = ["Copy", "Format", "note_taken", "pieces_of", "take"]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from asgiref.sync import sync_to_async
 
 from sessions.exports.formats import Format, pieces_of
-from sessions.models import Session
+from sessions.models import Action, AuditEntry, Session
 
 _PIECE = 64 * 1024
 """Bytes that are worth a way to whoever reads."""
@@ -29,9 +29,15 @@ class Copy:
         return _in_the_thread_of_the_request(pieces) if is_async else pieces
 
 
-def take(session: Session, form: Format) -> Copy:
-    """Return a copy of a session, of which nothing is read yet."""
+def take(session: Session, form: Format, *, by: str) -> Copy:
+    """Return a copy of a session, of which nothing is read yet, and note who takes it."""
+    note_taken(session, form, by=by)
     return Copy(session, form)
+
+
+def note_taken(session: Session, form: Format, *, by: str) -> None:
+    """Note in the audit log who took a copy; what is public may be taken by who has not signed in, and is not noted."""
+    AuditEntry.objects.note(Action.EXPORTED, by=by, subject=str(session.uuid), format=form.value)
 
 
 def _gathered(parts: Iterable[bytes]) -> Generator[bytes]:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.db import models
+from django.db import models, transaction
+from django.utils import timezone
 
 from sessions.models.event import Event, EventDraft
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from sessions.models.session import Session
 
 SHELL = "shell"
-_PEOPLE = re.compile(r"user:\d+|key:\d+|shell")
+NOBODY = "nobody"
+"""Who tries to sign in is not known yet."""
+UNKNOWN_NAME = "an unknown name"
+FAILURES_TOGETHER = timedelta(hours=1)
+"""Failed attempts to sign in are one entry for so long, so that a stranger cannot fill the log."""
+ADDRESSES_KEPT = 20
+"""Those, of the newest failures, that an entry names."""
+_PEOPLE = re.compile(r"user:\d+|key:\d+|shell|nobody")
 """Those whose deeds are noted; agents, importers and the server itself leave their events in the session's own log."""
 
 
@@ -28,23 +36,60 @@ class Action(models.TextChoices):
     """What was done."""
 
     SIGNED_IN = "signed_in", "signed in"
+    SIGN_IN_FAILED = "sign_in_failed", "did not get in"
+    SIGNED_OUT = "signed_out", "signed out"
+    PASSWORD_CHANGED = "password_changed", "changed a password"
+    PERSON_ADDED = "person_added", "made a user"
+    PERSON_CHANGED = "person_changed", "changed a user"
+    GROUP_CHANGED = "group_changed", "changed a group"
     KEY_ISSUED = "key_issued", "made a key"
     KEY_REVOKED = "key_revoked", "revoked a key"
+    WEBHOOK_ADDED = "webhook_added", "made a webhook"
+    WEBHOOK_CHANGED = "webhook_changed", "changed a webhook"
+    WEBHOOK_REMOVED = "webhook_removed", "removed a webhook"
     SHARED = "shared", "changed who may see"
     ANSWERED = "answered", "answered a request"
     COMMANDED = "commanded", "told an agent"
     RELEASED = "released", "released a session"
+    COMPACTED = "compacted", "archived messages"
+    FORKED = "forked", "forked a session"
+    EXPORTED = "exported", "took a copy of a session"
     DELETED = "deleted", "deleted a session"
     DESTROYED = "destroyed", "destroyed for good"
     PURGED = "purged", "purged"
+    BACKED_UP = "backed_up", "copied the database"
+    RESTORED = "restored", "restored the database"
 
 
 class AuditEntryManager(models.Manager["AuditEntry"]):
     """Notes what was done, in the transaction in which it is done."""
 
-    def note(self, action: str, *, by: str, subject: str, now: datetime, **detail: Any) -> None:
-        """Note one deed; `by` is `user:3`, `key:7` or `shell`, of whom the present name is kept beside it."""
-        self.create(action=action, by=by, by_name=_name_of(by), subject=subject, detail=detail, at=now)
+    def note(self, action: str, *, by: str, subject: str, now: datetime | None = None, **detail: Any) -> None:
+        """Note one deed; `by` is `user:3`, `key:7` or `shell`, of whom the present name is kept beside it.
+
+        What agents, importers and the server itself do is not noted here.
+        """
+        if is_person(by):
+            when = now or timezone.now()
+            self.create(action=action, by=by, by_name=_name_of(by), subject=subject, detail=detail, at=when)
+
+    def note_failure(self, username: str, *, address: str, now: datetime) -> None:
+        """Note that somebody did not get in by this name, or count it, if others failed lately.
+
+        Names that nobody has are one subject: strangers could invent them, and people type passwords there.
+        """
+        known = get_user_model()._default_manager.filter(username=username)  # noqa: SLF001 - Django's documented way to a swappable user
+        subject = known.values_list("username", flat=True).first() or UNKNOWN_NAME
+        with transaction.atomic():
+            lately = self.select_for_update().filter(action=Action.SIGN_IN_FAILED, at__gt=now - FAILURES_TOGETHER)
+            entry = lately.filter(subject=subject).order_by("-pk").first()
+            if entry is None:
+                detail = {"count": 1, "addresses": [address]}
+                self.note(Action.SIGN_IN_FAILED, by=NOBODY, subject=subject, now=now, **detail)
+                return
+            addresses = [*(one for one in entry.detail["addresses"] if one != address), address]
+            entry.detail = {"count": entry.detail["count"] + 1, "addresses": addresses[-ADDRESSES_KEPT:]}
+            entry.save(update_fields=["detail"])
 
     def note_events(self, session: "Session", drafts: Iterable[EventDraft | Event], *, now: datetime) -> None:
         """Note those of a session's new events that tell of something a person did."""
@@ -63,7 +108,7 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField()
     action = models.CharField(max_length=20, choices=Action)
-    by = models.CharField(max_length=50, help_text="user:3, key:7, or shell.")
+    by = models.CharField(max_length=50, help_text="user:3, key:7, shell, or nobody.")
     by_name = models.TextField(help_text="What they were called then.")
     subject = models.TextField(help_text="The id of the session, or the name of the key or the user.")
     detail = models.JSONField(default=dict)
@@ -97,6 +142,7 @@ _ANSWERS = {"approval_response", "loop_decision", "ask_user_response"}
 _ACTIONS = {
     "server.session_deleted": Action.DELETED,
     "server.turn_abandoned": Action.RELEASED,
+    "server.compacted": Action.COMPACTED,
 }
 
 

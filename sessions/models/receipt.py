@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
-from sessions.models.audit import Action, AuditEntry, is_person
+from sessions.models.audit import Action, AuditEntry
 from sessions.models.fields import WrittenTextField
 
 if TYPE_CHECKING:
@@ -116,9 +116,8 @@ class Receipt(models.Model):
         self.counts, self.size, self.session_count = counts, size, session_count
         self.is_complete, self.bytes_after, self.ended_at = is_complete, bytes_after, now
         self.save(force_insert=True)
-        if is_person(self.by):
-            facts = {"policy": self.policy, "rule": self.rule, "session_count": session_count, "size": size}
-            AuditEntry.objects.note(Action.PURGED, by=self.by, subject=str(self.uuid), now=now, **facts)
+        facts = {"policy": self.policy, "rule": self.rule, "session_count": session_count, "size": size}
+        AuditEntry.objects.note(Action.PURGED, by=self.by, subject=str(self.uuid), now=now, **facts)
 
     def note_size(self, bytes_after: int) -> None:
         """Note how large the store is after it was rewritten."""

@@ -17,6 +17,7 @@ from django.utils import timezone
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models.addresses import is_public, read_address
 from sessions.models.alarm import AlarmKind
+from sessions.models.audit import SHELL, Action, AuditEntry
 from sessions.models.delivery import Delivery, DeliveryKind
 
 if TYPE_CHECKING:
@@ -66,15 +67,20 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
 class WebhookManager(models.Manager["Webhook"]):
     """Birth of webhooks."""
 
-    def register(self, *, owner: "User", now: datetime | None = None, **facts: Any) -> "Webhook":
+    def register(self, *, owner: "User", by: str = SHELL, now: datetime | None = None, **facts: Any) -> "Webhook":
         """Make a webhook with a secret of its own. `facts`: url, and perhaps kinds, quiet_minutes, is_enabled.
+
+        `by` is for the audit log, as with all that is done to it later.
 
         Raises `InvalidRequest` for what cannot be, and `Conflict` when the user has too many.
         """
         columns = _checked(facts)
         if self.filter(owner=owner).count() >= MOST_A_USER:
             raise Conflict(f"There may be {MOST_A_USER} webhooks; remove one first.")
-        return self.create(owner=owner, secret=new_secret(), created_at=now or timezone.now(), **columns)
+        with transaction.atomic():
+            made = self.create(owner=owner, secret=new_secret(), created_at=now or timezone.now(), **columns)
+            made._note(Action.WEBHOOK_ADDED, by=by)  # noqa: SLF001 - of the same module
+        return made
 
 
 def new_secret() -> str:
@@ -122,7 +128,7 @@ class Webhook(models.Model):
         """Return how long it is not called again about the same session."""
         return timedelta(minutes=self.quiet_minutes)
 
-    def change(self, *, now: datetime | None = None, **facts: Any) -> None:
+    def change(self, *, by: str = SHELL, now: datetime | None = None, **facts: Any) -> None:
         """Change url, kinds, quiet_minutes or is_enabled. What waits for one that is switched off is given up.
 
         Raises `InvalidRequest`.
@@ -134,12 +140,26 @@ class Webhook(models.Model):
             if columns.get("is_enabled") is False:
                 waiting = Delivery.objects.filter(webhook=self).waiting()
                 waiting.give_up("the webhook was switched off", now=now or timezone.now())
-        self.refresh_from_db()
+            self.refresh_from_db()
+            self._note(Action.WEBHOOK_CHANGED, by=by, changed=sorted(facts))
 
-    def renew_secret(self) -> None:
+    def renew_secret(self, *, by: str = SHELL) -> None:
         """Replace the secret; what is sent from now on bears the new one's signature."""
         self.secret = new_secret()
-        self.save(update_fields=["secret"])
+        with transaction.atomic():
+            self.save(update_fields=["secret"])
+            self._note(Action.WEBHOOK_CHANGED, by=by, changed=["secret"])
+
+    def remove(self, *, by: str = SHELL) -> None:
+        """Remove it with all that it was told, or was to be told."""
+        with transaction.atomic():
+            self._note(Action.WEBHOOK_REMOVED, by=by)
+            self.delete()
+
+    def _note(self, action: Action, *, by: str, **detail: Any) -> None:
+        """Note what was done to it: its host, since the rest of an address is often a secret."""
+        owner = self.owner.get_username()
+        AuditEntry.objects.note(action, by=by, subject=self.host, owner=owner, is_enabled=self.is_enabled, **detail)
 
     def try_out(self, *, now: datetime | None = None) -> Delivery:
         """Write a delivery that only tests the way."""

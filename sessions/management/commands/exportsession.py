@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from sessions import exports
 from sessions.exports import Format
 from sessions.management.naming import find_session
-from sessions.models import Session
+from sessions.models import SHELL, Session
 
 
 class Command(BaseCommand):
@@ -31,12 +31,14 @@ class Command(BaseCommand):
         if output is None:
             if json:
                 raise CommandError("--json goes with --output only.")
+            exports.note_taken(found, Format(form), by=SHELL)
             sys.stdout.flush()
             for piece in exports.pieces_of(found, Format(form)):
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
         lines, size = _write(found, Format(form), output)
+        exports.note_taken(found, Format(form), by=SHELL)
         self.stdout.write(_outcome(found, output, lines, size) if json else f"Wrote {lines:,} lines to {output}.")
 
 

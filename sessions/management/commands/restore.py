@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from sessions.management import backups
+from sessions.models import SHELL, Action, AuditEntry
 
 
 class Command(BaseCommand):
@@ -24,6 +25,7 @@ class Command(BaseCommand):
             raise CommandError("Nothing was restored.")
         kept = backups.put_back(path, now=timezone.now())
         call_command("migrate", interactive=False, verbosity=0)
+        AuditEntry.objects.note(Action.RESTORED, by=SHELL, subject=path.name)
         self.stdout.write(f"Restored from {path}.")
         if kept is not None:
             self.stdout.write(f"What was there before is kept at {kept}; remove it when you no longer need it.")

@@ -15,7 +15,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import connection
+from django.db import connection, transaction
+
+from sessions.models import SHELL, Action, AuditEntry
 
 OWNER = "owner"
 _ADVISORY_LOCK = 0x6B6F6461  # "koda"
@@ -61,7 +63,9 @@ def create_owner() -> str | None:
     if users.exists():
         return None
     password = secrets.token_urlsafe(12)
-    users.create_superuser(username=OWNER, password=password)
+    with transaction.atomic():
+        users.create_superuser(username=OWNER, password=password)
+        AuditEntry.objects.note(Action.PERSON_ADDED, by=SHELL, subject=OWNER, is_superuser=True)
     return password
 
 

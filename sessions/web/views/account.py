@@ -7,9 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages as toasts
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -49,6 +50,12 @@ class SignIn(LoginView):
         response["Retry-After"] = str(error.retry_after_seconds)
         return response
 
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Note that somebody did not get in."""
+        username, address = form.data.get("username", ""), rates.address_of(*_attempt(self.request)[1:])
+        AuditEntry.objects.note_failure(username, address=address, now=timezone.now())
+        return super().form_invalid(form)
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Sign in; who never did, with a password that somebody else or `setup` chose, is asked for an own one."""
         rates.forgive_sign_in(*_attempt(self.request))
@@ -85,7 +92,9 @@ def account(request: PageRequest) -> HttpResponse:
 @login_required
 def sign_out_others(request: PageRequest) -> HttpResponseRedirect:
     """End the reader's sign-in in all other browsers."""
-    count = browsers.sign_out_others(request)
+    with transaction.atomic():
+        count = browsers.sign_out_others(request)
+        _note(request, Action.SIGNED_OUT, other_browsers=count)
     toasts.info(request, f"Signed out of {count} other browser{'' if count == 1 else 's'}.")
     return redirect("web:account")
 
@@ -99,6 +108,12 @@ class Password(PasswordChangeView):
         """Say whether the password is the one that was chosen for them."""
         return super().get_context_data(is_first=self._is_first(), page="account", now=timezone.now(), **more)
 
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        """Change it, and note that."""
+        with transaction.atomic():
+            _note(self.request, Action.PASSWORD_CHANGED)
+            return super().form_valid(form)
+
     def get_success_url(self) -> str:
         """Lead a newcomer to the wall, others back."""
         toasts.info(self.request, "Your password is changed.")
@@ -110,6 +125,18 @@ class Password(PasswordChangeView):
 
 class SignOut(LogoutView):
     """By POST only (Django's own rule), then back to the sign-in page."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign out, and note that."""
+        if request.user.is_authenticated:
+            _note(request, Action.SIGNED_OUT)
+        return super().post(request, *args, **kwargs)
+
+
+def _note(request: HttpRequest, action: Action, **detail: Any) -> None:
+    """Note what the reader did to their own account."""
+    by, name = f"user:{request.user.pk}", request.user.get_username()
+    AuditEntry.objects.note(action, by=by, subject=name, **detail)
 
 
 @require_POST

@@ -24,7 +24,7 @@ def export(request: PageRequest, session: Session) -> HttpResponseBase:
     asked = request.GET.get("format")
     if asked not in set(Format):
         return render(request, "sessions/export.html", {"session": session, "formats": list(Format)})
-    copy = exports.take(session, Format(asked))
+    copy = exports.take(session, Format(asked), by=f"user:{request.user.pk}")
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
     headers = {"Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name)}
     return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)

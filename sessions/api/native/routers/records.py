@@ -162,8 +162,9 @@ def export_session(
     format: Format = Format.JSON,  # noqa: A002 - a word of the query
 ) -> StreamingHttpResponse:
     """Return all that is kept of a session as a file, whole, however long it is."""
-    session = access.find_to_read(authenticate(request), session_id)
-    copy = exports.take(session, format)
+    caller = authenticate(request)
+    session = access.find_to_read(caller, session_id)
+    copy = exports.take(session, format, by=caller.name)
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
     headers = {"Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name)}
     return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)
