@@ -64,11 +64,69 @@ def test_every_pair_of_colours_can_be_read(theme):
 STYLESHEETS = sorted(path for path in STATIC.glob("*.css") if path.name not in {"tokens.css", "admin.css"})
 
 
-@pytest.mark.parametrize("path", STYLESHEETS, ids=lambda path: path.name)
-def test_colours_and_sizes_of_type_stand_in_one_place(path):
+EVERY_STYLESHEET = [*STYLESHEETS, STATIC / "admin.css"]
+_SPACING = r"(?:scroll-)?(?:padding|margin)(?:-[\w-]+)?|(?:row-|column-)?gap|inset(?:-[\w-]+)?|top|right|bottom|left"
+_TYPE = r"font|font-size|line-height|letter-spacing|border(?:-[\w-]+)?-radius"
+_COLOURED = r"(?:[\w-]+-)?color|background|border(?:-(?:block|inline)(?:-start|-end)?)?|outline|fill|stroke|box-shadow"
+_LENGTH = re.compile(r"(?<![\w.-])-?(?:\d*\.)?\d+(?:[a-z]+)?(?![\w.%])")
+HAIRLINES = {"0", "1px", "-1px", "2px", "-2px"}
+"""What may stand in a space: nothing, and the width of a line that something is drawn over or beside."""
+DRAWN = {"--cols", "--lane", "--lanes", "--step", "--label", "--gutter"}
+"""Set outside tokens.css: the columns, lanes and labels of one thing that is drawn, and a narrower gutter."""
+WEIGHTS = {"400", "450", "500", "550", "600", "700"}
+WORDS = {
+    *("none", "auto", "inherit", "transparent", "currentColor", "solid", "dashed", "inset", "no-repeat", "right"),
+    *("center", "linear-gradient", "deg", "color-mix", "in", "oklab", "Field", "Canvas", "CanvasText", "Highlight"),
+}
+"""What may stand beside a colour that has a name here; those with a capital are the system's own."""
+
+
+def stated(path: Path, properties: str) -> list[tuple[str, str]]:
+    """Return each property of these that a stylesheet states, with its value."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    return re.findall(rf"(?<=[{{;\s])({properties})\s*:\s*([^;{{}}]+?)\s*(?:!important\s*)?(?=[;}}])", text)
+
+
+def raw(value: str) -> list[str]:
+    """Return the lengths of a value that no token names; a factor within calc() is no length."""
+    value = re.sub(r"var\([^()]*\)", "var", value)
+    value = re.sub(r"(?<=calc\()-?\d+ \* |(?<= )\* -?\d+\b| / \d+\b", "", value)
+    return [length for length in _LENGTH.findall(value) if length not in HAIRLINES]
+
+
+@pytest.mark.parametrize("path", EVERY_STYLESHEET, ids=lambda path: path.name)
+def test_space_and_type_are_named_in_one_place(path):
+    assert [(name, value) for name, value in stated(path, _SPACING) if raw(value)] == []
+    typed = [(name, value) for name, value in stated(path, _TYPE) if raw(re.sub(r"^\d{3} |\b50%", "", value))]
+    assert typed == []
+    assert {value for _, value in stated(path, "font-weight")} <= WEIGHTS
+
+
+@pytest.mark.parametrize("path", EVERY_STYLESHEET, ids=lambda path: path.name)
+def test_layers_are_named_in_one_place(path):
+    assert [value for _, value in stated(path, "z-index") if not re.fullmatch(r"var\(--z-\w+\)", value)] == []
+
+
+@pytest.mark.parametrize("path", EVERY_STYLESHEET, ids=lambda path: path.name)
+def test_colours_are_named_in_one_place(path):
     text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|\b(?:rgb|hsl|oklch|light-dark)\(", text) == []
-    assert re.findall(r"font-size:\s*[\d.]+rem|font:[^;]*?[\d.]+rem/", text) == []
+    for name, value in stated(path, _COLOURED):
+        words = re.findall(r"(?<![\w.-])[a-zA-Z][\w-]*", re.sub(r"var\([^()]*\)|url\([^()]*\)", "", value))
+        assert set(words) <= WORDS, (name, value)
+
+
+@pytest.mark.parametrize("path", STYLESHEETS, ids=lambda path: path.name)
+def test_what_a_stylesheet_names_itself_is_one_drawn_thing(path):
+    assert {name for name, _ in stated(path, r"--[\w-]+")} <= DRAWN
+
+
+def test_every_token_is_read_and_every_name_that_is_read_is_a_token():
+    named = set(re.findall(r"(--[\w-]+)\s*:", CSS)) | DRAWN
+    styles = "".join(path.read_text() for path in STATIC.glob("*.css"))
+    drawn = "".join(path.read_text() for path in [*(ROOT / "templates").rglob("*.html"), *STATIC.glob("*.js")])
+    read = set(re.findall(r"var\((--[\w-]+)", styles + drawn))
+    assert named == read
 
 
 @pytest.mark.parametrize("path", STYLESHEETS, ids=lambda path: path.name)
