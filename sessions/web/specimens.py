@@ -95,12 +95,14 @@ def lit(at):  # the hour
 
 > Two people share this file.
 """
+_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 _EDIT = {"path": "lamp.py", "old_string": "return at\n", "new_string": "return at.astimezone(UTC)\n"}
 
 
 def specimens(user: User, *, now: datetime) -> Iterator[Specimen]:
     """Yield all specimens, by fragment."""
     studio = Studio(user, now)
+    yield Specimen("_controls.html", "what forms are made of, in each state", {})
     yield from _rows(studio)
     yield from _asks(studio)
     yield from _transcript(studio)
@@ -130,6 +132,7 @@ def _states(studio: Studio) -> dict[str, Session]:
         "live": studio.running("Lamp an hour late"),
         "quiet": studio.running("All charts, full depth", Liveness.QUIET, heard_at=studio.ago(90)),
         "unknown": studio.running("A source without events", Liveness.UNKNOWN, has_events=False, doing=""),
+        "in a loop": studio.running("The same call again", same_call_count=9, same_call_seq=3),
         "failed": failed,
         "resting": rested,
         "done, not opened": studio.session("Tides by chat", is_unseen=True),
@@ -173,6 +176,8 @@ def _asks(studio: Studio) -> Iterator[Specimen]:
     }
     for state, request in asked.items():
         yield Specimen("_ask.html", state, {"request": request, "session": session, "can_change": True})
+    listed = {"request": asked["approval of a command"], "session": session, "can_change": True, "is_listed": True}
+    yield Specimen("_ask.html", "in the inbox", listed)
     for state in ("approval of a command", "loop limit", "question"):
         context = {"request": asked[state], "session": session, "is_whole": True}
         yield Specimen("_answers.html", state, context)
@@ -209,6 +214,7 @@ def _transcript(studio: Studio) -> Iterator[Specimen]:
         ),
         "system": studio.message(session, "system", "You keep the lighthouse."),
         "tool": studio.message(session, "tool", "running 3 tests\n... ok"),
+        "with a picture": studio.message(session, "tool", _PICTURE),
         "archived": studio.message(session, "user", "An old question.", compacted_at=studio.ago(60)),
     }  # fmt: skip
     for state, message in messages.items():
@@ -217,7 +223,7 @@ def _transcript(studio: Studio) -> Iterator[Specimen]:
         yield Specimen("_tool.html", state, {"call": call, "session": session}, wrap="tools")
     insides: dict[str, tuple[str, str | None]] = {
         "success": ("command and output", "running 3 tests\n... ok"),
-        "open": ("no output yet", None),
+        "open": ("no output yet, a sub-agent at it", None),
         "an edit by a sub-agent": ("an edit", ""),
     }
     for key, (state, output) in insides.items():
@@ -226,7 +232,7 @@ def _transcript(studio: Studio) -> Iterator[Specimen]:
             "session": session,
             "output": output,
             "output_size": 4000,
-            "children": [],
+            "children": [session] if key == "open" else [],
         }
         yield Specimen("_tool_inside.html", state, context, wrap="tools")
     present = {

@@ -45,6 +45,19 @@ def test_a_fragment_has_text_or_a_picture_in_every_state(staff):
         assert pair.text or pair.all("svg")
 
 
+def test_every_class_of_a_fragment_that_is_shown_can_be_seen(staff):
+    written = {
+        (path.name, name)
+        for path in (ROOT / "templates" / "sessions").glob("_*.html")
+        if path.name not in WITHOUT_SPECIMEN
+        for value in re.findall(r'\bclass="([^"]*)"', re.sub(r"{%.*?%}|{{.*?}}", " ", path.read_text()))
+        for name in value.split()
+    }
+    guide = parse(signed_in(staff).get("/styleguide/").content)
+    shown = {name for pair in guide.all("div", "pair") for element in pair.all() for name in element.classes}
+    assert {(fragment, name) for fragment, name in written if name not in shown} == set()
+
+
 def test_ids_are_there_once_and_nothing_acts(staff):
     html = signed_in(staff).get("/styleguide/").text
     ids = re.findall(r'\bid="([^"]+)"', html)
