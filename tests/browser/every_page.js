@@ -27,7 +27,20 @@
     return style.animationName !== "none" || style.transitionDuration.split(",").some((one) => parseFloat(one) > 0);
   }).map((element) => element.outerHTML.slice(0, 120)),
 
-  plain: () => [...document.querySelectorAll("select")].filter((one) => getComputedStyle(one).appearance === "none").map((one) => one.name),
+  plain: () => [...document.querySelectorAll("select, [type=checkbox], [type=radio]")].filter((one) => getComputedStyle(one).appearance === "none").map((one) => one.name),
+
+  /* What paper would show: what only a hand can use, what stays where it is, and what hides words in a box of its own. */
+  printed: () => {
+  const seen = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility() && !one.closest("svg, .unseen"));
+  const said = (those) => those.map((one) => one.outerHTML.slice(0, 120));
+  return {
+    handles: said(seen.filter((one) => one.matches("button, .button, .top, .tabs, .foot, .rail, .composer"))),
+    fixed: said(seen.filter((one) => /fixed|sticky/.test(getComputedStyle(one).position) && one.textContent.trim())),
+    cut: said(seen.filter((one) => /auto|scroll/.test(getComputedStyle(one).overflowY) && one.scrollHeight > one.clientHeight + 1)),
+    scheme: getComputedStyle(document.documentElement).colorScheme,
+    words: document.querySelector("main").innerText.trim().length,
+  };
+  },
 
   /* Words that lie over other words: what happens when a stylesheet is lost or a column falls out of its grid. */
   overlaps: () => {

@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FIRST_PAINT_BYTES = 60_000
 PHONE, WIDE, WIDEST = (390, 844), (1440, 900), (2200, 1000)
+PAPER: Any = {"width": 718, "height": 1047}
+"""A sheet of A4 within the margins that the browser leaves."""
 GRID = 24
 WITHIN_SECONDS = 60
 SAME_INK = 0.06
@@ -55,6 +57,7 @@ class Visit:
     unringed: list[str] = field(default_factory=list)
     moving: list[str] = field(default_factory=list)
     plain_controls: list[str] = field(default_factory=list)
+    on_paper: dict[str, Any] = field(default_factory=dict)
     forms: set[str] = field(default_factory=set)
 
 
@@ -208,6 +211,9 @@ def look_at(
         visit.unringed = page.evaluate(f"{_SCRIPT}.unringed()")
         page.emulate_media(forced_colors="active")
         visit.plain_controls = page.evaluate(f"{_SCRIPT}.plain()")
+        page.emulate_media(media="print", forced_colors="none", color_scheme="dark")
+        page.set_viewport_size(PAPER)
+        visit.on_paper = page.evaluate(f"{_SCRIPT}.printed()")
         page.close()
     return visit
 
@@ -362,3 +368,12 @@ def test_with_forced_colours_controls_are_the_systems_own(visit: Visit):
 
 def test_every_form_of_a_page_is_sent_by_a_test_without_script(visit: Visit):
     assert visit.forms <= SENT
+
+
+def test_paper_has_the_words_of_a_page_and_none_of_its_handles(visit: Visit):
+    paper = visit.on_paper
+    assert paper["handles"] == []
+    assert paper["fixed"] == []
+    assert paper["cut"] == []
+    assert paper["scheme"] == "light"
+    assert paper["words"] > 0

@@ -68,10 +68,10 @@ EVERY_STYLESHEET = [*STYLESHEETS, STATIC / "admin.css"]
 _SPACING = r"(?:scroll-)?(?:padding|margin)(?:-[\w-]+)?|(?:row-|column-)?gap|inset(?:-[\w-]+)?|top|right|bottom|left"
 _TYPE = r"font|font-size|line-height|letter-spacing|border(?:-[\w-]+)?-radius"
 _COLOURED = r"(?:[\w-]+-)?color|background|border(?:-(?:block|inline)(?:-start|-end)?)?|outline|fill|stroke|box-shadow"
-_LENGTH = re.compile(r"(?<![\w.-])-?(?:\d*\.)?\d+(?:[a-z]+)?(?![\w.%])")
+_LENGTH = re.compile(r"(?<![\w.-])-?(?:\d*\.)?\d+(?!v[hw])(?:[a-z]+)?(?![\w.%])")
 HAIRLINES = {"0", "1px", "-1px", "2px", "-2px"}
 """What may stand in a space: nothing, and the width of a line that something is drawn over or beside."""
-DRAWN = {"--cols", "--lane", "--lanes", "--step", "--label", "--gutter"}
+DRAWN = {"--cols", "--lane", "--lanes", "--step", "--label", "--sign", "--gutter"}
 """Set outside tokens.css: the columns, lanes and labels of one thing that is drawn, and a narrower gutter."""
 WEIGHTS = {"400", "450", "500", "550", "600", "700"}
 WORDS = {
