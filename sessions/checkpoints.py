@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from sessions import liveness, pool, presence, redaction, transcript_of_checkpoint
 from sessions.exceptions import InvalidRequest
-from sessions.likeness import stem_of
+from sessions.likeness import Stem
 from sessions.models import Checkpoint, EventDraft, Session, ToolCall
 from sessions.models.exact_json import array_of, dump_exact, load_exact
 from sessions.projection import ending_of
@@ -109,18 +109,18 @@ def add(
     now = now or timezone.now()
     at: datetime | None = origin.pop("at", None)
     origin = {name: redaction.clean(value) if name == "unread" else value for name, value in origin.items()}
-    texts = state.messages
+    texts, stem = state.messages, Stem(state.messages)
     with transaction.atomic():
         session = Session.objects.locked(session_id)
         given = _parent(session, parent)
         newest = session.active_checkpoint
-        placed = pool.place(session, newest, texts)
+        placed = pool.place(session, newest, texts, stem)
         created_at = _after(newest, at or now)
         checkpoint = Checkpoint(
             session=session, seq=newest.seq + 1 if newest else 1, parent=given,
             spans=placed.spans, variants=[variant.as_row() for variant in placed.variants],
-            added_count=placed.added_count, message_count=len(texts), stem=stem_of(texts[:-1]), rest=state.rest,
-            created_at=created_at, updated_at=created_at, **origin,
+            added_count=placed.added_count, message_count=len(texts), stem=stem.of(max(0, len(texts) - 1)),
+            rest=state.rest, created_at=created_at, updated_at=created_at, **origin,
         )  # fmt: skip
         _continue(session, checkpoint, newest, is_grown=placed.is_grown, given=given)
         checkpoint.save(force_insert=True)

@@ -97,13 +97,21 @@ def _common_head(text: str, other: str) -> int:
     return low
 
 
-def stem_of(texts: Iterable[str]) -> bytes:
-    """Return the digest of these messages, letter by letter."""
-    digest = blake2b(digest_size=_DIGEST_BYTES)
-    for text in texts:
-        digest.update(text.encode())
-        digest.update(b"\n")
-    return digest.digest()
+class Stem:
+    """The digest of the first messages of a history, letter by letter; that of more goes on from that of fewer."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._count = 0
+        self._digest = blake2b(digest_size=_DIGEST_BYTES)
+
+    def of(self, count: int) -> bytes:
+        """Return that of the first `count` messages; never asked for fewer than before."""
+        assert count >= self._count, (count, self._count)
+        added = self._texts[self._count : count]
+        self._digest.update("\n".join([*added, ""]).encode())
+        self._count = count
+        return self._digest.digest()
 
 
 def places_of(spans: Iterable[Span]) -> Iterator[int]:

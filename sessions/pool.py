@@ -11,13 +11,13 @@ from django.db.models import Q
 
 from sessions.likeness import (
     Span,
+    Stem,
     Variant,
     are_alike,
     common_count,
     likeness,
     places_of,
     spans_of,
-    stem_of,
 )
 from sessions.models import Checkpoint, CheckpointPiece, Session
 
@@ -45,21 +45,23 @@ class Placed:
     revised: int | None = None
 
 
-def place(session: Session, newest: Checkpoint | None, texts: Sequence[str]) -> Placed:
-    """Put into the pool what it lacks of these messages; return where all of them stand."""
+def place(session: Session, newest: Checkpoint | None, texts: Sequence[str], stem: Stem) -> Placed:
+    """Put into the pool what it lacks of these messages, whose stem is given; return where all of them stand."""
     tail = CheckpointPiece.objects.filter(session=session).order_by("-first").first()
     end = 0 if tail is None else tail.end
     if newest is None or not end:
         _append(session, tail, texts)
         return Placed(spans=[[0, len(texts)]] if texts else [], added_count=len(texts), is_grown=True)
-    return _grow(session, newest, texts, tail=tail) or _match(session, tail, texts)
+    return _grow(session, newest, texts, stem, tail=tail) or _match(session, tail, texts)
 
 
-def _grow(session: Session, newest: Checkpoint, texts: Sequence[str], *, tail: CheckpointPiece | None) -> Placed | None:
+def _grow(
+    session: Session, newest: Checkpoint, texts: Sequence[str], stem: Stem, *, tail: CheckpointPiece | None
+) -> Placed | None:
     """Return the place of a history that goes on from the newest checkpoint, None when it does not."""
     assert tail is not None
     count = newest.message_count
-    if not count or len(texts) < count or stem_of(texts[: count - 1]) != bytes(newest.stem):
+    if not count or len(texts) < count or stem.of(count - 1) != bytes(newest.stem):
         return None
     at = newest.spans[-1][1] - 1
     base = tail.lines[at - tail.first] if at >= tail.first else _lines(session, [[at, at + 1]])[at]

@@ -53,7 +53,7 @@ def load(raw: bytes, *, is_exact: bool = False) -> Any:
         raise Unreadable("The body has a number with too many digits.") from None
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
-    if raw.count(b"[") + raw.count(b"{") > DEEPEST and is_deeper(value, DEEPEST):
+    if is_deeper(value, DEEPEST):
         raise Unreadable(_TOO_DEEP)
     return value
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sessions import checkpoints, pool
+from sessions.likeness import Stem
 from sessions.models import Checkpoint, CheckpointPiece, Message, Session
 from sessions.models.exact_json import dump_exact, load_exact
 from tests.api.stakpak.calling import call, result, says, usage, user
@@ -276,3 +278,13 @@ def test_a_session_of_another_kind_takes_checkpoints_as_well():
     checkpoint = checkpoints.add(session.pk, state_of([user("a")]), by="test")
 
     assert Session.objects.get(pk=session.pk).active_checkpoint == checkpoint
+
+
+def test_the_digest_of_a_longer_history_goes_on_from_that_of_a_shorter_one():
+    texts = ['{"role":"user"}', '{"content":"\u00e4"}', "{}"]
+    stem = Stem(texts)
+    digests = [stem.of(count) for count in range(len(texts) + 1)]
+    assert digests == [Stem(texts).of(count) for count in range(len(texts) + 1)]
+    whole = "".join(f"{text}\n" for text in texts).encode()
+    assert digests[-1] == blake2b(whole, digest_size=16).digest()  # as what is stored was made
+    assert len(set(digests)) == len(digests)

@@ -56,13 +56,13 @@ def dump_json(value: Any) -> str:
 
 def is_deeper(value: Any, levels: int) -> bool:
     """Say whether `value` has more than `levels` levels of arrays and objects; without recursion."""
-    level = [value]
-    for _ in range(levels + 1):
+    level = [value] if value and isinstance(value, dict | list) else []
+    for _ in range(levels):
         level = [
             inner
             for outer in level
-            if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if inner and isinstance(inner, (dict, list))
         ]
         if not level:
             return False

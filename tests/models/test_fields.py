@@ -11,7 +11,7 @@ from sessions import protocol, transcripts
 from sessions.exceptions import InvalidRequest, TooLarge
 from sessions.models import Checkpoint, EventDraft, Message, Metadata
 from sessions.models.exact_json import dump_exact
-from sessions.models.fields import clean_json, clean_text, require_content, require_name
+from sessions.models.fields import clean_json, clean_text, is_deeper, require_content, require_name
 from tests.factories import make_message, make_session
 
 pytestmark = pytest.mark.django_db
@@ -185,3 +185,13 @@ def test_a_message_over_the_limit_is_refused_and_none_of_its_batch_is_stored(set
     with pytest.raises(TooLarge, match=r"messages\.1\.content"):
         transcripts.append(session.pk, drafts)
     assert not session.messages.exists()
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": 1, "b": value}])
+def test_levels_are_counted_down_to_the_last_value(wrap):
+    value = 1
+    for _ in range(5):
+        value = wrap(value)
+    assert is_deeper(value, 4)
+    assert not is_deeper(value, 5)
+    assert not is_deeper("[[[[[[", 1)
