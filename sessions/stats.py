@@ -115,6 +115,8 @@ class Figures:
     tools: Sequence[ToolFigures]
     turns: TurnFigures
     times: Mapping[date, DayTimes]
+    is_whole: bool = True
+    """False while more changed than one answer reads: what is missing is being counted."""
 
     @property
     def tokens(self) -> TokenCounts | None:
@@ -160,6 +162,7 @@ def figures(user: AbstractBaseUser | AnonymousUser, *, period: Period, filters: 
         tools=tools_of(amounts.calls_in(found.whole)),
         turns=turns_of(reasons=amounts.turns_in(found.whole), lengths=amounts.lengths_in(found.whole)),
         times=times_of(found.by_day),
+        is_whole=found.is_whole,
     )
 
 

@@ -20,6 +20,9 @@ from sessions.models import amounts as named
 from sessions.models.among import Among
 from sessions.models.amounts import NUMBERS, Amounts
 
+READ_AT_ONCE = 1_000
+"""Sessions whose records are read for one answer, the newest. More are not counted only after an upgrade, a restore or a
+large import; then the answer says that it is not whole, and is not late."""
 _TRIES = 3
 _TOKENS = ("usage_count", *TOKEN_NAMES)
 
@@ -31,6 +34,8 @@ class Sums:
     by_day: dict[date, Amounts] = field(default_factory=lambda: defaultdict(Amounts))
     by_place: dict[PlaceName, Amounts] = field(default_factory=lambda: defaultdict(Amounts))
     whole: Amounts = field(default_factory=Amounts)
+    is_whole: bool = True
+    """Whether what changed is in it; if not, the rest is as it was counted last."""
 
     def add(self, share: Share, *, days: range, sign: int = 1) -> None:
         """Add a share, or take it out, as far as it is of these days (their slots)."""
@@ -99,7 +104,9 @@ class _Reading:
         sums = Sums()
         if mark is not None:
             self._read_kept(sums)
-        for share in self._stale(ids := uncounted(mark)):
+        changed = uncounted(mark)
+        ids, sums.is_whole = changed[-READ_AT_ONCE:], len(changed) <= READ_AT_ONCE
+        for share in self._stale(ids):
             sums.add(share, days=self._days, sign=-1)
         for share in self._fresh(ids):
             sums.add(share, days=self._days)

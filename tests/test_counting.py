@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from django.db import connection
 
-from sessions import checkpoints, compaction, counting, following, forks
+from sessions import checkpoints, compaction, counting, following, forks, sums
 from sessions.models import FigureSum, Place, PurgedCalls, Session, Share, TokenCounts, log_mark
 from sessions.stats import Figures, Filters, Period, figures
 from sessions.tool_stats import stats_of
@@ -124,6 +124,18 @@ def test_only_what_changed_is_counted_again():
     work(second)
     assert count() == 1
     assert Share.objects.get(session=first).days.keys() != Share.objects.get(session=second).days.keys()
+
+
+def test_figures_read_few_records_and_say_that_they_are_not_whole(monkeypatch):
+    monkeypatch.setattr(sums, "READ_AT_ONCE", 2)
+    staff = make_user("staff", is_staff=True)
+    for _ in range(3):
+        work(make_session())
+    early = figures(staff, period=YEAR)
+    assert (early.turns.count, early.is_whole) == (2, False)
+    assert count() == 3
+    whole = figures(staff, period=YEAR)
+    assert (whole.turns.count, whole.is_whole) == (3, True)
 
 
 def test_it_goes_on_in_small_steps_and_over_gaps(monkeypatch):

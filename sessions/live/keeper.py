@@ -37,6 +37,7 @@ _LOOK_EVERY = timedelta(milliseconds=200)
 _BEAT_EVERY = timedelta(seconds=2)
 _BEAT_WITH_REDIS_EVERY = timedelta(seconds=15)
 _STOP_SECONDS = 5
+_CATCH_UP_SECONDS = 3.0
 
 Listener = Callable[[], Awaitable[None] | None]
 
@@ -102,7 +103,7 @@ def jobs() -> list[Job]:
 def _add_up() -> None:
     """Measure and count the sessions that changed, for the storage page and the figures."""
     retention.measure()
-    counting.count()
+    counting.count(seconds=_CATCH_UP_SECONDS)
 
 
 class Keeper:

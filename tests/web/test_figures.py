@@ -3,7 +3,7 @@
 import pytest
 import time_machine
 
-from sessions import counting
+from sessions import counting, sums
 from sessions.models import TokenCounts
 from sessions.templatetags.ages import DASH, span
 from tests.engine_events import CALL, NOW, RESULT, START, end
@@ -97,6 +97,16 @@ def test_an_empty_page_says_why(reader):
     assert fresh.one("a").attrs["href"] == "/connect/"
     narrowed = page(reader, "?agent=nobody&days=7").one("div", "empty")
     assert narrowed.one("a").attrs["href"] == "/figures/?days=7"
+
+
+def test_it_says_while_sessions_are_still_being_counted(reader, owner, monkeypatch):
+    monkeypatch.setattr(sums, "READ_AT_ONCE", 1)
+    work(owner)
+    assert "still being counted" not in page(reader).text
+    work(owner)
+    assert "still being counted" in page(reader).text
+    counting.count()
+    assert "still being counted" not in page(reader).text
 
 
 def test_sessions_without_tokens_have_a_dash_and_no_chart_of_them(reader, owner):

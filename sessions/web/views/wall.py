@@ -18,7 +18,7 @@ from sessions.web.facets import facets_of
 from sessions.web.forms import FilterForm
 from sessions.web.requests import PageRequest, socket_url, wants_fragment
 
-ROWS = {Band.NEEDS: 200, Band.ADRIFT: 200, Band.RUNNING: 200, Band.RECENT: 50}
+ROWS = {Band.NEEDS: 100, Band.ADRIFT: 100, Band.RUNNING: 100, Band.RECENT: 50}
 """Rows of each band that the page holds; the heading counts all of them."""
 _HEADS = {
     Band.NEEDS: ("waiting", "turn"),

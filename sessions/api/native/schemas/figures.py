@@ -92,6 +92,9 @@ class FiguresOut(BaseModel):
 
     first_day: date
     last_day: date
+    is_whole: bool = Field(
+        description="False while many sessions are still being counted, as after an upgrade: ask again later."
+    )
     session_count: int = Field(description="Sessions that began in the period.")
     turns: TurnsOut
     tokens: TokenFiguresOut | None = Field(description="Null when nobody reported any.")
@@ -113,6 +116,7 @@ class FiguresOut(BaseModel):
         return cls(
             first_day=found.period.first,
             last_day=found.period.last,
+            is_whole=found.is_whole,
             session_count=found.session_count,
             turns=TurnsOut.of(found.turns),
             tokens=TokenFiguresOut.of(sums) if sums else None,
