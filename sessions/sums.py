@@ -21,8 +21,10 @@ from sessions.models.among import Among
 from sessions.models.amounts import NUMBERS, Amounts
 
 READ_AT_ONCE = 1_000
-"""Sessions whose records are read for one answer, the newest. More are not counted only after an upgrade, a restore or a
-large import; then the answer says that it is not whole, and is not late."""
+"""Sessions whose records are read for one answer, the newest.
+
+More are not counted only after an upgrade, a restore or a large import; then the answer says that it is not whole.
+"""
 _TRIES = 3
 _TOKENS = ("usage_count", *TOKEN_NAMES)
 
