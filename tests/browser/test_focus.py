@@ -29,7 +29,7 @@ Happen = Callable[[int], None]
 
 def furnished(agent: Agent, title: str) -> str:
     """Return a session that runs and has something for each tab."""
-    session = agent.start(title, agent_name="koda", project_root="/w/gates")
+    session = agent.start(title, agent_name="koda", project_root="/w/grounds")
     agent.say(session, "Mend the gate", role="user")
     call = {"id": "c", "function_name": "Bash", "arguments": '{"command": "ls"}'}
     text = "It is **open**:\n\n```python\nprint(1)\n```\n\n[there](https://example.org)"
@@ -66,12 +66,12 @@ def assert_held(page: Page, within: str, happen: Happen, *, least: int) -> None:
 
 
 def test_on_the_wall_nothing_takes_the_focus(person: Person, agent: Agent):
-    asking, asked, running = (furnished(agent, f"Gate {name}") for name in ("asking", "asked", "running"))
+    asking, asked, running = (furnished(agent, f"Lychgate {name}") for name in ("asking", "asked", "running"))
     agent.tell(asking, ASKS)
     agent.tell(asked, QUESTION)
     begin(agent, running, 1000)
-    agent.start("Gate at rest", project_root="/w/gates")
-    wall = person.open_live("/?q=gate")
+    agent.start("Lychgate at rest", project_root="/w/grounds")
+    wall = person.open_live("/?q=lychgate")
     rows = {
         session: wall.locator(".session", has=wall.locator(f"a[href*='{session}']")) for session in (asking, running)
     }
@@ -81,15 +81,15 @@ def test_on_the_wall_nothing_takes_the_focus(person: Person, agent: Agent):
         for session in (asking, asked, running):
             agent.say(session, f"Step {number}")
             begin(agent, session, number)
-        agent.start(f"Gate {number}", project_root="/w/gates")
+        agent.start(f"Lychgate {number}", project_root="/w/grounds")
         expect(rows[running].locator(".now")).to_contain_text(f"step {number},")
-        expect(wall.locator(".session", has_text=f"Gate {number}").first).to_be_attached()
+        expect(wall.locator(".session", has_text=f"Lychgate {number}").first).to_be_attached()
 
     wall.evaluate(f"{_SCRIPT}.listen()")
     assert_held(wall, "main, .top", happen, least=20)
     assert wall.evaluate("window.said") == [], "what needs nobody is not said"
     agent.tell(running, ASKS)
-    expect(wall.locator("#announce")).to_have_text("Gate running waits for you")
+    expect(wall.locator("#announce")).to_have_text("Lychgate running waits for you")
     for session in (asking, asked, running):
         agent.tell(session, END)
 
@@ -120,7 +120,7 @@ def test_in_the_inbox_nothing_takes_the_focus(person: Person, agent: Agent):
 
 def test_in_the_list_nothing_takes_the_focus(person: Person, agent: Agent):
     session = furnished(agent, "Hedge one")
-    agent.start("Hedge two", project_root="/w/gates")
+    agent.start("Hedge two", project_root="/w/grounds")
     page = person.open_live("/sessions/?q=hedge")
     row = page.locator(".session", has=page.locator(f"a[href*='{session}']"))
 
@@ -132,25 +132,4 @@ def test_in_the_list_nothing_takes_the_focus(person: Person, agent: Agent):
     page.evaluate(f"{_SCRIPT}.listen()")
     assert_held(page, "main", happen, least=10)
     assert page.evaluate("window.said") == []
-    agent.tell(session, END)
-
-
-def test_on_a_session_nothing_takes_the_focus(person: Person, agent: Agent):
-    session = furnished(agent, "Stile one")
-    agent.tell(session, ASKS, QUESTION)
-    page = person.open_live(f"/sessions/{session}/")
-
-    def happen(number: int) -> None:
-        begin(agent, session, number)
-        agent.say(session, f"Step {number}")
-        agent.put(session, "todo", {"content": f"- [x] look\n- [ ] mend {number}"})
-        agent.put(session, "metadata/note", {"value": f"oak {number}"})
-        agent.put(session, "files", {"path": f"/w/gates/{number}"})
-        agent.change(session, title=f"Stile {number}, still")
-        expect(page.locator("#title")).to_contain_text(f"Stile {number},")
-        with page.expect_response(lambda answer: "/glance/" in answer.url):
-            page.evaluate("htmx.trigger(document.body, 'koda:changed')")  # comes by itself, after three seconds
-        expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
-
-    assert_held(page, "main, .top", happen, least=25)
     agent.tell(session, END)
