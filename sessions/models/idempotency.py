@@ -1,5 +1,7 @@
 """Answers kept so that a repeated POST gives the stored one instead of acting twice."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from sessions.models.batching import batched
 from sessions.models.fields import WrittenTextField
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from sessions.models.api_key import ApiKey
     from sessions.models.session import Session
 
+_NAMES_AT_ONCE = 100
+"""SQLite bears no condition of more than a thousand parts."""
 KEPT_FOR = timedelta(days=1)
 """A repeat that comes later than this is a new request."""
 
@@ -47,15 +52,19 @@ class StoredAnswerManager(models.Manager["StoredAnswer"]):
         except IntegrityError:
             return self.get(**mine)
 
-    def forget_session(self, session: "Session", *, now: datetime) -> int:
-        """Delete the answers that tell of a session; return how many.
+    def forget(self, sessions: Iterable["Session"], *, now: datetime) -> dict[str, int]:
+        """Delete the answers that tell of these sessions; return how many rows went, by the label of their model.
 
-        Reads all that are kept, unless nobody has changed the session for as long as any is.
+        Reads all that are kept, once for a hundred sessions, but not for those that nobody has changed for as long as
+        any is.
         """
-        if session.updated_at < now - KEPT_FOR:
-            return 0
-        name = str(session.uuid)
-        return self.filter(models.Q(path__contains=name) | models.Q(body__contains=name)).delete()[0]
+        names = (str(session.uuid) for session in sessions if session.updated_at >= now - KEPT_FOR)
+        gone: Counter[str] = Counter()
+        for piece in batched(names, _NAMES_AT_ONCE):
+            told = models.Q(*((f"{column}__contains", name) for name in piece for column in ("path", "body")),
+                            _connector=models.Q.OR)  # fmt: skip
+            gone.update(self.filter(told).delete()[1])
+        return gone
 
     def drop_old(self, *, now: datetime | None = None) -> int:
         """Delete the answers that nobody can ask for any more; return how many."""

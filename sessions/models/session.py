@@ -307,20 +307,21 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell.
 
         The answers that are kept for repeated requests go with it: some repeat its words. Return how many rows went, by
-        the label of their model. `by` says which person asked for this one, for the
-        audit log; who destroys many notes that once.
+        the label of their model. `by` says which person asked for this one, for the audit log; who destroys many notes
+        that once.
         """
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
             now = now or timezone.now()
-            for going in session.with_descendants():
-                StoredAnswer.objects.forget_session(going, now=now)
+            all_going = session.with_descendants()
+            answers = StoredAnswer.objects.forget(all_going, now=now)
+            for going in all_going:
                 going.last_seq += 1
                 going.ring()
             if by is not None:
                 subject, messages = str(session.uuid), session.message_count
                 AuditEntry.objects.note(Action.DESTROYED, by=by, subject=subject, now=now, message_count=messages)
-            return session.delete()[1]
+            return {**session.delete()[1], **answers}
 
     def with_descendants(self) -> list["Session"]:
         """Return this session and all that its sub-agents made below it, one query a generation."""

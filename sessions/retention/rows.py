@@ -151,7 +151,7 @@ def forget_log(session: Session, tally: Tally, *, up_to: int, by: str, now: date
 
 def forget_answers(session: Session, tally: Tally, *, now: datetime) -> None:
     """Destroy the answers that are kept for repeated requests and tell of the session: some repeat its words."""
-    tally.add(StoredAnswer, StoredAnswer.objects.forget_session(session, now=now))
+    tally.add_labels(StoredAnswer.objects.forget([session], now=now))
 
 
 def _blank(session: Session, tally: Tally, *, up_to: int) -> None:
@@ -219,5 +219,4 @@ def destroy(session: Session, tally: Tally, *, now: datetime) -> None:
         (session.checkpoints, ("rest", "variants", "unread")),
     ):
         tally.size += size_of(rows, *columns)  # type: ignore[arg-type]
-    forget_answers(session, tally, now=now)
     tally.add_labels(session.destroy(now=now))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from sessions import compaction, indexing, retention
 from sessions.models import Session
@@ -160,3 +161,16 @@ def test_answers_go_with_the_messages_that_they_repeat():
     compaction.compact(session.pk, summary="s", preserve_count=0, by="test")
     purge("compacted", 0)
     assert "storedanswer" not in places_of(SECRET)
+
+
+@pytest.mark.django_db
+def test_kept_answers_are_read_once_however_many_sessions_go():
+    def queries(children: int) -> int:
+        parent = make_session()
+        for _ in range(children):
+            make_session(parent.owner, parent=parent)
+        with CaptureQueriesContext(connection) as taken:
+            parent.destroy()
+        return sum("storedanswer" in query["sql"] for query in taken)
+
+    assert queries(5) == queries(1) > 0
