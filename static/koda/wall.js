@@ -1,5 +1,6 @@
 // The rows of the wall: each stands where its band and its rank put it, but none moves under a hand.
 const RECENT_KEPT = 60;
+const UPPER_KEPT = 100;           // of each other band; those behind are counted, and the page stays as long as it was
 const later = new Set();          // rows that wait until the reader lets go
 let before = new Map();
 
@@ -16,11 +17,18 @@ document.addEventListener("htmx:wsAfterMessage", (event) => {
   if (!touched.size && !event.detail.message.includes('id="counters"')) return;
   for (const id of touched) {
     const row = document.getElementById(id);
-    if (row) settle(row);
+    if (!row) continue;
+    if (!before.has(id)) arrive(row.dataset.band);
+    settle(row);
   }
   showChanges(touched);
   count();
 });
+
+function arrive(band) {           // where some are left out, one that comes was most likely among them
+  const figure = band === "recent" ? null : document.querySelector(`#${band} [data-count]`);
+  if (figure) figure.dataset.count = Math.max(0, Number(figure.dataset.count) - 1);
+}
 
 function settle(row) {
   const list = document.querySelector(`#${row.dataset.band} > ol`);
@@ -57,6 +65,11 @@ function showChanges(touched) {
   }
 }
 
+function write(part, number) {
+  const words = number.toLocaleString("en");
+  if (part && part.textContent !== words) part.textContent = words;
+}
+
 function flash(part, name) {
   if (!part) return;
   part.classList.remove(name);
@@ -65,16 +78,18 @@ function flash(part, name) {
 }
 
 function count() {
+  // Over all sessions the counters above know how many there are; under a filter only what came and went does.
+  const counted = document.querySelector("#wall[data-filtered]") ? {} : document.getElementById("counters")?.dataset ?? {};
   for (const band of document.querySelectorAll(".band")) {
     const figure = band.querySelector("[data-count]");
-    const rows = band.querySelectorAll(":scope > ol > .session");
-    if (band.id === "recent" && rows.length > RECENT_KEPT) {
-      const tooMany = [...rows].slice(RECENT_KEPT).filter((row) => !isHeld(row));
-      figure.dataset.count = Number(figure.dataset.count) + tooMany.length;
-      tooMany.forEach((row) => row.remove());
-    }
-    const sum = (band.querySelectorAll(":scope > ol > .session").length + Number(figure.dataset.count)).toLocaleString("en");
-    if (figure.textContent !== sum) figure.textContent = sum;
+    const rows = [...band.querySelectorAll(":scope > ol > .session")];
+    const tooMany = rows.slice(band.id === "recent" ? RECENT_KEPT : UPPER_KEPT).filter((row) => !isHeld(row));
+    tooMany.forEach((row) => row.remove());
+    const shown = rows.length - tooMany.length;
+    const left = band.id in counted ? Math.max(0, Number(counted[band.id]) - shown) : Number(figure.dataset.count) + tooMany.length;
+    figure.dataset.count = left;
+    write(figure, shown + left);
+    write(band.querySelector("[data-left]"), left);
   }
   const needs = Number(document.getElementById("counters")?.dataset.needs ?? 0);
   document.title = needs ? `${needs} need${needs === 1 ? "s" : ""} you · Koda Web` : "Koda Web";

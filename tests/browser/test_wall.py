@@ -117,3 +117,29 @@ def test_on_a_wide_screen_answers_stand_beside_the_source_and_not_over_it(person
     assert approve is not None
     assert source["x"] + source["width"] <= approve["x"]
     agent.tell(session, END)
+
+
+@pytest.mark.slow
+def test_a_full_band_stays_as_long_as_it_was_and_counts_right(person: Person, agent: Agent):
+    sessions = [agent.start(f"Buoy {number}") for number in range(103)]
+    for session in sessions:
+        agent.tell(session, START)
+    for path in ("/", "/?q=buoy"):
+        wall = person.open_live(path)
+        heading = wall.locator("#running-head span")
+        count = figure(wall, "running") if path == "/" else len(sessions)
+        expect(heading).to_have_text(str(count))
+        expect(wall.locator("#running .session")).to_have_count(100)
+        call = {"type": "tool_call_start", "id": f"c{path}", "name": "Bash", "args": {"command": path}}
+        for session in sessions[-3:]:
+            agent.tell(session, call)
+        expect(wall.locator("#running [data-left]")).to_have_text(str(count - 100))
+        agent.tell(
+            sessions[0], {"type": "tool_call_start", "id": f"c{path}", "name": "Bash", "args": {"command": path}}
+        )
+        expect(row_of(wall, "Buoy 0").locator(".now")).to_contain_text(path)
+        expect(wall.locator("#running .session")).to_have_count(100)
+        expect(heading).to_have_text(str(count))
+        assert is_unreloaded(wall)
+    for session in sessions:
+        agent.tell(session, END)
