@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.test import Client, RequestFactory
 
@@ -271,7 +271,7 @@ def _as_form(user: User, **changes: str) -> dict[str, str]:
 def test_a_group_that_gives_rights(boss, desk):
     desk.post(f"{GROUPS}add/", {"name": "readers", "permissions": []})
     group = Group.objects.get()
-    desk.post(f"{GROUPS}{group.pk}/change/", {"name": "readers", "permissions": ["1"]})
+    desk.post(f"{GROUPS}{group.pk}/change/", {"name": "readers", "permissions": [Permission.objects.first().pk]})
     desk.post(f"{GROUPS}{group.pk}/delete/", {"post": "yes"})
     told = list(AuditEntry.objects.order_by("pk").values_list("action", "subject", "detail__what"))
     assert told == [("group_changed", "readers", what) for what in ("made", "changed", "removed")]

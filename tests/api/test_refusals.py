@@ -211,6 +211,7 @@ def test_a_redis_that_hangs_delays_a_request_and_refuses_none(agent, settings):
     with socket.create_server(("127.0.0.1", 0)) as hanging:  # It takes connections and says nothing.
         place = f"redis://127.0.0.1:{hanging.getsockname()[1]}"
         redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": place}
+        settings.KODA_REDIS_URL = place
         settings.CACHES = {"default": {**redis, "OPTIONS": dict.fromkeys(settings.REDIS_PATIENCE, 0.1)}}
 
         assert agent.get("sessions").status == 200
