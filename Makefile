@@ -36,7 +36,7 @@ coverage: $(VENV)/.test  ## the same, and which lines no test reached; takes nea
 	@$(BIN)/python -m tests.browsers --install
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
-pictures: $(VENV)/.test  ## the pictures of README and docs, from the demo's agents
+pictures: $(VENV)/.dev  ## the pictures of README and docs, from the demo's agents
 	@$(BIN)/python -m tests.browsers --install
 	@$(BIN)/python -m tests.browser.pictures
 

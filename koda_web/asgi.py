@@ -1,4 +1,4 @@
-"""The application as an ASGI server sees it: appends take the short way, other HTTP goes to Django, sockets go live."""
+"""The application as an ASGI server sees it: agents take the short way, other HTTP goes to Django, sockets go live."""
 
 import os
 
@@ -13,8 +13,8 @@ _http = get_asgi_application()  # loads the models, so it comes before everythin
 
 from django.conf import settings  # noqa: E402 - see above
 
-from sessions.live.ingest import Ingest  # noqa: E402
 from sessions.live.routing import websocket  # noqa: E402
+from sessions.live.short_way import ShortWay  # noqa: E402
 
 _router = ProtocolTypeRouter({"http": _http, "websocket": websocket})
-application = RequestIds(Ingest(_router, queued=settings.KODA_QUEUED_REQUESTS))
+application = RequestIds(ShortWay(_router, queued=settings.KODA_QUEUED_REQUESTS))

@@ -15,6 +15,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, auto
 from urllib.parse import parse_qs
 
 from asgiref.sync import ThreadSensitiveContext
@@ -26,7 +27,21 @@ from sessions.live.refusals import BUSY, STOPPING, send_refusal
 WAITING_REQUESTS = 1000
 """Long polls at once; each costs a connection and a task, but no thread."""
 
-_INGEST = re.compile(r"/api/v1/sessions/[^/]+/(?:messages|events|heartbeat)|/api/zeroclaw/sessions/[^/]+/messages")
+LARGEST_SHORT_BODY = 2 * 1024 * 1024
+"""Bytes of a body that may take the short way: reading a larger one would hold up those behind it."""
+
+_UUID = "[0-9a-fA-F-]{36}"
+_APPEND = re.compile(
+    "/api/v1/sessions/[^/]+/(?:messages|events|heartbeat|checkpoints)"
+    "|/api/zeroclaw/sessions/[^/]+/messages"
+    f"|/v1/sessions/{_UUID}/checkpoints"
+)
+_READ = re.compile(
+    f"/api/v1/sessions/{_UUID}(?:/(?:messages|checkpoints|checkpoints/active|state|todo))?"
+    f"|/api/v1/checkpoints/{_UUID}"
+    "|/api/zeroclaw/sessions/[^/]+/messages"
+    f"|/v1/sessions/(?:checkpoints/)?{_UUID}"
+)
 _LONG_POLL = re.compile(r"/api/v1/sessions/[^/]+/commands/?")
 
 
@@ -44,11 +59,27 @@ def is_waiting(scope: Scope) -> bool:
     return asks_to_wait and _LONG_POLL.fullmatch(scope["path"]) is not None
 
 
-def is_ingest(scope: Scope) -> bool:
-    """Say whether the request appends to a session, with a key."""
-    if scope["type"] != "http" or scope["method"] != "POST" or _INGEST.fullmatch(scope["path"]) is None:
-        return False
-    return any(name == b"authorization" for name, _ in scope["headers"])
+class Way(Enum):
+    """What takes the short way (`sessions.live.short_way`): what an agent does with one session at every step."""
+
+    APPEND = auto()
+    READ = auto()
+
+
+_SHORT = {"POST": (Way.APPEND, _APPEND), "GET": (Way.READ, _READ)}
+
+
+def short_way(scope: Scope) -> Way | None:
+    """Say which short way the request takes: it comes with a key, and appends to a session or reads from it."""
+    if scope["type"] != "http" or scope["method"] not in _SHORT:
+        return None
+    way, paths = _SHORT[scope["method"]]
+    if paths.fullmatch(scope["path"]) is None:
+        return None
+    headers = dict(scope["headers"])
+    if b"authorization" not in headers or int(headers.get(b"content-length", 0)) > LARGEST_SHORT_BODY:
+        return None
+    return way
 
 
 class Admission:
@@ -80,7 +111,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, at once or in its turn, or refuse it; sockets pass, and what has threads of its own."""
-        if scope["type"] != "http" or is_ingest(scope):
+        if scope["type"] != "http" or short_way(scope):
             await self._application(scope, receive, send)
         elif self._is_waiting(scope):
             await self._wait(scope, receive, send)

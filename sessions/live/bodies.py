@@ -1,7 +1,7 @@
 """Requests whose bodies have an end: Daphne's request with a limit that holds before anything is read.
 
-Daphne reads a whole body before the application starts, and so before anybody is authenticated; above
-100 kB into a file. Here a body may have `server.max_body` bytes, and all bodies that are held at the same
+Daphne reads a whole body before the application starts, and so before anybody is authenticated; a large
+one into a file. Here a body may have `server.max_body` bytes, and all bodies that are held at the same
 time `server.max_held` together.
 """
 
@@ -17,6 +17,10 @@ from twisted.web.http import _GenericHTTPChannelProtocol
 from sessions.live.pace import Channel
 from sessions.live.refusals import BROKEN, BUSY, Refusal, malformed, render, too_large
 
+IN_MEMORY = range(100_000, 2 * 1024 * 1024)
+"""Bytes of bodies that Twisted would put into a file, and that are kept in memory."""
+MOST_IN_MEMORY = 32 * 1024 * 1024
+"""Bytes of such bodies at once, by what they announced; those that come then lie in files after all."""
 LINGER_SECONDS = 30
 """How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
 
@@ -30,6 +34,7 @@ class Request(WebRequest):
     received_count = 0
     """Bytes of the body that came."""
     _held = 0
+    _in_memory = 0
     _farewell: asyncio.TimerHandle
 
     # --- The body comes in ---------------------------------------------------------------------------------
@@ -37,7 +42,10 @@ class Request(WebRequest):
     def gotLength(self, length: int | None) -> None:  # noqa: N802
         """Refuse at once what announces too much; otherwise prepare to receive `length` bytes."""
         if length is None or length <= self.server.max_body:
-            super().gotLength(length)
+            if length is not None and length in IN_MEMORY and self.server.in_memory + length <= MOST_IN_MEMORY:
+                self._in_memory = length
+                self.server.in_memory += length
+            super().gotLength(0 if self._in_memory else length)
             return
         super().gotLength(0)
         self._refuse(too_large(self.server.max_body))
@@ -89,7 +97,8 @@ class Request(WebRequest):
 
     def _let_go(self) -> None:
         self.server.held -= self._held
-        self._held = 0
+        self.server.in_memory -= self._in_memory
+        self._held = self._in_memory = 0
 
     def finish(self) -> None:
         """End the answer; what was held of the body is given free."""

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from sessions import counting, indexing, liveness, retention
 from sessions.live import memory, wal, webhooks
-from sessions.live.ingest import TURN
+from sessions.live.short_way import TURN
 from sessions.models import Delivery, Lease, StoredAnswer
 
 logger = logging.getLogger(__name__)

@@ -103,7 +103,7 @@ class Server(daphne.server.Server):
             endpoints=[f"tcp:port={port}:interface={quoteStringArgument(host)}:backlog={BACKLOG}"],
             signal_handlers=False,  # Twisted's stop at once
             action_logger=log_action,
-            request_buffer_size=64 * 1024,
+            request_buffer_size=1024 * 1024,
             websocket_timeout=-1,  # the default ends every socket after a day, with a code that pages take for good
             ping_interval=PING_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
@@ -115,6 +115,7 @@ class Server(daphne.server.Server):
         self.client_seconds = client_seconds
         self.max_held = max_body * MAX_HELD_BODIES
         self.held = 0
+        self.in_memory = 0
         self.draining = asyncio.Event()
         self.has_cut = False
         """Whether the drain ended before all requests did."""

@@ -65,12 +65,14 @@ function keepPlace(event) {
   if (target?.id !== "older" && target?.id !== "newer") return;
   const anchor = [...items()].find((item) => item.getBoundingClientRect().bottom > 100);
   const top = anchor?.getBoundingClientRect().top;
+  const isHeld = target.contains(document.activeElement);
   root.style.overflowAnchor = "none";
   requestAnimationFrame(() => {
     trim(target.id === "older" ? "bottom" : "top");
     times();
     document.dispatchEvent(new Event("koda:loaded"));
     if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
+    if (isHeld) hold(document.getElementById(target.id) ?? anchor);
     requestAnimationFrame(() => { root.style.overflowAnchor = ""; });
   });
 }
@@ -81,14 +83,18 @@ function trim(end) {
   if (extra <= 0) return;
   const gone = end === "top" ? all.slice(0, extra) : all.slice(-extra);
   const [kept, id] = end === "top" ? [all[extra], "older"] : [all.at(-extra - 1), "newer"];
+  const isHeld = gone.some((item) => item.contains(document.activeElement));
   document.getElementById(id)?.remove();
   gone.forEach((item) => item.remove());
   for (const alone of list.querySelectorAll(":scope > :is(.day, .seam)")) {
     if (!alone.nextElementSibling || alone.nextElementSibling.matches(".day, .more")) alone.remove();
   }
-  if (end === "top") list.prepend(sentinel(id, `before=${idOf(kept)}`));
-  else list.append(sentinel(id, `after=${idOf(kept)}`));
+  const place = sentinel(id, `${end === "top" ? "before" : "after"}=${idOf(kept)}`);
+  list[end === "top" ? "prepend" : "append"](place);
+  if (isHeld) hold(place);
 }
+
+const hold = (place) => place?.querySelector("a")?.focus({ preventScroll: true });
 
 function sentinel(id, query) {
   const place = document.createElement(list.matches("ol") ? "li" : "p");

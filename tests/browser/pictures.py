@@ -1,5 +1,6 @@
 """Makes the pictures of README and docs from the demo's own agents: `make pictures`."""
 
+import io
 import subprocess
 import sys
 import tempfile
@@ -7,17 +8,19 @@ import time
 from pathlib import Path
 
 import httpx
+from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import browsers
 from tests.browser.conftest import Person
-from tests.browser.lighter import lighten
 from tests.conftest import ROOT, Server, start_server, stop_server
 
 FOLDER = ROOT / "docs" / "pictures"
 WIDE = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 LARGEST_BYTES = 150_000
+COLOURS = 255
+"""As many as a picture keeps: a page has few, and those between are of the edges of letters."""
 PAGES = {
     "wall": "/",
     "session": "/sessions/{session}/",
@@ -90,7 +93,8 @@ def _take(browser: Browser, server: Server, session: str, scheme: str) -> None:
             if page.locator(".fresh").count():
                 expect(page.locator(".fresh")).to_have_attribute("data-state", "live")
             place = FOLDER / f"{page_name}{name}{'-dark' if scheme == 'dark' else ''}.png"
-            place.write_bytes(lighten(page.screenshot()))
+            shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            shot.quantize(COLOURS, dither=Image.Dither.NONE).save(place, optimize=True)
             if place.stat().st_size > LARGEST_BYTES:
                 raise SystemExit(f"{place.name} has {place.stat().st_size:,} bytes, more than {LARGEST_BYTES:,}.")
             page.close()

@@ -190,9 +190,9 @@ def look_at(
         painted = [answer.request for answer in answers if answer.request.resource_type in _PAINTED]
         visit.sizes = {request.url: request.sizes()["responseBodySize"] for request in painted}
         visit.forms = {form_of(method, url) for method, url in page.evaluate(f"{_SCRIPT}.forms()")}
-        visit.violations = _violations(page)
+        visit.violations = violations(page)
         page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # or colours would be on their way
-        visit.violations += _violations(page, only="color-contrast")
+        visit.violations += violations(page, only="color-contrast")
         for window, (width, height) in {"phone": PHONE, "wide": WIDE, "widest": WIDEST}.items():
             page.set_viewport_size({"width": width, "height": height})
             visit.overflow[window] = page.evaluate(OVERFLOW)
@@ -244,7 +244,7 @@ def _heard_by(page: Page, visit: Visit) -> list[Any]:
     return answers
 
 
-def _violations(page: Page, *, only: str = "") -> list[str]:
+def violations(page: Page, *, only: str = "") -> list[str]:
     options: dict[str, Any] = {"resultTypes": ["violations"]}
     if only:
         options["runOnly"] = {"type": "rule", "values": [only]}

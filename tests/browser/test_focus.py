@@ -133,3 +133,24 @@ def test_in_the_list_nothing_takes_the_focus(person: Person, agent: Agent):
     assert_held(page, "main", happen, least=10)
     assert page.evaluate("window.said") == []
     agent.tell(session, END)
+
+
+def test_on_a_session_nothing_takes_the_focus(person: Person, agent: Agent):
+    session = furnished(agent, "Stile one")
+    agent.tell(session, ASKS, QUESTION)
+    page = person.open_live(f"/sessions/{session}/")
+
+    def happen(number: int) -> None:
+        begin(agent, session, number)
+        agent.say(session, f"Step {number}")
+        agent.put(session, "todo", {"content": f"- [x] look\n- [ ] mend {number}"})
+        agent.put(session, "metadata/note", {"value": f"oak {number}"})
+        agent.put(session, "files", {"path": f"/w/gates/{number}"})
+        agent.change(session, title=f"Stile {number}, still")
+        expect(page.locator("#title")).to_contain_text(f"Stile {number},", timeout=20_000)
+        with page.expect_response(lambda answer: "/glance/" in answer.url):
+            page.evaluate("htmx.trigger(document.body, 'koda:changed')")  # comes by itself, after three seconds
+        expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
+
+    assert_held(page, "main, .top", happen, least=25)
+    agent.tell(session, END)

@@ -274,7 +274,7 @@ def test_all_bodies_together_have_a_limit():
             connection = connect(server.port)
             connection.sendall(part)
             held.append(connection)
-        wait_until(lambda: get(server.port, "/state").json()["spooled"] == 8)
+        wait_until(lambda: get(server.port, "/state").json()["held"] == 8 * 199_999)
         with connect(server.port) as connection:
             connection.sendall(part)
             answer = read(connection)
@@ -284,6 +284,25 @@ def test_all_bodies_together_have_a_limit():
             connection.sendall(b"x")
             assert read(connection).body == b"200000"
         assert get(server.port, "/size", method="POST", body=b"x" * 200_000).body == b"200000"
+
+
+def test_bodies_lie_in_memory_up_to_a_limit_and_the_rest_in_files():
+    size = 2 * 1024 * 1024 - 1
+
+    def facts():
+        found = get(server.port, "/state").json()
+        return found["in_memory"] // size, found["spooled"], found["held"] // 1000
+
+    with tiny(max_body=2 * size) as server:
+        connections = [connect(server.port) for _ in range(19)]
+        for connection in connections:
+            connection.sendall(head("POST", "/size", Content_Length=str(size)) + b"x" * 1000)
+        wait_until(lambda: facts() == (16, 3, 19))
+        for connection in connections:
+            connection.sendall(b"x" * (size - 1000))
+            assert read(connection).body == str(size).encode()
+            connection.close()
+        assert facts() == (0, 0, 0)
 
 
 def test_a_malformed_request_is_answered_in_the_form_of_its_door():

@@ -2,6 +2,7 @@ import asyncio
 import json
 import threading
 from contextlib import AbstractContextManager
+from inspect import iscoroutinefunction
 
 import httpx
 import pytest
@@ -9,22 +10,33 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
 
 from sessions import indexing
-from sessions.live import ingest
-from sessions.live.admission import is_ingest
-from sessions.live.ingest import GROUP, MIDDLEWARE, Ingest, Job, Writer
+from sessions.live import short_way as ways
+from sessions.live.admission import LARGEST_SHORT_BODY, Way, short_way
 from sessions.live.refusals import BUSY
+from sessions.live.short_way import GROUP, GROUP_BYTES, MIDDLEWARE, Job, Line, ShortWay, Writer
 from sessions.models import Event, Message, Session, Unindexed
 from tests.factories import make_key, make_session
 
-SHORT = [
-    "/api/v1/sessions/3f/messages", "/api/v1/sessions/3f/events", "/api/v1/sessions/3f/heartbeat",
-    "/api/zeroclaw/sessions/chat:7/messages",
+UUID = "8f14e45f-ceea-467f-9575-2a9c8d2f3b11"
+APPENDS = [
+    f"/api/v1/sessions/{UUID}/messages", f"/api/v1/sessions/{UUID}/events", f"/api/v1/sessions/{UUID}/heartbeat",
+    f"/api/v1/sessions/{UUID}/checkpoints", "/api/zeroclaw/sessions/chat:7/messages",
+    f"/v1/sessions/{UUID}/checkpoints",
+]  # fmt: skip
+READS = [
+    f"/api/v1/sessions/{UUID}", f"/api/v1/sessions/{UUID}/messages", f"/api/v1/sessions/{UUID}/checkpoints",
+    f"/api/v1/sessions/{UUID}/checkpoints/active", f"/api/v1/sessions/{UUID}/state", f"/api/v1/sessions/{UUID}/todo",
+    f"/api/v1/checkpoints/{UUID}", "/api/zeroclaw/sessions/chat:7/messages", f"/v1/sessions/{UUID}",
+    f"/v1/sessions/checkpoints/{UUID}",
 ]  # fmt: skip
 LONG = [
-    "/api/v1/sessions/3f/compact", "/api/v1/sessions", "/api/v1/sessions/3f/messages/last", "/sessions/3f/messages/",
-    "/api/zeroclaw/sessions/a/b/messages", "/",
+    f"/api/v1/sessions/{UUID}/compact", "/api/v1/sessions", f"/api/v1/sessions/{UUID}/messages/last",
+    f"/sessions/{UUID}/messages/", "/api/zeroclaw/sessions/a/b/messages", "/", f"/api/v1/sessions/{UUID}/commands",
+    "/api/v1/sessions/running", "/v1/sessions", f"/v1/sessions/{UUID}/", "/v1/sessions/stats",
+    "/v1/sessions/checkpoints",
 ]  # fmt: skip
 KEYED = [(b"authorization", b"Bearer koda_x")]
 
@@ -68,16 +80,31 @@ only_sqlite = pytest.mark.skipif(
 # --- Which -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", SHORT)
-def test_what_agents_append_with_a_key_takes_the_short_way(path):
-    assert is_ingest(make_scope(path))
-    assert not is_ingest(make_scope(path, method="GET"))
-    assert not is_ingest(make_scope(path, headers=[(b"cookie", b"sessionid=1")]))
+@pytest.mark.parametrize(("path", "method", "way"), [
+    *((path, "POST", Way.APPEND) for path in APPENDS), *((path, "GET", Way.READ) for path in READS),
+])  # fmt: skip
+def test_what_agents_do_at_every_step_with_a_key_takes_the_short_way(path, method, way):
+    assert short_way(make_scope(path, method=method)) is way
+    assert short_way(make_scope(path, method="DELETE")) is None
+    assert short_way(make_scope(path, method=method, headers=[(b"cookie", b"sessionid=1")])) is None
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", LONG)
-def test_all_else_takes_the_way_of_pages(path):
-    assert not is_ingest(make_scope(path))
+def test_all_else_takes_the_way_of_pages(path, method):
+    assert short_way(make_scope(path, method=method)) is None
+
+
+@pytest.mark.parametrize("path", APPENDS)
+def test_a_large_body_holds_up_nobody(path):
+    headers = [*KEYED, (b"content-length", b"%d" % (LARGEST_SHORT_BODY + 1))]
+    assert short_way(make_scope(path, headers=headers)) is None
+
+
+@pytest.mark.parametrize("path", [*APPENDS, *READS])
+def test_what_takes_it_is_never_awaited(path):
+    assert iscoroutinefunction(resolve(f"/api/v1/sessions/{UUID}/commands").func)
+    assert not iscoroutinefunction(resolve(path).func)
 
 
 def test_its_middleware_is_part_of_everybodys_in_the_same_order():
@@ -128,8 +155,8 @@ class Turn(AbstractContextManager):
 @only_sqlite
 def test_a_group_has_one_turn_and_before_it_the_index_comes_near(writer, session, key, monkeypatch):
     turn = Turn()
-    monkeypatch.setattr(ingest, "TURN", turn)
-    monkeypatch.setattr(ingest, "_INDEX_EVERY_SECONDS", 0)
+    monkeypatch.setattr(ways, "TURN", turn)
+    monkeypatch.setattr(ways, "_INDEX_EVERY_SECONDS", 0)
     monkeypatch.setattr(indexing, "MOST_WAITING", 3)
     writer.answer([job(session, key, f"m{number}") for number in range(5)])
     assert turn.stored == [5]
@@ -160,8 +187,6 @@ def test_when_the_disk_is_full_each_gets_its_own_answer_and_nothing_is_half_stor
 class Slow:
     """A writer that holds what it was given until it is let go."""
 
-    is_grouping = True
-
     def __init__(self):
         self.go = threading.Event()
         self.groups = []
@@ -181,7 +206,7 @@ async def post(application, body=b"{}"):
     async def send(message):
         sent.append(message)
 
-    await application(make_scope(SHORT[0]), receive, send)
+    await application(make_scope(APPENDS[0]), receive, send)
     return sent[0]["status"], sent[1]["body"]
 
 
@@ -196,8 +221,13 @@ def slow():
     made.go.set()
 
 
+def behind(slow, *, queued):
+    """Return a way of one line, whose writer holds what it was given."""
+    return ShortWay(refuse, queued=queued, lines={Way.APPEND: Line(slow, name="slow", threads=1, together=GROUP)})
+
+
 async def test_while_a_group_is_written_the_next_gathers_and_everybody_gets_their_own(slow):
-    application = Ingest(refuse, queued=1000, writer=slow)
+    application = behind(slow, queued=1000)
     first = asyncio.create_task(post(application, b"first"))
     await asyncio.sleep(0)
     rest = [asyncio.create_task(post(application, b"%d" % number)) for number in range(GROUP + 8)]
@@ -208,8 +238,18 @@ async def test_while_a_group_is_written_the_next_gathers_and_everybody_gets_thei
     assert slow.groups == [1, GROUP, 8]
 
 
+async def test_large_bodies_go_in_smaller_groups(slow):
+    application = behind(slow, queued=1000)
+    large = b"x" * (GROUP_BYTES // 3)
+    waiting = [asyncio.create_task(post(application, large)) for _ in range(6)]
+    await asyncio.sleep(0)
+    slow.go.set()
+    assert [body for _, body in await asyncio.gather(*waiting)] == [large] * 6
+    assert slow.groups == [1, 3, 2]
+
+
 async def test_beyond_the_queue_all_are_refused_at_once(slow):
-    application = Ingest(refuse, queued=2, writer=slow)
+    application = behind(slow, queued=2)
     waiting = [asyncio.create_task(post(application)) for _ in range(3)]  # one is being written, two wait
     await asyncio.sleep(0)
     status, body = await post(application)
@@ -219,7 +259,7 @@ async def test_beyond_the_queue_all_are_refused_at_once(slow):
 
 
 async def test_who_is_cut_off_while_waiting_is_told_that_nothing_was_done(slow):
-    application = Ingest(refuse, queued=9, writer=slow)
+    application = behind(slow, queued=9)
     first = asyncio.create_task(post(application))
     await asyncio.sleep(0)
     sent = []
@@ -230,7 +270,7 @@ async def test_who_is_cut_off_while_waiting_is_told_that_nothing_was_done(slow):
     async def note(message):
         sent.append(message)
 
-    second = asyncio.create_task(application(make_scope(SHORT[0]), receive, note))
+    second = asyncio.create_task(application(make_scope(APPENDS[0]), receive, note))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     second.cancel()
@@ -244,7 +284,7 @@ async def test_who_is_cut_off_while_waiting_is_told_that_nothing_was_done(slow):
 @pytest.mark.slow
 def test_a_server_answers_with_an_id_and_the_headers_of_every_answer(server):
     with httpx.Client(base_url=server.url, trust_env=False) as agent:
-        agent.headers["Authorization"] = f"Bearer {server.create_key('ingest')}"
+        agent.headers["Authorization"] = f"Bearer {server.create_key('short', 'write', 'read')}"
         made = agent.post("/api/v1/sessions", json={"agent_name": "koda"}).json()["id"]
         answer = agent.post(
             f"/api/v1/sessions/{made}/messages", json={"role": "user", "content": "hi"},

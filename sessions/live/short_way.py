@@ -1,10 +1,11 @@
-"""The short way of what agents send all day: to the same handlers, without what only pages need, committed together.
+"""The short way of what agents do all day: to the same handlers, without what only pages need.
 
 A stock request costs more in the framework than in the database, and on SQLite sixteen of them at once mostly wait for
-each other's write lock and for the disk. So appends that come with a key pass Django's handler with four of its
-middlewares, on the threads of this module; on SQLite one thread takes all that wait, in one transaction with a
-savepoint each, and answers after the commit. On PostgreSQL each is a transaction of its own, on several threads:
-sessions locked by one group in another order than by the next would block each other.
+each other's write lock and for the disk. So what appends to a session or reads from it, and comes with a key, passes
+Django's handler with four of its middlewares, on the threads of this module; on SQLite one thread takes all appends
+that wait, in one transaction with a savepoint each, and answers after the commit, and others read beside it. On
+PostgreSQL each is a transaction of its own, on several threads: sessions locked by one group in another order than by
+the next would block each other.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import io
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +33,7 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from sessions import indexing
-from sessions.live.admission import is_ingest
+from sessions.live.admission import Way, short_way
 from sessions.live.asgi_types import Application, Receive, Scope, Send
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
@@ -45,8 +46,12 @@ MIDDLEWARE = (
 """Of the settings' list what a request with a key needs, in that order; the rest is for browsers."""
 GROUP = 32
 """Requests committed together at most; each waits for all of them."""
+GROUP_BYTES = 2 * 1024 * 1024
+"""Bytes of their bodies together, so that a checkpoint of a megabyte does not wait for thirty others."""
 LANES = 8
 """Threads where each request is a transaction of its own."""
+READERS = 4
+"""Threads that read beside SQLite's one that writes."""
 TURN = threading.Lock()
 """Held by whoever in this process writes much on SQLite, while it writes.
 
@@ -104,41 +109,30 @@ class _Lost(Exception):
 class Answering(Protocol):
     """What answers jobs, on any thread."""
 
-    is_grouping: bool
-    """Whether it is given several at once, one such group after the other."""
-
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         """Return the answers to the jobs, in order."""
 
 
-class Writer:
-    """Answers jobs on a thread of its own, whose connection stays open on SQLite."""
+class Reader:
+    """Answers jobs one by one, each a transaction of its own; on SQLite each thread keeps its connection."""
 
     def __init__(self) -> None:
         self._handler = KeyedHandler()
-        self.is_grouping = connection.vendor == "sqlite"
-        self._file: tuple[int, int] | None = None
-        self._index_at = 0.0
+        self._keeps_connection = connection.vendor == "sqlite"
+        self._files = threading.local()
 
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
-        """Return the answers to the jobs, in order; what they wrote is committed, in one transaction if it can be."""
-        with TURN if self.is_grouping else contextlib.nullcontext():
+        """Return the answers to the jobs, in order; what they wrote is committed."""
+        if self._keeps_connection:
+            self._leave_lost_file()
+        try:
             return self._answer(jobs)
+        finally:
+            if connection.errors_occurred or not self._keeps_connection:
+                connection.close()
 
     def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
-        if self.is_grouping:
-            self._leave_lost_file()
-            self._keep_up()
-        try:
-            if self.is_grouping and len(jobs) > 1:
-                try:
-                    return self._answer_together(jobs)
-                except (_Lost, DatabaseError):
-                    pass  # nothing of it was stored: alone, each gets the answer that is its own
-            return [self._handler.answer(job) for job in jobs]
-        finally:
-            if connection.errors_occurred or not self.is_grouping:
-                connection.close()
+        return [self._handler.answer(job) for job in jobs]
 
     def _leave_lost_file(self) -> None:
         """Close a connection whose file was removed or replaced: what it takes, nobody would ever read."""
@@ -148,9 +142,31 @@ class Writer:
             found = None
         else:
             found = (state.st_dev, state.st_ino)
-        if found != self._file:
+        if found != getattr(self._files, "mine", None):
             connection.close()
-            self._file = found
+            self._files.mine = found
+
+
+class Writer(Reader):
+    """Answers jobs on one thread, where SQLite keeps what it writes: several in one transaction, if it can be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._index_at = 0.0
+
+    def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
+        """Return the answers to the jobs, in order; what they wrote is committed."""
+        with TURN:
+            return super().answer(jobs)
+
+    def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
+        self._keep_up()
+        if len(jobs) > 1:
+            try:
+                return self._answer_together(jobs)
+            except (_Lost, DatabaseError):
+                pass  # nothing of it was stored: alone, each gets the answer that is its own
+        return super()._answer(jobs)
 
     def _keep_up(self) -> None:
         """Let the index come near what was written, if it has fallen behind; else the load would outrun the search."""
@@ -180,53 +196,52 @@ class _Waiting:
     answer: "asyncio.Future[HttpResponse]"
 
 
-class Ingest:
-    """ASGI middleware: answers what agents append, and passes everything else on."""
+class Line:
+    """Jobs in the order in which they came, answered on threads of their own, `together` at most at once on each."""
 
-    def __init__(self, application: Application, *, queued: int, writer: Answering | None = None) -> None:
-        self._application = application
-        self._queued = queued
+    def __init__(self, answering: Answering, *, name: str, threads: int, together: int) -> None:
+        self._answering = answering
         self._queue: deque[_Waiting] = deque()
-        self._writer = writer or Writer()
-        self._group = GROUP if self._writer.is_grouping else 1
-        self._idle = 1 if self._writer.is_grouping else LANES
-        self._threads = ThreadPoolExecutor(max_workers=self._idle, thread_name_prefix="ingest")
+        self._together = together
+        self._idle = threads
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request after its commit, or refuse it when too many wait."""
-        if not is_ingest(scope):
-            await self._application(scope, receive, send)
-        elif len(self._queue) >= self._queued:
-            await send_refusal(BUSY, path=scope["path"], send=send)
-        else:
-            body = await _read(receive)
-            if body is not None:
-                await self._wait(Job(scope, body), send)
+    def __len__(self) -> int:
+        return len(self._queue)
 
-    async def _wait(self, job: Job, send: Send) -> None:
+    async def answer(self, job: Job) -> HttpResponse | None:
+        """Return the answer, after its commit; None when it was cut off before anything of it was done."""
         waiting = _Waiting(job, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._start()
         try:
-            response = await waiting.answer
+            return await waiting.answer
         except asyncio.CancelledError:
-            if waiting in self._queue:  # nothing of it was done
-                self._queue.remove(waiting)
-                await send_refusal(STOPPING, path=job.scope["path"], send=send)
-            raise
-        headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in response.items()]
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        await send({"type": "http.response.body", "body": response.content})
+            if waiting not in self._queue:
+                raise
+            self._queue.remove(waiting)
+            return None
 
     def _start(self) -> None:
-        """Give what waits to a thread, if one is free."""
+        """Give what waits to threads, as long as one is free."""
         while self._queue and self._idle:
-            taken = [self._queue.popleft() for _ in range(min(self._group, len(self._queue)))]
+            taken = self._take()
             self._idle -= 1
-            work = partial(self._writer.answer, [waiting.job for waiting in taken])
+            work = partial(self._answering.answer, [waiting.job for waiting in taken])
             asyncio.get_running_loop().run_in_executor(self._threads, work).add_done_callback(
                 partial(self._finish, taken)
             )
+
+    def _take(self) -> list[_Waiting]:
+        """Take the first, and those behind it that go with it."""
+        taken = [self._queue.popleft()]
+        size = len(taken[0].job.body)
+        while self._queue and len(taken) < self._together:
+            size += len(self._queue[0].job.body)
+            if size > GROUP_BYTES:
+                break
+            taken.append(self._queue.popleft())
+        return taken
 
     def _finish(self, taken: Sequence[_Waiting], done: "asyncio.Future[list[HttpResponse]]") -> None:
         """Hand out the answers, and go on with what came meanwhile."""
@@ -240,6 +255,48 @@ class Ingest:
             else:
                 waiting.answer.set_result(done.result()[place])
         self._start()
+
+
+def _lines() -> Mapping[Way, Line]:
+    """Return where requests of each kind stand."""
+    if connection.vendor == "sqlite":
+        return {
+            Way.APPEND: Line(Writer(), name="append", threads=1, together=GROUP),
+            Way.READ: Line(Reader(), name="read", threads=READERS, together=1),
+        }
+    return dict.fromkeys(Way, Line(Reader(), name="keyed", threads=LANES, together=1))
+
+
+class ShortWay:
+    """ASGI middleware: answers what takes the short way, and passes everything else on."""
+
+    def __init__(self, application: Application, *, queued: int, lines: Mapping[Way, Line] | None = None) -> None:
+        self._application = application
+        self._queued = queued
+        self._lines = lines or _lines()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request after its commit, or refuse it when too many wait."""
+        way = short_way(scope)
+        if way is None:
+            await self._application(scope, receive, send)
+            return
+        line = self._lines[way]
+        if len(line) >= self._queued:
+            await send_refusal(BUSY, path=scope["path"], send=send)
+            return
+        body = await _read(receive)
+        if body is not None:
+            await self._answer(line, Job(scope, body), send)
+
+    async def _answer(self, line: Line, job: Job, send: Send) -> None:
+        response = await line.answer(job)
+        if response is None:
+            await send_refusal(STOPPING, path=job.scope["path"], send=send)
+            raise asyncio.CancelledError
+        headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in response.items()]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.content})
 
 
 async def _read(receive: Receive) -> bytes | None:
