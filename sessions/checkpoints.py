@@ -113,7 +113,7 @@ def add(
     with transaction.atomic():
         session = Session.objects.locked(session_id)
         given = _parent(session, parent)
-        newest = session.active_checkpoint
+        newest = Checkpoint.objects.active_of(session)
         placed = pool.place(session, newest, texts, stem)
         created_at = _after(newest, at or now)
         checkpoint = Checkpoint(

@@ -3,6 +3,7 @@
 What the caller's user may not see is not found. What they see and may not do is forbidden.
 """
 
+from collections.abc import Callable
 from uuid import UUID
 
 from sessions.api.auth import Caller
@@ -17,9 +18,14 @@ def visible(caller: Caller) -> SessionQuerySet:
     return Session.objects.visible_to(caller.user)
 
 
-def find_to_read(caller: Caller, session_id: UUID, *, rows: SessionQuerySet | None = None) -> Session:
-    """Return a session whose content the caller may read. Raises `NotFound` or `Forbidden`."""
-    session = _find(caller, session_id, rows)
+def find_to_read(
+    caller: Caller, session_id: UUID, *, look: Callable[..., Session] = Session.objects.readable
+) -> Session:
+    """Return a session whose content the caller may read. Raises `NotFound` or `Forbidden`.
+
+    `look` finds it by its id among what a `user` may see.
+    """
+    session = look(session_id, user=caller.user)
     caller.require(Scope.READ)
     return session
 
@@ -29,7 +35,7 @@ def find_to_ask(caller: Caller, session_id: UUID) -> Session:
 
     A key that may only write gets to see these, and nothing else, of its own source.
     """
-    session = _find(caller, session_id, None)
+    session = Session.objects.readable(session_id, user=caller.user)
     if not (caller.has(Scope.WRITE) and is_own(caller, session)):
         caller.require(Scope.READ)
     return session
@@ -64,12 +70,6 @@ def require_sight(caller: Caller, session: Session) -> None:
     """Raise `Forbidden` unless an answer may show the session itself: a write key knows only its own source."""
     if not is_own(caller, session):
         caller.require(Scope.READ)
-
-
-def _find(caller: Caller, session_id: UUID, rows: SessionQuerySet | None) -> Session:
-    if rows is None:
-        return Session.objects.readable(session_id, user=caller.user)
-    return rows.visible_to(caller.user).find(session_id)
 
 
 def _find_to_change(caller: Caller, session_id: UUID, scope: str) -> Session:

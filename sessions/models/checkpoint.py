@@ -13,6 +13,7 @@ from django.db import models
 
 from sessions.exceptions import NotFound
 from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.prepared import Lookup
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -31,6 +32,19 @@ class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
         if checkpoint is None:
             raise NotFound("No such checkpoint.")
         return checkpoint
+
+
+_BY_ID: "Lookup[Checkpoint]" = Lookup("id", rows=lambda checkpoints: checkpoints.all())
+_CheckpointManager = models.Manager.from_queryset(CheckpointQuerySet)
+
+
+class CheckpointManager(_CheckpointManager["Checkpoint"]):
+    """Rows of checkpoints, and the one that is looked up at every step."""
+
+    def active_of(self, session: "Session") -> "Checkpoint | None":
+        """Return the newest checkpoint of a session, None when it has none."""
+        pk = session.active_checkpoint_id
+        return None if pk is None else _BY_ID.get(self, pk)
 
 
 class Checkpoint(models.Model):
@@ -53,7 +67,7 @@ class Checkpoint(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    objects = models.Manager.from_queryset(CheckpointQuerySet)()
+    objects = CheckpointManager()
 
     class Meta:
         """Asked by session, newest first."""

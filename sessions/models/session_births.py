@@ -14,7 +14,7 @@ from sessions.exceptions import Conflict, NotFound
 from sessions.models.event import EventDraft
 from sessions.models.fields import NAME_BYTES, require_name
 from sessions.models.prepared import Lookup
-from sessions.models.session_rows import KEY_BYTES, SessionQuerySet, digest_of_key
+from sessions.models.session_rows import KEY_BYTES, LISTED, SessionQuerySet, digest_of_key
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -38,6 +38,9 @@ _LOCKED: "Lookup[Session]" = Lookup("id", rows=lambda sessions: sessions.select_
 _BY_UUID: "Lookup[Session]" = Lookup("uuid", rows=lambda sessions: sessions.all())
 _ADDRESSED: "Lookup[Session]" = Lookup(
     "uuid", rows=lambda sessions: sessions.only("uuid", "owner", "source", "visibility", "status", "active_checkpoint")
+)
+_LISTED: "Lookup[Session]" = Lookup(
+    "uuid", rows=lambda sessions: sessions.filter(LISTED).select_related("active_checkpoint__parent")
 )
 
 
@@ -107,6 +110,10 @@ class SessionManager(_SessionManager["Session"]):
     def readable(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the session with this public id, if `user` may see it. Raises `NotFound`."""
         return _seen(_BY_UUID.get(self, session_uuid), user)
+
+    def listed(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
+        """Return the same session with its newest checkpoint and that one's parent; without one it is not found."""
+        return _seen(_LISTED.get(self, session_uuid), user)
 
     def addressed(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the same session for who will change it: the verb reads under its lock what is not read here."""

@@ -10,17 +10,11 @@ from sessions.api.auth import Caller, authenticate
 from sessions.api.stakpak.schemas import checkpoint_out, session_out
 from sessions.exceptions import Forbidden, NotFound
 from sessions.models import Checkpoint, Session
-from sessions.models.session_rows import LISTED, SessionQuerySet
-
-
-def listed() -> SessionQuerySet:
-    """Return the sessions that this contract knows, each with its newest checkpoint."""
-    return Session.objects.filter(LISTED).select_related("active_checkpoint__parent")
 
 
 def find_to_read(request: HttpRequest, session_id: Any) -> Session:
     """Return a session whose content the caller may read. Raises `NotFound` or `Forbidden`."""
-    return access.find_to_read(authenticate(request), session_id, rows=listed())
+    return access.find_to_read(authenticate(request), session_id, look=Session.objects.listed)
 
 
 def find_to_write(request: HttpRequest, session_id: Any) -> tuple[Caller, Session]:

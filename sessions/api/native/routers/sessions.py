@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F, Q
 from django.http import HttpRequest
@@ -119,8 +120,11 @@ def list_stuck_sessions(
 )
 def get_session(request: HttpRequest, session_id: UUID) -> SessionOut:
     """Return one session, a deleted one too."""
-    caller = authenticate(request)
-    return SessionOut.of(access.find_to_read(caller, session_id, rows=with_ids(Session.objects.all())))
+
+    def look(uuid: UUID, *, user: AbstractBaseUser) -> Session:
+        return with_ids(Session.objects.visible_to(user)).find(uuid)
+
+    return SessionOut.of(access.find_to_read(authenticate(request), session_id, look=look))
 
 
 @router.patch(

@@ -12,7 +12,7 @@ from sessions import checkpoints
 from sessions.api import access
 from sessions.api.auth import authenticate
 from sessions.api.json_format import answer, format_time
-from sessions.api.stakpak.answers import find_to_read, find_to_write, listed, shown
+from sessions.api.stakpak.answers import find_to_read, find_to_write, shown
 from sessions.api.stakpak.envelope import failing
 from sessions.api.stakpak.schemas import (
     CAP,
@@ -103,7 +103,7 @@ def update_session(request: HttpRequest, session_id: UUID, body: UpdateSessionIn
     caller, session = find_to_write(request, session_id)
     access.require_sight(caller, session)
     session.edit(by=caller.name, **body.model_dump(exclude_none=True))
-    return answer({"session": shown(listed().get(pk=session.pk))})
+    return answer({"session": shown(Session.objects.listed(session.uuid, user=caller.user))})
 
 
 @router.delete(
