@@ -1,13 +1,14 @@
 """API keys: issued and revoked here. The plain key is shown once; the digest never."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet
 from django.http import HttpRequest
 
 from sessions.admin.records import OpenFilter, RecordAdmin
+from sessions.admin.widgets import NamedDateTime
 from sessions.exceptions import InvalidRequest
 from sessions.models import ApiKey, NewKey, Scope
 from sessions.models.fields import require_name
@@ -76,6 +77,7 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
         "name", "hint", "user", "source", *_SCOPES.values(), "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip
     list_filter = (("revoked_at", RevokedFilter),)
+    formfield_overrides: ClassVar[dict[Any, Any]] = {DateTimeField: {"widget": NamedDateTime}}
     raw_id_fields = ("user",)
     search_help_text = "The beginning of a name or a source, or a user's name."
     actions = ("revoke",)

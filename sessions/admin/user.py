@@ -3,16 +3,17 @@
 Deleting a person is refused: it would take sessions along behind the verbs' back.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from sessions.admin.widgets import NamedDateTime
 from sessions.models import Action, AuditEntry
 
 admin.site.unregister(User)
@@ -24,6 +25,9 @@ PASSWORD_PAGE = "auth_user_password_change"  # noqa: S105 - the name of a page
 @admin.register(User)
 class PersonAdmin(UserAdmin[User]):
     """Users: made, changed and made inactive."""
+
+    formfield_overrides: ClassVar[dict[Any, Any]] = {DateTimeField: {"widget": NamedDateTime}}
+    filter_horizontal = ()  # Django's two boxes tell a screen reader nothing
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Refuse: a user's sessions would go with the row, unheard. Untick "Active" instead."""
@@ -56,6 +60,8 @@ class PersonAdmin(UserAdmin[User]):
 @admin.register(Group)
 class RightsAdmin(GroupAdmin):
     """Groups, which give rights to those in them."""
+
+    filter_horizontal = ()
 
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> LogEntry:
         """Note, where Django does, that a group was made."""
