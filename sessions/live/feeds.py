@@ -99,8 +99,7 @@ class TranscriptFeed:
 
     def read(self, session_id: int, place: Place) -> Batch:
         """Return one batch of fragments, of at most `LIMIT_BYTES` unless a single one is larger."""
-        session = _session(session_id)
-        events = _events(session_id, place)
+        events, session = _events(session_id, place), _session(session_id)
         if session is None or not events:
             return Batch(session, (), place)
         draft = _Draft(session, self.can_change, place)
@@ -123,8 +122,7 @@ class LogFeed:
 
     def read(self, session_id: int, place: Place) -> Batch:
         """Return one row an event, and the verdict."""
-        session = _session(session_id)
-        events = _events(session_id, place)[:EVENTS]
+        events, session = _events(session_id, place)[:EVENTS], _session(session_id)
         if session is None or not events:
             return Batch(session, (), place)
         draft = _Draft(session, self.can_change, Place(events[-1].seq))
@@ -244,7 +242,10 @@ def brought_by(event: Event) -> list[int]:
 
 
 def _events(session_id: int, place: Place) -> list[Event]:
-    """Return the events after `place`, one more than a batch covers if there are as many."""
+    """Return the events after `place`, one more than a batch covers if there are as many.
+
+    They are read before the session: what they changed must be seen in it.
+    """
     log = Event.objects.filter(session=session_id).after(place.seq)
     return list(islice(log.iterator(chunk_size=20), EVENTS + 1))
 

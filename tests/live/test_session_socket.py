@@ -374,3 +374,23 @@ def record(session, kind, **payload):
     with transaction.atomic():
         locked = Session.objects.locked(session.pk)
         locked.record([EventDraft(type=kind, payload=payload)], now=timezone.now())
+
+
+@pytest.mark.parametrize("feed", [feeds.TranscriptFeed(can_change=True), feeds.LogFeed(can_change=True)])
+def test_what_changes_while_a_batch_is_read_is_shown_by_it_or_by_the_next(feed, monkeypatch):
+    session = make_session(title="Before")
+    read_events = feeds._events
+
+    def read_as_it_changes(session_id, place):
+        if place.seq == 1:
+            session.edit(by="user:1", title="Between", visibility="PUBLIC")
+            make_events(session, {"type": "turn_start", "turn_id": "t"})
+        return read_events(session_id, place)
+
+    monkeypatch.setattr(feeds, "_events", read_as_it_changes)
+    first = feed.read(session.pk, feeds.Place(1))
+    assert first.session.title == "Between"
+    shown = "".join(first.texts + feed.read(session.pk, first.place).texts)
+    assert "Before" not in shown
+    assert "Between" in shown or isinstance(feed, feeds.LogFeed)
+    assert 'data-state="live"' in shown or "running" in shown.lower(), "the turn that began shows in the verdict"
