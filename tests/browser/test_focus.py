@@ -154,3 +154,40 @@ def test_on_a_session_nothing_takes_the_focus(person: Person, agent: Agent):
 
     assert_held(page, "main, .top", happen, least=25)
     agent.tell(session, END)
+
+
+@pytest.mark.parametrize("tab", ["timeline", "usage", "todo", "files", "metadata", "events"])
+def test_on_a_tab_nothing_takes_the_focus(person: Person, agent: Agent, tab: str):
+    session = furnished(agent, f"Kissing gate, {tab}")
+    agent.tell(session, ASKS)
+    page = person.open_live(f"/sessions/{session}/?tab={tab}")
+
+    def happen(number: int) -> None:
+        begin(agent, session, number)
+        agent.say(session, f"Step {number}", usage={"prompt_tokens": number, "completion_tokens": 2})
+        agent.put(session, "todo", {"content": f"- [x] look\n- [ ] mend {number}"})
+        agent.put(session, "metadata/note", {"value": f"oak {number}"})
+        agent.put(session, "files", {"path": f"/w/gates/{number}"})
+        with page.expect_response(lambda answer: "/glance/" in answer.url):
+            page.evaluate("htmx.trigger(document.body, 'koda:changed')")
+        expect(page.locator("#tab-files")).to_contain_text(str(number + 2))
+        expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
+
+    assert_held(page, "main", happen, least=8)
+    agent.tell(session, END)
+
+
+def test_while_one_waits_for_the_first_signal_nothing_takes_the_focus_or_is_said(person: Person):
+    page = person.open("/connect/")
+    page.get_by_label("Name").fill("turnstile")
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.locator("#signal")).to_contain_text("Nothing heard")
+    page.evaluate("window.isNotReloaded = true")
+
+    def happen(_number: int) -> None:
+        with page.expect_response(lambda answer: "/signal/" in answer.url):
+            pass
+
+    page.evaluate(f"{_SCRIPT}.listen()")
+    assert_held(page, "section:has(#signal)", happen, least=3)
+    assert page.evaluate("window.said") == []

@@ -72,6 +72,7 @@ def test_what_cannot_be_a_key_is_said_beside_the_form(owner, reader, fields):
 def test_it_waits_for_a_signal_and_turns_when_the_key_is_used(owner, reader):
     key = make_key(owner, source="laptop")
     waits = parse(reader.get(f"/connect/{key.record.pk}/signal/").content).by_id("signal")
+    assert reader.get(f"/connect/{key.record.pk}/signal/", headers={"HX-Request": "true"}).status_code == 204
     assert waits.attrs["hx-trigger"] == "every 2s"
     assert waits.one("a").attrs["href"] == f"/connect/?key={key.record.pk}"
     key.record.note_use(timezone.now())

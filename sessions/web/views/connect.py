@@ -68,9 +68,11 @@ def connect(request: PageRequest) -> HttpResponse:
 @login_required
 @never_cache
 def signal(request: PageRequest, pk: int) -> HttpResponse:
-    """Say whether the first signal with this key has come."""
-    key = get_object_or_404(ApiKey, pk=pk, user=request.user.pk)
-    return render(request, "sessions/_signal.html", {"signal": _signal(key), "now": timezone.now()})
+    """Say whether the first signal with this key has come; nothing, when a page asks that knows that none has."""
+    found = _signal(get_object_or_404(ApiKey, pk=pk, user=request.user.pk))
+    if request.htmx and not found.has_come:
+        return HttpResponse(status=204)  # to put the same in again would have it read out again
+    return render(request, "sessions/_signal.html", {"signal": found, "now": timezone.now()})
 
 
 @require_POST
