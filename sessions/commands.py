@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions import liveness, redaction
 from sessions.exceptions import Conflict, InvalidRequest, NotFound
-from sessions.models import Command, CommandStatus, EventDraft, Needs, Request, Session
+from sessions.models import Command, CommandStatus, EventDraft, Needs, Request, Session, who
 from sessions.models.fields import require_content, require_name
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: dateti
         )
         asked = EventDraft(
             type="server.command_requested",
-            payload={"command_id": command.pk, "command": kind, "by": f"user:{by.pk}" if by else None},
+            payload={"command_id": command.pk, "command": kind, "by": who(by) if by else None},
             turn_id=session.turn_id,
         )
         session.record([asked, *liveness.settle(session, now)], now=now)

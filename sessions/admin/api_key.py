@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from sessions.admin.records import OpenFilter, RecordAdmin
 from sessions.admin.widgets import NamedDateTime
 from sessions.exceptions import InvalidRequest
-from sessions.models import ApiKey, NewKey, Scope
+from sessions.models import ApiKey, NewKey, Scope, who
 from sessions.models.fields import require_name
 
 _SCOPES = {Scope.WRITE: "can_write", Scope.READ: "can_read", Scope.CONTROL: "can_control"}
@@ -115,7 +115,7 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
 
     def save_form(self, request: HttpRequest, form: ApiKeyForm, change: bool) -> ApiKey:  # noqa: FBT001
         """Issue the key instead of saving a row, and show its plain text this once."""
-        new = form.issue(by=f"user:{request.user.pk}")
+        new = form.issue(by=who(request.user))
         said = f"The key, shown this once and kept nowhere: {new.plain}"
         self.message_user(request, said, messages.WARNING)
         return new.record
@@ -129,6 +129,6 @@ class ApiKeyAdmin(RecordAdmin[ApiKey]):
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """End the keys at once."""
-        revoked = [key.revoke(by=f"user:{request.user.pk}") for key in queryset]
+        revoked = [key.revoke(by=who(request.user)) for key in queryset]
         said = f"{sum(revoked)} revoked, {revoked.count(False)} had been revoked before."
         self.message_user(request, said, messages.SUCCESS)

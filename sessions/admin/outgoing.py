@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from sessions.admin.records import OpenFilter, RecordAdmin, link_to, show_json, show_text
-from sessions.models import Delivery, Webhook
+from sessions.models import Delivery, Webhook, who
 
 
 class GivenUpFilter(OpenFilter):
@@ -55,7 +55,7 @@ class WebhookAdmin(RecordAdmin[Webhook]):
         """Call them no more; what waits for them is given up."""
         enabled = list(queryset.filter(is_enabled=True))
         for webhook in enabled:
-            webhook.change(by=f"user:{request.user.pk}", is_enabled=False)
+            webhook.change(by=who(request.user), is_enabled=False)
         self.message_user(request, f"{len(enabled)} switched off.", messages.SUCCESS)
 
 

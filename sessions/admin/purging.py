@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 
 from sessions import retention
 from sessions.exceptions import InvalidRequest
-from sessions.models import Session
+from sessions.models import Session, who
 from sessions.retention import Policy, Preview, Rule
 from sessions.retention.rules import LONGEST_HOURS
 
@@ -72,7 +72,7 @@ def purge_selected(
 
 def _purge(model_admin: admin.ModelAdmin[Session], request: HttpRequest, found: Preview) -> None:
     """Purge what was confirmed, and say what it did."""
-    done = retention.purge(found.rule, by=f"user:{request.user.pk}", previewed=found.count)
+    done = retention.purge(found.rule, by=who(request.user), previewed=found.count)
     policy = found.rule.policy
     said = f"{done.counts.get(policy.table, 0):,} {policy.table} destroyed. The receipt is kept."
     model_admin.message_user(request, said, messages.SUCCESS)

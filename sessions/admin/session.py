@@ -28,6 +28,7 @@ from sessions.models import (
     ToolCall,
     Turn,
     Usage,
+    who,
 )
 
 _BELOW = (Message, Turn, ToolCall, Request, Command, Event, Usage, Metadata, File, Checkpoint)
@@ -121,7 +122,7 @@ class SessionAdmin(RecordAdmin[Session]):
     @admin.action(description="Delete selected sessions (their ids still read)", permissions=["delete"])
     def remove_softly(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         """Delete softly, as every door does."""
-        by = f"user:{request.user.pk}"
+        by = who(request.user)
         removed = [session.remove(by=by) for session in queryset]
         said = f"{sum(removed)} deleted, {removed.count(False)} had been deleted before."
         self.message_user(request, said, messages.SUCCESS)
@@ -154,13 +155,13 @@ class SessionAdmin(RecordAdmin[Session]):
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
         """Destroy one session."""
-        obj.destroy(by=f"user:{request.user.pk}")
+        obj.destroy(by=who(request.user))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         """Destroy each; one that went with its parent is gone already."""
         for session in queryset:
             with suppress(NotFound):
-                session.destroy(by=f"user:{request.user.pk}")
+                session.destroy(by=who(request.user))
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Session] | Sequence[Session]) -> list[LogEntry]:
         """Note nothing here: the audit log does, by the id. Django's own log would keep the title of what is gone."""

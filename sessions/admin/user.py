@@ -14,7 +14,7 @@ from django.db.models import DateTimeField, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from sessions.admin.widgets import NamedDateTime
-from sessions.models import Action, AuditEntry
+from sessions.models import Action, AuditEntry, who
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -53,7 +53,7 @@ class PersonAdmin(UserAdmin[User]):
 
     def _note(self, request: HttpRequest, action: Action, user: User, **detail: Any) -> None:
         may = {name: getattr(user, name) for name in ("is_active", "is_staff", "is_superuser")}
-        by, subject = f"user:{request.user.pk}", user.get_username()
+        by, subject = who(request.user), user.get_username()
         AuditEntry.objects.note(action, by=by, subject=subject, **may, **detail)
 
 
@@ -81,7 +81,7 @@ class RightsAdmin(GroupAdmin):
 
     def _note(self, request: HttpRequest, group: Group, what: str) -> None:
         rights = sorted(group.permissions.values_list("codename", flat=True)) if group.pk else []
-        by = f"user:{request.user.pk}"
+        by = who(request.user)
         AuditEntry.objects.note(Action.GROUP_CHANGED, by=by, subject=group.name, what=what, rights=rights)
 
 

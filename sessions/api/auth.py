@@ -11,7 +11,7 @@ from ninja.utils import check_csrf
 
 from sessions import rates
 from sessions.exceptions import Forbidden, KodaError, Unauthorized
-from sessions.models import ApiKey, Scope
+from sessions.models import ApiKey, Scope, who
 
 BROWSER_SOURCE = "web"
 """The source of what a signed-in browser makes."""
@@ -37,7 +37,7 @@ class Caller:
     @property
     def name(self) -> str:
         """Return the word by which events say who did it: `key:7` or `user:3`."""
-        return f"user:{self.user.pk}" if self.key is None else f"key:{self.key.pk}"
+        return who(self.user) if self.key is None else f"key:{self.key.pk}"
 
     def has(self, scope: str) -> bool:
         """Say whether the caller holds `scope`."""

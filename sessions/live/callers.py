@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from sessions import rates
 from sessions.live.asgi_types import Scope
-from sessions.models import ApiKey, Session
+from sessions.models import ApiKey, Session, who
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Caller:
     @property
     def name(self) -> str:
         """Return by what name their sockets are counted."""
-        return f"user:{self.user.pk}" if self.user.is_authenticated else "anonymous"
+        return who(self.user) if self.user.is_authenticated else "anonymous"
 
     def may_read(self, session: Session) -> bool:
         """Say whether they may read this session, now that they have named it."""

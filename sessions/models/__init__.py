@@ -2,7 +2,7 @@
 
 from sessions.models.alarm import Alarm, AlarmKind
 from sessions.models.api_key import ApiKey, NewKey, Scope
-from sessions.models.audit import SHELL, Action, AuditEntry
+from sessions.models.audit import SHELL, Action, AuditEntry, who
 from sessions.models.checkpoint import Checkpoint, CheckpointPiece
 from sessions.models.command import Command, CommandStatus
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
@@ -99,4 +99,5 @@ __all__ = [
     "Visibility",
     "Webhook",
     "telling_argument",
+    "who",
 ]

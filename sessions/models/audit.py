@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -25,6 +26,11 @@ ADDRESSES_KEPT = 20
 """Those, of the newest failures, that an entry names."""
 _PEOPLE = re.compile(r"user:\d+|key:\d+|shell|nobody")
 """Those whose deeds are noted; agents, importers and the server itself leave their events in the session's own log."""
+
+
+def who(user: AbstractBaseUser | AnonymousUser) -> str:
+    """Return the word by which events and the log say that a person did it: `user:3`."""
+    return f"user:{user.pk}"
 
 
 def is_person(by: str) -> bool:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from sessions import redaction
 from sessions.models.alarm import Alarm
-from sessions.models.audit import Action, AuditEntry
+from sessions.models.audit import Action, AuditEntry, who
 from sessions.models.counted import CountedSession
 from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
@@ -272,7 +272,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
             if session.be_seen():
-                seen = EventDraft(type="server.session_seen", payload={"by": f"user:{user.pk}"})
+                seen = EventDraft(type="server.session_seen", payload={"by": who(user)})
                 session.record([seen], now=now or timezone.now())
         self.is_unseen = False
         return True

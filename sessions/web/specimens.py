@@ -29,6 +29,7 @@ from sessions.models import (
     TokenCounts,
     ToolCall,
     Webhook,
+    who,
 )
 from sessions.models.filtering import StateFilter
 from sessions.passages import Found, Passage
@@ -339,7 +340,7 @@ def _of_store(studio: Studio) -> Iterator[Specimen]:
     yield Specimen("_preview.html", "something would go", {"found": found, "words": {}})
     yield Specimen("_preview.html", "nothing would go", {"found": {"count": 0, "kept": 0, "rule": asked_for}})
     receipt = Receipt(
-        policy="archived", rule="archived more than 30 days ago", owner=studio.user, by=f"user:{studio.user.pk}",
+        policy="archived", rule="archived more than 30 days ago", owner=studio.user, by=who(studio.user),
         counts={"messages": 11_204}, session_count=38, size=48_200_000, previewed=11_204, is_complete=True,
         started_at=studio.ago(62), ended_at=studio.ago(60),
     )  # fmt: skip

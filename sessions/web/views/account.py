@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import rates
 from sessions.exceptions import RateLimited
-from sessions.models import Action, AuditEntry
+from sessions.models import Action, AuditEntry, who
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
 from sessions.web import browsers
 from sessions.web.forms import AppearanceForm
@@ -60,7 +60,7 @@ class SignIn(LoginView):
         """Sign in; who never did, with a password that somebody else or `setup` chose, is asked for an own one."""
         rates.forgive_sign_in(*_attempt(self.request))
         user = form.get_user()
-        AuditEntry.objects.note(Action.SIGNED_IN, by=f"user:{user.pk}", subject=user.get_username(), now=timezone.now())
+        AuditEntry.objects.note(Action.SIGNED_IN, by=who(user), subject=user.get_username(), now=timezone.now())
         is_first = user.last_login is None and user.is_staff
         response = super().form_valid(form)
         return redirect(f"{reverse('web:password')}?first=1") if is_first else response
@@ -135,7 +135,7 @@ class SignOut(LogoutView):
 
 def _note(request: HttpRequest, action: Action, **detail: Any) -> None:
     """Note what the reader did to their own account."""
-    by, name = f"user:{request.user.pk}", request.user.get_username()
+    by, name = who(request.user), request.user.get_username()
     AuditEntry.objects.note(action, by=by, subject=name, **detail)
 
 

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.exceptions import KodaError
-from sessions.models import Delivery, Preference, Webhook
+from sessions.models import Delivery, Preference, Webhook, who
 from sessions.web.alert_forms import PreferenceForm, WebhookForm
 from sessions.web.requests import PageRequest, person_of
 
@@ -39,7 +39,7 @@ def alerts(request: PageRequest) -> HttpResponse:
     form = WebhookForm(request.POST) if request.method == "POST" else WebhookForm.showing()
     if form.is_bound and form.is_valid():
         try:
-            Webhook.objects.register(owner=person_of(request), by=_by(request), **form.facts())
+            Webhook.objects.register(owner=person_of(request), by=who(request.user), **form.facts())
         except KodaError as refused:
             form.refuse(refused)
         else:
@@ -58,7 +58,7 @@ def webhook(request: PageRequest, webhook: Webhook) -> HttpResponse:
     form = WebhookForm(request.POST) if request.method == "POST" else WebhookForm.showing(webhook)
     if form.is_bound and form.is_valid():
         try:
-            webhook.change(by=_by(request), **form.facts())
+            webhook.change(by=who(request.user), **form.facts())
         except KodaError as refused:
             form.refuse(refused)
         else:
@@ -83,7 +83,7 @@ def try_out(request: PageRequest, webhook: Webhook) -> HttpResponseRedirect:
 @with_own_webhook
 def renew_secret(request: PageRequest, webhook: Webhook) -> HttpResponseRedirect:
     """Replace the secret."""
-    webhook.renew_secret(by=_by(request))
+    webhook.renew_secret(by=who(request.user))
     toasts.success(request, "It has a new secret; give it to the receiver.")
     return redirect("web:webhook", pk=webhook.pk)
 
@@ -92,7 +92,7 @@ def renew_secret(request: PageRequest, webhook: Webhook) -> HttpResponseRedirect
 @with_own_webhook
 def remove(request: PageRequest, webhook: Webhook) -> HttpResponseRedirect:
     """Remove a webhook with all that it was told, or was to be told."""
-    webhook.remove(by=_by(request))
+    webhook.remove(by=who(request.user))
     toasts.success(request, f"Removed the webhook to {webhook.host}.")
     return redirect("web:alerts")
 
@@ -108,10 +108,6 @@ def choose(request: PageRequest) -> HttpResponseRedirect:
     else:
         toasts.error(request, "A quiet time is a whole number of minutes, a day at most.")
     return redirect("web:alerts")
-
-
-def _by(request: PageRequest) -> str:
-    return f"user:{request.user.pk}"
 
 
 def _lists(user: User) -> dict[str, object]:

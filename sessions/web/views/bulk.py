@@ -20,7 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from sessions import protocol
 from sessions.exceptions import KodaError
-from sessions.models import Session, Visibility
+from sessions.models import Session, Visibility, who
 from sessions.models.session_rows import SessionQuerySet
 from sessions.web.forms import BulkForm, ListForm
 from sessions.web.requests import PageRequest, wants_fragment
@@ -47,12 +47,8 @@ class Act:
     do: Callable[[Session, User], object]
 
 
-def _by(user: User) -> str:
-    return f"user:{user.pk}"
-
-
 def _make(visibility: str, session: Session, user: User) -> object:
-    return session.edit(by=_by(user), visibility=visibility)
+    return session.edit(by=who(user), visibility=visibility)
 
 
 def _but(visibility: str, rows: SessionQuerySet, _user: User) -> SessionQuerySet:
@@ -63,7 +59,7 @@ ACTS = {
     "delete": Act(
         "Delete", "Deleted",
         "Lists leave them out. Their records are kept until they are purged; their links still read.",
-        lambda rows, _: rows, lambda session, user: session.remove(by=_by(user)),
+        lambda rows, _: rows, lambda session, user: session.remove(by=who(user)),
     ),
     "public": Act(
         "Make public", "Made public", "Whoever has the link of one may read it, also without signing in.",
@@ -79,7 +75,7 @@ ACTS = {
     ),
     "release": Act(
         "Release", "Released", "Their open turns end as abandoned. Only what is stuck or lost is released.",
-        lambda rows, _: rows.in_state("adrift"), lambda session, user: protocol.abandon(session.pk, by=_by(user)),
+        lambda rows, _: rows.in_state("adrift"), lambda session, user: protocol.abandon(session.pk, by=who(user)),
     ),
 }  # fmt: skip
 

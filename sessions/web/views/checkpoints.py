@@ -12,7 +12,7 @@ from sessions import pool
 from sessions.checkpoints import AGENT
 from sessions.comparing import compare
 from sessions.forks import fork as fork_from
-from sessions.models import Checkpoint, Session
+from sessions.models import Checkpoint, Session, who
 from sessions.web.places import LARGEST, number
 from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
 from sessions.web.tabs import CHECKPOINTS, TABS
@@ -48,7 +48,7 @@ def _compared(before: Checkpoint, after: Checkpoint) -> dict[str, Any]:
 @with_changeable_session
 def fork(request: PageRequest, session: Session, seq: int) -> HttpResponseRedirect:
     """Begin a new session from a checkpoint and show it."""
-    made = fork_from(_find(session, seq), by=f"user:{request.user.pk}")
+    made = fork_from(_find(session, seq), by=who(request.user))
     toasts.info(request, f"Forked from checkpoint {seq}. Resume it in the agent to go on.")
     return redirect("web:session", uuid=made.uuid)
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from sessions.exceptions import InvalidRequest
-from sessions.models import ApiKey, Session
+from sessions.models import ApiKey, Session, who
 from sessions.web.forms import KeyForm
 from sessions.web.places import number
 from sessions.web.requests import PageRequest
@@ -43,7 +43,7 @@ def connect(request: PageRequest) -> HttpResponse:
     plain, signal = "", None
     if request.method == "POST" and form.is_valid() and isinstance(request.user, User):
         try:
-            made = ApiKey.objects.issue(user=request.user, by=f"user:{request.user.pk}", **form.facts())
+            made = ApiKey.objects.issue(user=request.user, by=who(request.user), **form.facts())
         except InvalidRequest as invalid:
             form.add_error(None, invalid.detail)
         else:
@@ -80,7 +80,7 @@ def signal(request: PageRequest, pk: int) -> HttpResponse:
 def revoke(request: PageRequest, pk: int) -> HttpResponseRedirect:
     """End one of the reader's own keys."""
     key = get_object_or_404(ApiKey, pk=pk, user=request.user.pk)
-    is_ended = key.revoke(by=f"user:{request.user.pk}")
+    is_ended = key.revoke(by=who(request.user))
     toasts.info(request, f"Revoked {key}." if is_ended else f"{key} was revoked already.")
     return redirect("web:connect")
 

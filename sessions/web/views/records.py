@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from sessions import compaction, exports, forks
 from sessions.exceptions import InvalidRequest
 from sessions.exports import Format
-from sessions.models import Message, Session
+from sessions.models import Message, Session, who
 from sessions.web.forms import CompactForm
 from sessions.web.places import number
 from sessions.web.requests import PageRequest, with_changeable_session, with_readable_session
@@ -24,7 +24,7 @@ def export(request: PageRequest, session: Session) -> HttpResponseBase:
     asked = request.GET.get("format")
     if asked not in set(Format):
         return render(request, "sessions/export.html", {"session": session, "formats": list(Format)})
-    copy = exports.take(session, Format(asked), by=f"user:{request.user.pk}")
+    copy = exports.take(session, Format(asked), by=who(request.user))
     pieces = copy.pieces(is_async=isinstance(request, ASGIRequest))
     headers = {"Content-Disposition": content_disposition_header(as_attachment=True, filename=copy.name)}
     return StreamingHttpResponse(pieces, content_type=copy.content_type, headers=headers)
@@ -39,7 +39,7 @@ def compact(request: PageRequest, session: Session) -> HttpResponse:
         facts = form.cleaned_data
         try:
             count = compaction.compact(
-                session.pk, summary=facts["summary"], preserve_count=facts["keep"], by=f"user:{request.user.pk}"
+                session.pk, summary=facts["summary"], preserve_count=facts["keep"], by=who(request.user)
             )
         except InvalidRequest as invalid:
             toasts.error(request, invalid.detail)
@@ -60,7 +60,7 @@ def fork(request: PageRequest, session: Session) -> HttpResponse:
         count = Message.objects.of(session.pk).filter(pk__lte=at).count() if at else session.message_count
         context = {"session": session, "message": message, "count": count, "now": timezone.now()}
         return render(request, "sessions/fork.html", context)
-    by = f"user:{request.user.pk}"
+    by = who(request.user)
     made = forks.fork_messages(session, by=by, up_to=at) if message else forks.fork_whole(session, by=by)
     toasts.info(request, f"Forked “{session.display_title}”. Resume it in the agent to go on.")
     return redirect("web:session", uuid=made.uuid)

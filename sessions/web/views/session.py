@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from sessions import findings, liveness, passages, protocol
 from sessions.exceptions import Conflict, InvalidRequest
-from sessions.models import Session, Visibility
+from sessions.models import Session, Visibility, who
 from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
 from sessions.web.places import sought
@@ -87,7 +87,7 @@ def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
         toasts.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("web:session", uuid=session.uuid)
     try:
-        session.edit(by=f"user:{request.user.pk}", **form.changes())
+        session.edit(by=who(request.user), **form.changes())
     except InvalidRequest as invalid:
         toasts.error(request, invalid.detail)
     return redirect("web:session", uuid=session.uuid)
@@ -98,7 +98,7 @@ def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
 def release(request: PageRequest, session: Session) -> HttpResponseRedirect:
     """Close what an agent left open when it went away, then show the session again."""
     try:
-        protocol.abandon(session.pk, by=f"user:{request.user.pk}")
+        protocol.abandon(session.pk, by=who(request.user))
     except Conflict as conflict:
         toasts.error(request, conflict.detail)
     else:
@@ -112,6 +112,6 @@ def delete(request: PageRequest, session: Session) -> HttpResponse:
     """Ask, then delete softly and go back to the wall."""
     if request.method != "POST":
         return render(request, "sessions/delete.html", {"session": session, "now": timezone.now()})
-    session.remove(by=f"user:{request.user.pk}")
+    session.remove(by=who(request.user))
     toasts.info(request, f"Deleted “{session.display_title}”. Its records are kept until they are purged.")
     return redirect("web:wall")

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from sessions import retention
 from sessions.exceptions import InvalidRequest
-from sessions.models import Receipt
+from sessions.models import Receipt, who
 from sessions.retention import Policy, Preview
 from sessions.web.purge_forms import ConfirmedPurgeForm, PurgeForm
 from sessions.web.requests import PageRequest, person_of
@@ -66,7 +66,7 @@ def purge(request: PageRequest) -> HttpResponse:
         return _show(request, form, found=found, fault="That is not the number of what would go now.")
     end = time.monotonic() + PURGING_SECONDS
     done = retention.purge(
-        rule, by=f"user:{person_of(request).pk}", previewed=found.count, is_told_to_stop=lambda: time.monotonic() >= end
+        rule, by=who(person_of(request)), previewed=found.count, is_told_to_stop=lambda: time.monotonic() >= end
     )
     retention.measure(seconds=_MEASURING_SECONDS)
     if not done.is_complete:
