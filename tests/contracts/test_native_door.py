@@ -266,6 +266,7 @@ class Door(RuleBasedStateMachine):
         count = sum(len(kept.archived) for kept in self.store.kept.values())
         assert self.ada.post("compacted/purge", {"min_age_days": 0, "dry_run": True})["purged"] == count
         assert self.ada.post("compacted/purge", {"min_age_days": 0})["purged"] == count
+        self.forget_answers([name for name, kept in self.store.kept.items() if kept.archived])
         for kept in self.store.kept.values():
             kept.has_gaps = kept.has_gaps or bool(kept.archived)
             kept.rows = [row for row in kept.rows if row.id not in kept.archived]
@@ -296,7 +297,7 @@ class Door(RuleBasedStateMachine):
         self.forget_answers(due)
 
     def forget_answers(self, gone: list[str]) -> None:
-        """Forget what was answered of sessions that went: the store does, and such a key is fresh again."""
+        """Forget what was answered of sessions whose words went: the store does, and such a key is fresh again."""
         told = {key: f"{path} {answer.body}" for key, (path, _, answer) in self.answers.items()}
         self.answers = {key: self.answers[key] for key in told if not any(name in told[key] for name in gone)}
 
