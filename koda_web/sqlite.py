@@ -48,7 +48,7 @@ def database(path: Path) -> dict[str, Any]:
         "journal_size_limit": "67108864",
     }
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "koda_web.engines.sqlite3",
         "NAME": path,
         "CONN_MAX_AGE": 0,
         "ATOMIC_REQUESTS": False,

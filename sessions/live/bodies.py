@@ -28,14 +28,17 @@ LINGER_SECONDS = 30
 class Request(WebRequest):
     """One HTTP request, from its first line to its answer."""
 
-    # Django parses forms; Twisted would read the whole body into memory to do it a second time.
-    _parsePOSTFormSubmission = False  # noqa: N815
     is_refused = False
     received_count = 0
     """Bytes of the body that came."""
     _held = 0
     _in_memory = 0
     _farewell: asyncio.TimerHandle
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Django parses forms; Twisted would read the whole body into memory to do it a second time.
+        self._parsePOSTFormSubmission = False
 
     # --- The body comes in ---------------------------------------------------------------------------------
 

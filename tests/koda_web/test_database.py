@@ -72,3 +72,18 @@ def test_threads_share_the_connections_of_one_pool():
     with ThreadPoolExecutor(max_workers=4) as threads:
         backends = set(threads.map(ask_for_the_backend, range(rounds)))
     assert len(backends) <= 5
+
+
+@on_sqlite
+def test_a_statement_is_put_into_sqlites_words_and_means_the_same():
+    with connection.cursor() as cursor:
+        for _ in range(2):
+            cursor.execute("SELECT %s, '100%%', %s", ("%s", 2))
+            assert cursor.fetchone() == ("%s", "100%", 2)
+        cursor.execute("SELECT %(one)s, '%%'", {"one": 1})
+        assert cursor.fetchone() == (1, "%")
+        cursor.execute("SELECT '%s'")
+        assert cursor.fetchone() == ("%s",)
+        longer = f"SELECT {', '.join(['%s'] * 500)}, '{'x' * 10_000}%%'"
+        cursor.execute(longer, range(500))
+        assert cursor.fetchone()[-1][-2:] == "x%"

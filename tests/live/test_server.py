@@ -305,6 +305,13 @@ def test_bodies_lie_in_memory_up_to_a_limit_and_the_rest_in_files():
         assert facts() == (0, 0, 0)
 
 
+def test_a_form_is_left_to_the_application():
+    with tiny() as server:
+        kind = {"Content_Type": "multipart/form-data"}  # Without a boundary Twisted would call it a bad request.
+        answer = get(server.port, "/size", method="POST", body=b"12345", **kind)
+        assert (answer.status, answer.body) == (200, b"5")
+
+
 def test_a_malformed_request_is_answered_in_the_form_of_its_door():
     with tiny() as server:
         answer = get(server.port, "/v1/sessions", X_Odd="\x0b")

@@ -1,0 +1,1 @@
+"""Database engines: Django's own, where something is to be added."""
