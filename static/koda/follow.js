@@ -46,29 +46,28 @@ koda.mayAppend = (target, children) => {
   if (!wasAtEnd) tellMissed(missed + children.length);
   if (document.getElementById("newer")) return false;
   if (wasAtEnd || items().length + children.length <= Number(list.dataset.limit)) return true;
-  const last = [...items()].at(-1);
-  list.append(sentinel("newer", `after=${idOf(last)}`));
+  list.append(sentinel("newer", [...items()].at(-1)));
   return false;
 };
 
 function afterMessage() {
   times();
   if (!wasAtEnd) return;
-  trim("top");
+  trim("older");
   toEnd();
 }
 
-// --- Loading both ways --------------------------------------------------------------------------------------
+// --- Loading both ways
 
 function keepPlace(event) {
   const target = event.detail.target;
   if (target?.id !== "older" && target?.id !== "newer") return;
   const anchor = [...items()].find((item) => item.getBoundingClientRect().bottom > 100);
   const top = anchor?.getBoundingClientRect().top;
-  const isHeld = target.contains(document.activeElement);
+  const isHeld = holds(target);
   root.style.overflowAnchor = "none";
   requestAnimationFrame(() => {
-    trim(target.id === "older" ? "bottom" : "top");
+    trim(target.id === "older" ? "newer" : "older");
     times();
     document.dispatchEvent(new Event("koda:loaded"));
     if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
@@ -77,43 +76,43 @@ function keepPlace(event) {
   });
 }
 
-function trim(end) {
+function trim(id) {
   const all = [...items()];
   const extra = all.length - Number(list.dataset.limit);
   if (extra <= 0) return;
-  const gone = end === "top" ? all.slice(0, extra) : all.slice(-extra);
-  const [kept, id] = end === "top" ? [all[extra], "older"] : [all.at(-extra - 1), "newer"];
-  const isHeld = gone.some((item) => item.contains(document.activeElement));
-  document.getElementById(id)?.remove();
+  const isOlder = id === "older";
+  const gone = [...list.querySelectorAll(`#${id}`), ...(isOlder ? all.slice(0, extra) : all.slice(-extra))];
+  const isHeld = gone.some(holds);
   gone.forEach((item) => item.remove());
   for (const alone of list.querySelectorAll(":scope > :is(.day, .seam)")) {
     if (!alone.nextElementSibling || alone.nextElementSibling.matches(".day, .more")) alone.remove();
   }
-  const place = sentinel(id, `${end === "top" ? "before" : "after"}=${idOf(kept)}`);
-  list[end === "top" ? "prepend" : "append"](place);
+  const place = sentinel(id, isOlder ? all[extra] : all.at(-extra - 1));
+  list[isOlder ? "prepend" : "append"](place);
   if (isHeld) hold(place);
 }
 
-const hold = (place) => place?.querySelector("a")?.focus({ preventScroll: true });
+const holds = (place) => place.contains(document.activeElement);
+const hold = (place) => place?.querySelector("a").focus({ preventScroll: true });
 
-function sentinel(id, query) {
+function sentinel(id, item) {
   const place = document.createElement(list.matches("ol") ? "li" : "p");
   const link = document.createElement("a");
   const full = new URLSearchParams(location.search);
   for (const name of ["before", "after", "at"]) full.delete(name);
-  const asked = [query, full.toString()].filter(Boolean).join("&");
+  full.set(id === "older" ? "before" : "after", idOf(item));
   place.id = id;
   place.className = "more";
-  link.href = `?${asked}`;
+  link.href = `?${full}`;
   link.textContent = id === "older" ? "Older" : "Newer";
-  const attributes = { get: `${list.dataset.more}?${asked}`, trigger: "intersect once, click", target: `#${id}`, swap: "outerHTML" };
+  const attributes = { get: `${list.dataset.more}?${full}`, trigger: "intersect once, click", target: `#${id}`, swap: "outerHTML" };
   for (const [name, value] of Object.entries(attributes)) link.setAttribute(`hx-${name}`, value);
   place.append(link);
   htmx.process(place);
   return place;
 }
 
-// --- Times: since the prompt, and a line where a new day begins -------------------------------------------------
+// --- Times: since the prompt, and a line where a new day begins
 
 function times() {
   for (const line of list.querySelectorAll(":scope > .day")) {      // where two blocks of one day have met

@@ -191,3 +191,25 @@ def test_while_one_waits_for_the_first_signal_nothing_takes_the_focus_or_is_said
     page.evaluate(f"{_SCRIPT}.listen()")
     assert_held(page, "section:has(#signal)", happen, least=3)
     assert page.evaluate("window.said") == []
+
+
+def test_what_leaves_a_long_transcript_gives_its_focus_on(person: Person, agent: Agent):
+    session = agent.start("Long walk", project_root="/w/grounds")
+    agent.say_all(session, [f"Step {number}" for number in range(500)])
+    page = person.open_live(f"/sessions/{session}/")
+    for go in (
+        page.locator("#older a").focus,
+        lambda: page.keyboard.press("Enter"),
+    ):  # it loads when it comes into view
+        first = page.locator("#transcript .message").first.get_attribute("id")
+        go()
+        expect(page.locator("#transcript .message").first).not_to_have_attribute("id", str(first))
+        expect(page.locator("#older a")).to_be_focused()
+    page.reload()
+    page.evaluate("document.querySelector('#transcript .message a').focus({ preventScroll: true })")
+    expect(page.locator("#transcript .message a").first).to_be_focused()
+    for start in range(0, 400, 50):
+        agent.say_all(session, [f"Further {number}" for number in range(start, start + 50)])
+        expect(page.locator("#transcript .message").last).to_contain_text(f"Further {start + 49}", timeout=20_000)
+    expect(page.locator("#older a")).to_be_focused()
+    assert page.locator("#transcript .message").count() <= 400
