@@ -52,6 +52,8 @@ LANES = 8
 """Threads where each request is a transaction of its own."""
 READERS = 4
 """Threads that read beside SQLite's one that writes."""
+READER_CACHE_KIB = 2_000
+"""Of the file that each of them keeps in memory, which it never gives back; a session and its messages fit."""
 TURN = threading.Lock()
 """Held by whoever in this process writes much on SQLite, while it writes.
 
@@ -125,6 +127,7 @@ class Reader:
         """Return the answers to the jobs, in order; what they wrote is committed."""
         if self._keeps_connection:
             self._leave_lost_file()
+            self._open()
         try:
             return self._answer(jobs)
         finally:
@@ -145,6 +148,12 @@ class Reader:
         if found != getattr(self._files, "mine", None):
             connection.close()
             self._files.mine = found
+
+    def _open(self) -> None:
+        """Open the connection of a thread that only reads with a cache of its size."""
+        if connection.connection is None:
+            with contextlib.suppress(DatabaseError), connection.cursor() as cursor:  # who asks next is told
+                cursor.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
 
 
 class Writer(Reader):
@@ -167,6 +176,9 @@ class Writer(Reader):
             except (_Lost, DatabaseError):
                 pass  # nothing of it was stored: alone, each gets the answer that is its own
         return super()._answer(jobs)
+
+    def _open(self) -> None:
+        """Leave the connection to whoever asks first: it has the cache that all have."""
 
     def _keep_up(self) -> None:
         """Let the index come near what was written, if it has fallen behind; else the load would outrun the search."""

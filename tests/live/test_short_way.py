@@ -16,7 +16,17 @@ from sessions import indexing
 from sessions.live import short_way as ways
 from sessions.live.admission import LARGEST_SHORT_BODY, Way, short_way
 from sessions.live.refusals import BUSY
-from sessions.live.short_way import GROUP, GROUP_BYTES, MIDDLEWARE, Job, Line, ShortWay, Writer
+from sessions.live.short_way import (
+    GROUP,
+    GROUP_BYTES,
+    MIDDLEWARE,
+    READER_CACHE_KIB,
+    Job,
+    Line,
+    Reader,
+    ShortWay,
+    Writer,
+)
 from sessions.models import Event, Message, Session, Unindexed
 from tests.factories import make_key, make_session
 
@@ -45,11 +55,14 @@ def make_scope(path, *, method="POST", headers=KEYED):
     return {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
 
 
+def headers_of(key):
+    return [(b"host", b"testserver"), (b"authorization", f"Bearer {key}".encode())]
+
+
 def job(session, key, content, **fields):
     body = json.dumps({"role": "user", "content": content, **fields}).encode()
     headers = [
-        (b"host", b"testserver"),
-        (b"authorization", f"Bearer {key}".encode()),
+        *headers_of(key),
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
     ]
@@ -179,6 +192,22 @@ def test_when_the_disk_is_full_each_gets_its_own_answer_and_nothing_is_half_stor
     assert [answer.status_code for answer in answers] == [201, 503, 201]
     assert list(Message.objects.values_list("content", flat=True))[1:] == [small, small]
     assert Session.objects.get().message_count == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@only_sqlite
+def test_who_only_reads_keeps_its_connection_with_a_small_cache(session, key):
+    connection.close()
+    asked = Job(make_scope(f"/api/v1/sessions/{session.uuid}", method="GET", headers=headers_of(key)), b"")
+    reader = Reader()
+    assert [answer.status_code for answer in reader.answer([asked])] == [200]
+    opened = connection.connection
+    assert [answer.status_code for answer in reader.answer([asked, asked])] == [200, 200]
+    assert connection.connection is opened is not None
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA cache_size")
+        assert cursor.fetchone() == (-READER_CACHE_KIB,)
+    connection.close()
 
 
 # --- Before and after --------------------------------------------------------------------------------------
