@@ -81,7 +81,7 @@ def key(session):
 
 @pytest.fixture
 def writer():
-    yield Writer()
+    yield Writer() if connection.vendor == "sqlite" else Reader()
     connection.close()
 
 
