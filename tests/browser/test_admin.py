@@ -31,22 +31,23 @@ def test_axe_finds_nothing_serious_in_the_admin(person: Person, agent: Agent):
     page = person.context.new_page()
     found: dict[str, list[str]] = {}
 
-    def look(path: str) -> None:
+    def look(path: str, *, in_the_dark: bool = True) -> None:
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
         found[path] = violations(page)
-        page.emulate_media(color_scheme="dark")
-        found[path] += violations(page, only="color-contrast")
+        if in_the_dark:
+            page.emulate_media(color_scheme="dark")
+            found[path] += violations(page, only="color-contrast")
 
     for path in PLACES:
         page.goto(person.url + path)
         look(path)
     for record in RECORDS:
         page.goto(f"{person.url}/admin/koda_sessions/{record}/")
-        look(record)
+        look(record, in_the_dark=record == "session")
         first = page.locator("#result_list tbody th a").first
         if first.count():
             first.click()
-            look(f"one {record}")
+            look(f"one {record}", in_the_dark=record in {"session", "message", "event"})
     page.goto(f"{person.url}/admin/auth/user/")
     page.locator("#result_list tbody th a").first.click()
     look("one user")
