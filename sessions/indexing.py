@@ -13,6 +13,7 @@ from django.db import connection, models, transaction
 from django.db.models.functions import Substr
 
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
+from sessions.models.batching import batched
 from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, words_of
 from sessions.models.message import calls_in
@@ -138,9 +139,11 @@ def _index_batch(size: int) -> bool:
         session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
         sessions = Session.objects.only(*_OF_A_SESSION).in_bulk(list(session_ids))
         SearchEntry.objects.of_messages(message.pk for message in messages).delete()
-        SearchEntry.objects.filter(tool_call__in=[call.pk for call in calls]).delete()
-        # What an event told of first stands now in a message.
-        SearchEntry.objects.filter(tool_call__message__in=[message.pk for message in messages]).delete()
+        # What an event told of first stands now in a message. By ids: of rows that nobody has counted yet, PostgreSQL
+        # would put a join together the wrong way round, and take minutes for a batch.
+        told = ToolCall.objects.filter(message__in=[message.pk for message in messages]).values_list("pk", flat=True)
+        for ids in batched(sorted({*told, *(call.pk for call in calls)})):
+            SearchEntry.objects.filter(tool_call__in=ids).delete()
         renewed = {task.session_id: sessions[task.session_id] for task in tasks if task.is_of_session}
         entries = [*_of_sessions(renewed), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
         SearchEntry.objects.enter(entries)
