@@ -14,10 +14,11 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import _GenericHTTPChannelProtocol
 
+from sessions.live.admission import LARGEST_SHORT_BODY
 from sessions.live.pace import Channel
 from sessions.live.refusals import BROKEN, BUSY, Refusal, malformed, render, too_large
 
-IN_MEMORY = range(100_000, 2 * 1024 * 1024)
+IN_MEMORY = range(100_000, LARGEST_SHORT_BODY + 1)
 """Bytes of bodies that Twisted would put into a file, and that are kept in memory."""
 MOST_IN_MEMORY = 32 * 1024 * 1024
 """Bytes of such bodies at once, by what they announced; those that come then lie in files after all."""

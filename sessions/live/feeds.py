@@ -99,7 +99,7 @@ class TranscriptFeed:
 
     def read(self, session_id: int, place: Place) -> Batch:
         """Return one batch of fragments, of at most `LIMIT_BYTES` unless a single one is larger."""
-        events, session = _events(session_id, place), _session(session_id)
+        events, session = _news(session_id, place)
         if session is None or not events:
             return Batch(session, (), place)
         draft = _Draft(session, self.can_change, place)
@@ -122,9 +122,10 @@ class LogFeed:
 
     def read(self, session_id: int, place: Place) -> Batch:
         """Return one row an event, and the verdict."""
-        events, session = _events(session_id, place)[:EVENTS], _session(session_id)
+        events, session = _news(session_id, place)
         if session is None or not events:
             return Batch(session, (), place)
+        events = events[:EVENTS]
         draft = _Draft(session, self.can_change, Place(events[-1].seq))
         rows = [draft.render("event", event=event) for event in events]
         purged = [event.payload["up_to"] for event in events if event.type == "server.events_purged"]
@@ -241,13 +242,14 @@ def brought_by(event: Event) -> list[int]:
     return []
 
 
-def _events(session_id: int, place: Place) -> list[Event]:
-    """Return the events after `place`, one more than a batch covers if there are as many.
+def _news(session_id: int, place: Place) -> tuple[list[Event], Session | None]:
+    """Return the events after `place`, one more than a batch covers if there are as many, and the session.
 
-    They are read before the session: what they changed must be seen in it.
+    In this order: what the events changed must be seen in the session, or the page would pass it.
     """
     log = Event.objects.filter(session=session_id).after(place.seq)
-    return list(islice(log.iterator(chunk_size=20), EVENTS + 1))
+    events = list(islice(log.iterator(chunk_size=20), EVENTS + 1))
+    return events, _session(session_id)
 
 
 def _session(session_id: int) -> Session | None:

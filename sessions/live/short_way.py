@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,10 @@ class _Lost(Exception):
     """The transaction of a group is gone, with what its requests had written."""
 
 
+class Untouched(asyncio.CancelledError):
+    """A job was cut off before anything of it was done."""
+
+
 class Answering(Protocol):
     """What answers jobs, on any thread."""
 
@@ -115,8 +120,11 @@ class Answering(Protocol):
         """Return the answers to the jobs, in order."""
 
 
-class Reader:
-    """Answers jobs one by one, each a transaction of its own; on SQLite each thread keeps its connection."""
+class OneByOne:
+    """Answers jobs, each a transaction of its own; on SQLite each thread keeps its connection."""
+
+    cache_kib: int | None = READER_CACHE_KIB
+    """What SQLite keeps of the file for a thread; None is what all other connections have."""
 
     def __init__(self) -> None:
         self._handler = KeyedHandler()
@@ -150,22 +158,29 @@ class Reader:
             self._files.mine = found
 
     def _open(self) -> None:
-        """Open the connection of a thread that only reads with a cache of its size."""
-        if connection.connection is None:
+        """Open the connection of a thread that has none with the cache that it may have."""
+        if self.cache_kib is not None and connection.connection is None:
             with contextlib.suppress(DatabaseError), connection.cursor() as cursor:  # who asks next is told
-                cursor.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+                cursor.execute(f"PRAGMA cache_size = -{self.cache_kib}")
 
 
-class Writer(Reader):
-    """Answers jobs on one thread, where SQLite keeps what it writes: several in one transaction, if it can be."""
+class Together(OneByOne):
+    """Answers jobs on the one thread that appends to SQLite: several in one transaction, if it can be.
 
-    def __init__(self) -> None:
+    `turn` is held meanwhile; between two groups, every `index_every` seconds, it looks whether the index keeps up.
+    """
+
+    cache_kib = None
+
+    def __init__(self, *, turn: AbstractContextManager[Any] = TURN, index_every: float = _INDEX_EVERY_SECONDS) -> None:
         super().__init__()
+        self._turn = turn
+        self._index_every = index_every
         self._index_at = 0.0
 
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         """Return the answers to the jobs, in order; what they wrote is committed."""
-        with TURN:
+        with self._turn:
             return super().answer(jobs)
 
     def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
@@ -177,15 +192,12 @@ class Writer(Reader):
                 pass  # nothing of it was stored: alone, each gets the answer that is its own
         return super()._answer(jobs)
 
-    def _open(self) -> None:
-        """Leave the connection to whoever asks first: it has the cache that all have."""
-
     def _keep_up(self) -> None:
         """Let the index come near what was written, if it has fallen behind; else the load would outrun the search."""
         now = time.monotonic()
         if now < self._index_at:
             return
-        self._index_at = now + _INDEX_EVERY_SECONDS
+        self._index_at = now + self._index_every
         with contextlib.suppress(DatabaseError):  # who writes now finds out by itself, and is told
             indexing.keep_up()
 
@@ -221,18 +233,18 @@ class Line:
     def __len__(self) -> int:
         return len(self._queue)
 
-    async def answer(self, job: Job) -> HttpResponse | None:
-        """Return the answer, after its commit; None when it was cut off before anything of it was done."""
+    async def answer(self, job: Job) -> HttpResponse:
+        """Return the answer, after its commit. Raises `Untouched` when it is cut off while it still waits."""
         waiting = _Waiting(job, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._start()
         try:
             return await waiting.answer
         except asyncio.CancelledError:
-            if waiting not in self._queue:
-                raise
-            self._queue.remove(waiting)
-            return None
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+                raise Untouched from None
+            raise
 
     def _start(self) -> None:
         """Give what waits to threads, as long as one is free."""
@@ -273,10 +285,10 @@ def _lines() -> Mapping[Way, Line]:
     """Return where requests of each kind stand."""
     if connection.vendor == "sqlite":
         return {
-            Way.APPEND: Line(Writer(), name="append", threads=1, together=GROUP),
-            Way.READ: Line(Reader(), name="read", threads=READERS, together=1),
+            Way.APPEND: Line(Together(), name="append", threads=1, together=GROUP),
+            Way.READ: Line(OneByOne(), name="read", threads=READERS, together=1),
         }
-    return dict.fromkeys(Way, Line(Reader(), name="keyed", threads=LANES, together=1))
+    return dict.fromkeys(Way, Line(OneByOne(), name="keyed", threads=LANES, together=1))
 
 
 class ShortWay:
@@ -302,10 +314,11 @@ class ShortWay:
             await self._answer(line, Job(scope, body), send)
 
     async def _answer(self, line: Line, job: Job, send: Send) -> None:
-        response = await line.answer(job)
-        if response is None:
+        try:
+            response = await line.answer(job)
+        except Untouched:
             await send_refusal(STOPPING, path=job.scope["path"], send=send)
-            raise asyncio.CancelledError
+            raise
         headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in response.items()]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.content})

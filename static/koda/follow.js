@@ -93,7 +93,7 @@ function trim(id) {
 }
 
 const holds = (place) => place.contains(document.activeElement);
-const hold = (place) => place?.querySelector("a").focus({ preventScroll: true });
+const hold = (place) => place?.querySelector("a, summary")?.focus({ preventScroll: true });
 
 function sentinel(id, item) {
   const place = document.createElement(list.matches("ol") ? "li" : "p");

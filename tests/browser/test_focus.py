@@ -197,10 +197,8 @@ def test_what_leaves_a_long_transcript_gives_its_focus_on(person: Person, agent:
     session = agent.start("Long walk", project_root="/w/grounds")
     agent.say_all(session, [f"Step {number}" for number in range(500)])
     page = person.open_live(f"/sessions/{session}/")
-    for go in (
-        page.locator("#older a").focus,
-        lambda: page.keyboard.press("Enter"),
-    ):  # it loads when it comes into view
+    # It loads when it comes into view, and by key.
+    for go in (page.locator("#older a").focus, lambda: page.keyboard.press("Enter")):
         first = page.locator("#transcript .message").first.get_attribute("id")
         go()
         expect(page.locator("#transcript .message").first).not_to_have_attribute("id", str(first))

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
 
 from sessions import indexing
-from sessions.live import short_way as ways
 from sessions.live.admission import LARGEST_SHORT_BODY, Way, short_way
 from sessions.live.refusals import BUSY
 from sessions.live.short_way import (
@@ -23,9 +22,9 @@ from sessions.live.short_way import (
     READER_CACHE_KIB,
     Job,
     Line,
-    Reader,
+    OneByOne,
     ShortWay,
-    Writer,
+    Together,
 )
 from sessions.models import Event, Message, Session, Unindexed
 from tests.factories import make_key, make_session
@@ -48,7 +47,7 @@ LONG = [
     "/api/v1/sessions/running", "/v1/sessions", f"/v1/sessions/{UUID}/", "/v1/sessions/stats",
     "/v1/sessions/checkpoints",
 ]  # fmt: skip
-KEYED = [(b"authorization", b"Bearer koda_x")]
+KEYED = [(b"authorization", b"Bearer koda_x"), (b"content-length", b"2")]
 
 
 def make_scope(path, *, method="POST", headers=KEYED):
@@ -81,7 +80,7 @@ def key(session):
 
 @pytest.fixture
 def writer():
-    yield Writer() if connection.vendor == "sqlite" else Reader()
+    yield Together() if connection.vendor == "sqlite" else OneByOne()
     connection.close()
 
 
@@ -110,8 +109,10 @@ def test_all_else_takes_the_way_of_pages(path, method):
 
 @pytest.mark.parametrize("path", APPENDS)
 def test_a_large_body_holds_up_nobody(path):
-    headers = [*KEYED, (b"content-length", b"%d" % (LARGEST_SHORT_BODY + 1))]
-    assert short_way(make_scope(path, headers=headers)) is None
+    key, _ = KEYED
+    assert short_way(make_scope(path, headers=[key, (b"content-length", b"%d" % LARGEST_SHORT_BODY)])) is Way.APPEND
+    assert short_way(make_scope(path, headers=[key, (b"content-length", b"%d" % (LARGEST_SHORT_BODY + 1))])) is None
+    assert short_way(make_scope(path, headers=[key, (b"transfer-encoding", b"chunked")])) is None, "it may be larger"
 
 
 @pytest.mark.parametrize("path", [*APPENDS, *READS])
@@ -166,10 +167,9 @@ class Turn(AbstractContextManager):
 
 @pytest.mark.django_db(transaction=True)
 @only_sqlite
-def test_a_group_has_one_turn_and_before_it_the_index_comes_near(writer, session, key, monkeypatch):
+def test_a_group_has_one_turn_and_before_it_the_index_comes_near(session, key, monkeypatch):
     turn = Turn()
-    monkeypatch.setattr(ways, "TURN", turn)
-    monkeypatch.setattr(ways, "_INDEX_EVERY_SECONDS", 0)
+    writer = Together(turn=turn, index_every=0)
     monkeypatch.setattr(indexing, "MOST_WAITING", 3)
     writer.answer([job(session, key, f"m{number}") for number in range(5)])
     assert turn.stored == [5]
@@ -177,6 +177,7 @@ def test_a_group_has_one_turn_and_before_it_the_index_comes_near(writer, session
     writer.answer([job(session, key, "one more")])
     assert turn.stored == [5, 6]
     assert Unindexed.objects.message_count() == 1, "the five were indexed before the sixth was stored"
+    connection.close()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -199,7 +200,7 @@ def test_when_the_disk_is_full_each_gets_its_own_answer_and_nothing_is_half_stor
 def test_who_only_reads_keeps_its_connection_with_a_small_cache(session, key):
     connection.close()
     asked = Job(make_scope(f"/api/v1/sessions/{session.uuid}", method="GET", headers=headers_of(key)), b"")
-    reader = Reader()
+    reader = OneByOne()
     assert [answer.status_code for answer in reader.answer([asked])] == [200]
     opened = connection.connection
     assert [answer.status_code for answer in reader.answer([asked, asked])] == [200, 200]

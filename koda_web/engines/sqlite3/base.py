@@ -26,7 +26,7 @@ class Cursor(base.SQLiteCursorWrapper):
 
 @lru_cache(maxsize=_KEPT)
 def _converted(query: str) -> str:
-    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+    return base.SQLiteCursorWrapper.convert_query(None, query)  # type: ignore[arg-type] # it looks at no cursor
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

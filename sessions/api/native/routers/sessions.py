@@ -44,6 +44,10 @@ def with_ids(rows: SessionQuerySet) -> SessionQuerySet:
     return annotated
 
 
+def _look(uuid: UUID, *, user: AbstractBaseUser) -> Session:
+    return with_ids(Session.objects.visible_to(user)).find(uuid)
+
+
 @router.post(
     "/sessions",
     response={201: SessionOut, 200: SessionOut, **failing(400, 409, 413, 415)},
@@ -120,11 +124,7 @@ def list_stuck_sessions(
 )
 def get_session(request: HttpRequest, session_id: UUID) -> SessionOut:
     """Return one session, a deleted one too."""
-
-    def look(uuid: UUID, *, user: AbstractBaseUser) -> Session:
-        return with_ids(Session.objects.visible_to(user)).find(uuid)
-
-    return SessionOut.of(access.find_to_read(authenticate(request), session_id, look=look))
+    return SessionOut.of(access.find_to_read(authenticate(request), session_id, look=_look))
 
 
 @router.patch(
