@@ -10,7 +10,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import DateTimeField, QuerySet
+from django.db.models import DateTimeField, ManyToManyField, QuerySet
+from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse
 
 from sessions.admin.widgets import NamedDateTime
@@ -19,6 +20,8 @@ from sessions.models import Action, AuditEntry, who
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
+RIGHTS: dict[Any, Any] = {ManyToManyField: {"widget": CheckboxSelectMultiple}}
+"""Groups and permissions, each with a box to tick. Django's two boxes name themselves where nothing may."""
 PASSWORD_PAGE = "auth_user_password_change"  # noqa: S105 - the name of a page
 
 
@@ -26,8 +29,7 @@ PASSWORD_PAGE = "auth_user_password_change"  # noqa: S105 - the name of a page
 class PersonAdmin(UserAdmin[User]):
     """Users: made, changed and made inactive."""
 
-    formfield_overrides: ClassVar[dict[Any, Any]] = {DateTimeField: {"widget": NamedDateTime}}
-    filter_horizontal = ()  # Django's two boxes tell a screen reader nothing
+    formfield_overrides: ClassVar[dict[Any, Any]] = {DateTimeField: {"widget": NamedDateTime}, **RIGHTS}
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Refuse: a user's sessions would go with the row, unheard. Untick "Active" instead."""
@@ -61,7 +63,7 @@ class PersonAdmin(UserAdmin[User]):
 class RightsAdmin(GroupAdmin):
     """Groups, which give rights to those in them."""
 
-    filter_horizontal = ()
+    formfield_overrides: ClassVar[dict[Any, Any]] = RIGHTS
 
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> LogEntry:
         """Note, where Django does, that a group was made."""
