@@ -37,6 +37,7 @@ from sessions import indexing
 from sessions.live.admission import Way, short_way
 from sessions.live.asgi_types import Application, Receive, Scope, Send
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
+from sessions.models import ApiKey
 
 MIDDLEWARE = (
     "sessions.api.middleware.ProblemMiddleware",
@@ -203,7 +204,7 @@ class Together(OneByOne):
 
     def _answer_together(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         answers = []
-        with transaction.atomic():
+        with transaction.atomic(), ApiKey.objects.looked_up_once():
             for job in jobs:
                 answers.append(self._handler.answer(job))
                 # A full disk ends SQLite's transaction behind Django's back.

@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -44,6 +46,17 @@ class NewKey:
 def digest_of(plain: str) -> str:
     """Return the keyed digest (HMAC-SHA-256 with the server's secret, in hex) under which a key is found."""
     return hmac.new(settings.SECRET_KEY.encode(), plain.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+class _Found(threading.local):
+    """The keys that this thread has found by their plain text, while it keeps them."""
+
+    def __init__(self) -> None:
+        self.is_kept = False
+        self.keys: dict[str, ApiKey] = {}
+
+
+_found = _Found()
 
 
 class ApiKeyManager(models.Manager["ApiKey"]):
@@ -92,8 +105,25 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         Found by digest in a unique index: there is nothing to compare in variable time.
         """
         now = now or timezone.now()
-        key = _BY_DIGEST.get(self, digest_of(plain))
+        key = _found.keys.get(plain)
+        if key is None:
+            key = _BY_DIGEST.get(self, digest_of(plain))
+            if key is not None and _found.is_kept:
+                _found.keys[plain] = key
         return key if key is not None and key.is_valid(now) else None
+
+    @contextmanager
+    def looked_up_once(self) -> Iterator[None]:
+        """Look up each key once on this thread meanwhile.
+
+        For requests that share a transaction in which nobody else can change a key: SQLite's, with its lock held.
+        """
+        _found.is_kept = True
+        try:
+            yield
+        finally:
+            _found.is_kept = False
+            _found.keys.clear()
 
 
 class ApiKey(models.Model):

@@ -154,6 +154,19 @@ def test_what_is_refused_stores_nothing_and_its_neighbours_stand(writer, session
     assert Session.objects.get().message_count == 2
 
 
+@pytest.mark.django_db(transaction=True)
+@only_sqlite
+def test_a_group_looks_up_each_key_once_and_the_next_sees_what_became_of_it(writer, session):
+    keys = [make_key(session.owner, scopes=["write"]) for _ in range(2)]
+    with CaptureQueriesContext(connection) as asked:
+        writer.answer([job(session, key.plain, "x") for key in keys for _ in range(3)])
+    looked = [query["sql"] for query in asked if 'FROM "koda_sessions_apikey"' in query["sql"]]
+    assert len(looked) == len(keys)
+    keys[0].record.revoke()
+    answers = writer.answer([job(session, key.plain, "y") for key in keys])
+    assert [answer.status_code for answer in answers] == [401, 201]
+
+
 class Turn(AbstractContextManager):
     """Notes what was stored when it was given back."""
 
