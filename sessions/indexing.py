@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection, models, transaction
@@ -15,7 +16,7 @@ from django.db.models.functions import Substr
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
 from sessions.models.batching import batched
 from sessions.models.fields import load_written
-from sessions.models.folding import CLIP, words_of
+from sessions.models.folding import CLIP, folded
 from sessions.models.message import calls_in
 from sessions.models.prepared import born, changed_names, update
 from sessions.models.search_entry import facet
@@ -103,12 +104,15 @@ def shortcomings() -> dict[str, int]:
     """Return how many messages the index lacks (`missing`), and 1 as `broken` when SQLite's own check fails."""
     with_words = Message.objects.exclude(models.Q(content=None) | models.Q(content=""))
     lacking = with_words.exclude(models.Exists(SearchEntry.objects.filter(message=models.OuterRef("pk"))))
-    missing = sum(1 for text in lacking.values_list("content", flat=True).iterator() if words_of(text or ""))
+    missing = sum(1 for text in lacking.values_list("content", flat=True).iterator() if folded(text or ""))
     return {"missing": missing, "broken": 0 if is_sound(connection) else 1}
 
 
 class _Written(NamedTuple):
-    """What the index needs of a message. `text` is the beginning of its content."""
+    """What the index needs of a message. `text` is the beginning of its content.
+
+    `is_entered` says that it has an entry, `has_calls` that calls which have a row stand in it.
+    """
 
     pk: int
     session_id: int
@@ -117,6 +121,8 @@ class _Written(NamedTuple):
     agent_name: str | None
     created_at: datetime
     text: str | None
+    is_entered: bool
+    has_calls: bool
 
 
 _OF_A_SESSION = (
@@ -138,12 +144,7 @@ def _index_batch(size: int) -> bool:
         calls, is_all = _calls_of(tasks, size)
         session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
         sessions = Session.objects.only(*_OF_A_SESSION).in_bulk(list(session_ids))
-        SearchEntry.objects.of_messages(message.pk for message in messages).delete()
-        # What an event told of first stands now in a message. By ids: of rows that nobody has counted yet, PostgreSQL
-        # would put a join together the wrong way round, and take minutes for a batch.
-        told = ToolCall.objects.filter(message__in=[message.pk for message in messages]).values_list("pk", flat=True)
-        for ids in batched(sorted({*told, *(call.pk for call in calls)})):
-            SearchEntry.objects.filter(tool_call__in=ids).delete()
+        _drop_entries(messages, calls)
         renewed = {task.session_id: sessions[task.session_id] for task in tasks if task.is_of_session}
         entries = [*_of_sessions(renewed), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
         SearchEntry.objects.enter(entries)
@@ -172,7 +173,11 @@ def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[_Written],
             wanted |= models.Q(session=task.session_id, pk__range=(task.first_message, task.last_message))
     if not any(task.last_message for task in tasks):
         return [], True
-    rows = Message.objects.filter(wanted).annotate(text=Substr("content", 1, CLIP))
+    rows = Message.objects.filter(wanted).annotate(
+        text=Substr("content", 1, CLIP),
+        is_entered=models.Exists(SearchEntry.objects.filter(message=models.OuterRef("pk"))),
+        has_calls=models.Exists(ToolCall.objects.filter(message=models.OuterRef("pk"))),
+    )
     held = rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)
     found = [_Written(*row) for row in held[:size]]
     return found, len(found) < size
@@ -189,6 +194,19 @@ def _calls_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[ToolCall], bo
     rows = ToolCall.objects.filter(wanted, message=None).select_for_update(no_key=True)
     found = list(rows.order_by("result_seq", "pk")[:size])
     return found, len(found) < size
+
+
+def _drop_entries(messages: Sequence[_Written], calls: Sequence[ToolCall]) -> None:
+    """Drop what the index holds of these, and of calls that an event told of first and that now stand in a message."""
+    if entered := [message.pk for message in messages if message.is_entered]:
+        SearchEntry.objects.of_messages(entered).delete()
+    told = {call.pk for call in calls}
+    if asking := [message.pk for message in messages if message.has_calls]:
+        told.update(ToolCall.objects.filter(message__in=asking).values_list("pk", flat=True))
+    # By ids: of rows that nobody has counted yet, PostgreSQL would put a join together the wrong way round, and take
+    # minutes for a batch.
+    for ids in batched(sorted(told)):
+        SearchEntry.objects.filter(tool_call__in=ids).delete()
 
 
 def _settle(
@@ -221,7 +239,7 @@ def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
     """Yield new entries for the titles and keys of these sessions, and drop the old ones."""
     SearchEntry.objects.filter(session__in=sessions, message=None, tool_call=None).delete()
     for session in sessions.values():
-        words = words_of(text_of_session(session))
+        words = folded(text_of_session(session))
         if words:
             yield _entry(session, words, at=session.created_at, agent=session.agent_name)
 
@@ -231,7 +249,7 @@ def _of_messages(messages: Sequence[_Written], sessions: dict[int, Session]) -> 
     tools = _tools_by_result(messages)
     for message in messages:
         calls = calls_in(message.tool_calls)
-        words = words_of(text_of(message.text, calls))
+        words = folded(text_of(message.text, calls))
         session = sessions.get(message.session_id)
         if session is None or not words:
             continue
@@ -246,7 +264,7 @@ def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterat
     """Yield the entries of calls of which only the log tells."""
     texts = texts_of_calls(calls)
     for call in calls:
-        words = words_of(texts[call.pk])
+        words = folded(texts[call.pk])
         if words:
             session = sessions[call.session_id]
             entry = _entry(session, words, at=call.started_at, agent=session.agent_name, role="tool", tools=[call.name])
@@ -255,21 +273,30 @@ def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterat
 
 
 def _entry(
-    session: Session, words: list[str], *, at: Any, agent: str, role: str = "", tools: Sequence[str] = ()
+    session: Session, words: str, *, at: Any, agent: str, role: str = "", tools: Sequence[str] = ()
 ) -> SearchEntry:
     """Return an entry with the facets under which it is found."""
-    facts = [("o", session.owner_id), ("v", session.visibility), ("p", session.project_root), ("s", session.source),
-             ("a", agent), ("r", role), *(("t", tool) for tool in dict.fromkeys(tools))]  # fmt: skip
-    scope = [facet(letter, value) for letter, value in facts if value]
+    scope = _scope(
+        session.owner_id, session.visibility, session.project_root, session.source, agent, role, *dict.fromkeys(tools)
+    )
     tool = tools[0] if tools else ""
     return born(
         SearchEntry, session_id=session.pk, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope
     )
 
 
+@lru_cache(maxsize=1_000)
+def _scope(owner: int, visibility: str, project: str | None, source: str, agent: str, role: str, *tools: str) -> str:
+    """Return the terms of these facets."""
+    facts = [("o", owner), ("v", visibility), ("p", project), ("s", source), ("a", agent), ("r", role)]
+    return " ".join(facet(letter, value) for letter, value in [*facts, *(("t", tool) for tool in tools)] if value)
+
+
 def _tools_by_result(messages: Sequence[_Written]) -> dict[int, list[str]]:
     """Return the names of the tools whose results these messages are."""
     results = [message.pk for message in messages if message.role == "tool"]
+    if not results:
+        return {}
     rows = ToolCall.objects.filter(result_message__in=results).values_list("result_message", "name")
     return {pk: [name] for pk, name in rows}
 

@@ -99,7 +99,7 @@ def clean(value: Any) -> Any:
 
     It stands below the nouns: whatever keeps what somebody wrote calls it, and no door needs to.
     """
-    return _clean(value) if settings.KODA_REDACT else value
+    return value if value is None or not settings.KODA_REDACT else _clean(value)
 
 
 def _clean(value: Any) -> Any:

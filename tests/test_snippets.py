@@ -1,9 +1,10 @@
 """Snippets: the piece that shows it best, marked, on one line, and never anything but text of the message."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.models.folding import parse, spots, words_of
+from sessions.models.folding import MOST_WORDS, folded, parse, spots, words_of
 from sessions.snippets import LENGTH, snippet
 
 
@@ -49,6 +50,23 @@ def test_words_are_the_same_with_and_without_their_places(text):
     assert words_of(text) == [spot.word for spot in spots(text)]
     for spot in spots(text):
         assert spot.word in words_of(text[spot.start : spot.end])
+
+
+WORDY = st.sampled_from(["a", "Zz9", "x" * 64, "y" * 65, "é", "…", "_", "/", ".", " ", "\n", "\x1c", "\x00", "猫"])
+
+
+@given(st.text() | st.lists(WORDY).map("".join))
+def test_what_the_index_keeps_are_the_same_words(text):
+    assert folded(text).split() == words_of(text)
+    assert bool(folded(text)) == bool(words_of(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["x " * 20_000, "é " * 20_000, f"{'a' * 40_000} b", f"{'. ' * 50_000}late", "." * 31_000]
+)
+def test_of_a_long_text_the_index_keeps_what_counts(text):
+    assert folded(text).split() == words_of(text)
+    assert len(words_of(text)) <= MOST_WORDS
 
 
 @given(st.text())

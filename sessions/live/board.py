@@ -255,7 +255,9 @@ def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int
 
 def _render(row: Row, *, can_change: bool, now: datetime) -> None:
     if can_change not in row.html:
-        row.html[can_change] = frames.fragment("row", oob="morph", now=now, can_change=can_change, session=row.session)
+        row.html[can_change] = frames.fragment(
+            "row", oob="morph", now=now, can_change=can_change, session=row.session, is_listed=False
+        )
 
 
 def _made_private_lately(sessions: Collection[Session]) -> set[int]:

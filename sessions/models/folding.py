@@ -29,7 +29,10 @@ _MARKS = "\u0300-\u036f"
 _SIGNS = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _RUN = re.compile(rf"(?:[^\W_]|[{_MARKS}])+")
 _WORD = re.compile(rf"[{_SIGNS}]|[^\W_{_SIGNS}]+")
-_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_SHORT_WORDS = re.compile(rf"(?:[^ ]{{0,{LONGEST_WORD}}}+ )*+[^ ]{{0,{LONGEST_WORD}}}+")
+"""A text of words none of which is too long, in one walk through it."""
+_ASCII = str.maketrans({sign: sign.lower() if sign.isalnum() else " " for sign in map(chr, range(128))})
+"""What becomes of a sign of ASCII: small, or the space between two words."""
 _SIGN = re.compile(rf"[{_SIGNS}]")
 _STROKES = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h"}
@@ -100,10 +103,20 @@ def spots(text: str) -> Iterator[Spot]:
 def words_of(text: str) -> list[str]:
     """Return the words of the beginning of `text`, folded: no accents, no case, no signs."""
     text = text[:CLIP]
-    if text.isascii():  # Most text is, and one search through it is ten times as fast.
-        words = _ASCII_WORD.findall(text.lower())[:MOST_WORDS]
-        return [word[:LONGEST_WORD] for word in words] if max(map(len, words), default=0) > LONGEST_WORD else words
+    if text.isascii():  # Most text is, and to take it apart like this is ten times as fast.
+        line = text.translate(_ASCII)
+        words = line.split()[:MOST_WORDS]
+        return words if _SHORT_WORDS.fullmatch(line) else [word[:LONGEST_WORD] for word in words]
     return [spot.word for spot in islice(spots(text), MOST_WORDS)]
+
+
+def folded(text: str) -> str:
+    """Return the same words with spaces between them, one or more; an empty text when there is no word."""
+    if len(text) < 2 * MOST_WORDS and text.isascii():  # A word and a space are two: there cannot be too many.
+        line = text.translate(_ASCII)
+        if _SHORT_WORDS.fullmatch(line):
+            return line.strip()
+    return " ".join(words_of(text))
 
 
 @lru_cache(maxsize=20_000)

@@ -29,7 +29,10 @@ class Kind(models.TextChoices):
 
 
 class WordsField(models.Field[Any, Any]):
-    """Folded words in order: text on SQLite, a vector with positions on PostgreSQL. Written, never read."""
+    """Folded words in order, with spaces between: text on SQLite, on PostgreSQL a vector with their positions.
+
+    Written, never read.
+    """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
         """Return the column's type."""
@@ -39,11 +42,11 @@ class WordsField(models.Field[Any, Any]):
         """Say what the text becomes."""
         return "%s::tsvector" if connection.vendor == "postgresql" else "%s"
 
-    def get_db_prep_value(self, value: Sequence[str], connection: BaseDatabaseWrapper, prepared: bool = False) -> str:  # noqa: ARG002, FBT001, FBT002 - Django's signature
+    def get_db_prep_value(self, value: str, connection: BaseDatabaseWrapper, prepared: bool = False) -> str:  # noqa: ARG002, FBT001, FBT002 - Django's signature
         """Return the words as the database takes them; letters and digits need no quoting."""
         if connection.vendor == "postgresql":
-            return " ".join(f"{word}:{at}" for at, word in enumerate(value, 1))
-        return " ".join(value)
+            return " ".join(f"{word}:{at}" for at, word in enumerate(value.split(), 1))
+        return value
 
 
 @lru_cache(maxsize=10_000)

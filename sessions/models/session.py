@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, ClassVar
 
@@ -142,8 +142,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     @property
     def project_name(self) -> str:
         """Return the last part of the project's path, or an empty text."""
-        root = self.project_root or ""
-        return (PureWindowsPath(root) if "\\" in root else PurePosixPath(root)).name or root
+        return _last_part(self.project_root or "")
 
     @property
     def is_deleted(self) -> bool:
@@ -331,3 +330,9 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             found += generation
             generation = list(Session.objects.filter(parent__in=generation))
         return found
+
+
+@lru_cache(maxsize=1_000)
+def _last_part(path: str) -> str:
+    """Return the last part of a path of either kind: many sessions share a few."""
+    return (PureWindowsPath(path) if "\\" in path else PurePosixPath(path)).name or path

@@ -3,13 +3,13 @@
 A `<time data-tick>` is moved on by koda.js; what the server writes is true at `now` and needs no script.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -21,6 +21,8 @@ UNKNOWN = SafeString(f'<span class="dim" title="not reported">{DASH}</span>')
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _THOUSAND, _MILLION, _BILLION = 10**3, 10**6, 10**9
 _SHORT_SECONDS = 10
+_KEPT = 2_000
+"""Moments whose words are kept: pages are opened again and again, and most of their times are those of before."""
 _ROUNDED_FROM = 10_000
 
 
@@ -77,16 +79,24 @@ def ago(at: datetime | None, now: datetime) -> SafeString:
 @register.simple_tag
 def clock(at: datetime | None) -> SafeString:
     """Return the time of day, with the exact time in its title."""
-    if at is None:
-        return UNKNOWN
-    text = f"{timezone.localtime(at):%H:%M}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact(at), text)
+    return UNKNOWN if at is None else _clock(at, timezone.get_current_timezone())
+
+
+@lru_cache(maxsize=_KEPT)
+def _clock(at: datetime, zone: tzinfo) -> SafeString:
+    text = f"{timezone.localtime(at, zone):%H:%M}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _exact(at, zone), text)
 
 
 @register.filter
 def iso_day(at: datetime) -> str:
     """Return the day as scripts compare it: `2026-11-25`, in the server's zone."""
-    return f"{timezone.localtime(at):%Y-%m-%d}"
+    return _iso_day(at, timezone.get_current_timezone())
+
+
+@lru_cache(maxsize=_KEPT)
+def _iso_day(at: datetime, zone: tzinfo) -> str:
+    return f"{timezone.localtime(at, zone):%Y-%m-%d}"
 
 
 @register.filter
@@ -94,8 +104,13 @@ def exact(at: datetime | None) -> str:
     """Return the time to the second with its zone: `Wed 25 Nov 2026, 14:16:03 UTC`."""
     if at is None:
         return ""
-    local = timezone.localtime(at)
-    return f"{_date(local.date())}, {local:%H:%M:%S} {local.tzname()}"
+    return _exact(at, timezone.get_current_timezone())
+
+
+@lru_cache(maxsize=_KEPT)
+def _exact(at: datetime, zone: tzinfo) -> SafeString:
+    local = timezone.localtime(at, zone)
+    return escape(f"{_date(local.date())}, {local:%H:%M:%S} {local.tzname()}")
 
 
 @lru_cache(maxsize=1000)
@@ -150,6 +165,4 @@ def _ticking(at: datetime | None, now: datetime, *, tick: str) -> SafeString:
         return UNKNOWN
     seconds = max(0, int((now - at).total_seconds()))
     words = past(seconds) if tick == "ago" else whole_span(seconds)
-    return format_html(
-        '<time datetime="{}" data-tick="{}" title="{}">{}</time>', at.isoformat(), tick, exact(at), words
-    )
+    return SafeString(f'<time datetime="{at.isoformat()}" data-tick="{tick}" title="{exact(at)}">{words}</time>')

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from django import template
 from django.utils.html import format_html
@@ -28,6 +29,7 @@ _BAR, _PITCH, _HEIGHT = 3, 4, 20
 
 
 @register.simple_tag
+@lru_cache(maxsize=200)
 def icon(state: str, label: str | None = None, css_class: str = "icon") -> SafeString:
     """Return the icon of `state`; `label` is for who cannot see it, an empty one hides it from them."""
     label = LABELS.get(state, state.capitalize()) if label is None else label
@@ -40,7 +42,11 @@ def icon(state: str, label: str | None = None, css_class: str = "icon") -> SafeS
 @register.simple_tag
 def sparkline(session: Session, now: datetime) -> SafeString:
     """Return the events of the last twelve minutes as bars, the newest at the right."""
-    counts = session.beat_counts(now)
+    return _spark(tuple(session.beat_counts(now)))
+
+
+@lru_cache(maxsize=500)
+def _spark(counts: tuple[int, ...]) -> SafeString:
     total, width = sum(counts), len(counts) * _PITCH
     return format_html(
         '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{} events in 12 minutes">'
@@ -60,6 +66,7 @@ def bars(counts: Sequence[int]) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=200)
 def meter(percent: int | None) -> SafeString:
     """Return a small bar that is `percent` full; unknown is an empty place of the same width."""
     if percent is None:
