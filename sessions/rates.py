@@ -88,11 +88,19 @@ def _spend(who: str, *, per_minute: int | None) -> None:
     window, elapsed = divmod(time.time(), _WINDOW_SECONDS)
     name = f"rate.{who}.{int(window)}"
     try:
-        cache.add(name, 0, timeout=2 * _WINDOW_SECONDS)
-        count = cache.incr(name)
+        count = _one_more(name)
     except or_redis(ValueError):  # gone, or it forgot the name in between
         logger.warning("Requests are not counted: the cache does not answer", exc_info=True)
         return
     if count > per_minute:
         wait = math.ceil(_WINDOW_SECONDS - elapsed)
         raise RateLimited(f"More than {per_minute:,} requests in a minute.", retry_after_seconds=wait)
+
+
+def _one_more(name: str) -> int:
+    """Count one more under this name and return how many there are now. Raises `ValueError` when it is not kept."""
+    try:
+        return cache.incr(name)
+    except ValueError:  # the first of its minute
+        cache.add(name, 0, timeout=2 * _WINDOW_SECONDS)
+        return cache.incr(name)

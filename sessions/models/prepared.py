@@ -112,7 +112,7 @@ class _Column:
         """Return the values of rows as the database takes them; rows that are born together share most of them."""
         prepare, first = self.prepare, taken[0]
         given = None if first is None else prepare(first, connection)
-        if all(map(is_, taken, repeat(first))):
+        if len(taken) == 1 or all(map(is_, taken, repeat(first))):
             return [given] * len(taken)
         before, values = first, []
         for value in taken:
@@ -201,7 +201,7 @@ def insert(rows: Iterable[M]) -> list[M]:
         for column, taken in zip(_columns(model).values(), zip(*map(_taker(model), new), strict=True), strict=True)
         if taken.count(None) < len(taken)  # a column without values stays null
     }
-    size = max(1, connection.ops.bulk_batch_size([column.field for column in given], new))
+    size = max(1, connection.ops.bulk_batch_size([column.field for column in given], new)) if len(new) > 1 else 1
     for start in range(0, len(new), size):
         end = start + size
         _insert(new[start:end], tuple(given), [values[start:end] for values in given.values()], connection)
