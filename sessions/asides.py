@@ -45,13 +45,14 @@ class Aside:
         return not (self.todo or self.usage or self.files or self.children)
 
 
-def aside(session: Session) -> Aside:
+def aside(session: Session, *, can_change: bool) -> Aside:
     """Return what stands beside the transcript of `session`, in four bounded queries.
 
-    Two more count what is left out.
+    Two more count what is left out. Who may not change the session is told of no private one below it.
     """
     files = File.objects.filter(session=session).order_by("-id").values_list("path", flat=True)
-    children = Session.objects.filter(parent=session).active().order_by("-id")
+    below = Session.objects.filter(parent=session).named_beside(session, can_change=can_change)
+    children = below.active().order_by("-id")
     newest_files, newest_children = list(files[:FILES_SHOWN]), list(children[:CHILDREN_SHOWN])
     return Aside(
         todo=checklist(Metadata.objects.read(session, TODO_KEY) or ""),

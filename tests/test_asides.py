@@ -42,7 +42,7 @@ def test_all_of_it_is_read_in_six_queries_at_most(django_assert_num_queries):
     )
     make_message(session, role="assistant", usage=TokenCounts(prompt_tokens=50, completion_tokens=20))
     with django_assert_num_queries(6):
-        found = aside(session)
+        found = aside(session, can_change=True)
     assert (found.done_count, len(found.todo)) == (2, 4)
     assert [row["agent_name"] for row in found.usage] == ["main", "explore"]
     assert (found.file_count, found.files[0]) == (22, "/w/file-21")
@@ -55,9 +55,9 @@ def test_a_short_aside_takes_four_queries(django_assert_num_queries):
     session = make_session()
     File.objects.own(session, "/w/file")
     with django_assert_num_queries(4):
-        assert aside(session).file_count == 1
+        assert aside(session, can_change=True).file_count == 1
 
 
 @pytest.mark.django_db
 def test_a_session_with_nothing_beside_it_says_so():
-    assert aside(make_session()).is_empty
+    assert aside(make_session(), can_change=True).is_empty

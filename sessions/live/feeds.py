@@ -222,7 +222,8 @@ class _Draft:
     def add_aside(self, events: list[Event]) -> None:
         """Render what stands beside the transcript, when `events` may have changed it."""
         if any(event.type in _BESIDE for event in events):
-            self.parts.append(self.render("aside", oob="morph", aside=aside(self.session)))
+            found = aside(self.session, can_change=self.can_change)
+            self.parts.append(self.render("aside", oob="morph", aside=found))
 
     def finish(self) -> Batch:
         """Return the batch, with the session as it is after all was read."""

@@ -97,6 +97,11 @@ class SessionQuerySet(FilterableQuerySet):
             return self.none()
         return self.all() if getattr(user, "is_staff", False) else self.filter(owner=user.pk)
 
+    def named_beside(self, session: "Session", *, can_change: bool) -> "SessionQuerySet":
+        """Return what the page of `session` may name: what is public, and to who may change it what its owner has."""
+        public = models.Q(visibility=Visibility.PUBLIC)
+        return self.filter(public | models.Q(owner=session.owner_id) if can_change else public)
+
     def active(self) -> "SessionQuerySet":
         """Leave out the deleted ones."""
         return self.filter(status=Status.ACTIVE)

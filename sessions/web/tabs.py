@@ -80,7 +80,7 @@ def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[s
     return {
         "stretch": messages_at(request, session),
         "present": transcripts.present(session),
-        "aside": asides.aside(session),
+        "aside": asides.aside(session, can_change=session.may_be_changed_by(request.user)),
         "is_archive_shown": shows_archived(request),
         "at": number(request, "at"),
         "archived_count": Message.objects.of(session.pk).archived().count(),

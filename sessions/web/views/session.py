@@ -40,6 +40,7 @@ def page(
     context: dict[str, Any] = {
         "session": session,
         "now": now,
+        "parent": _parent_of(request, session),
         "tab": tab.name,
         "tabs": tabs_of(session),
         "can_change": session.may_be_changed_by(request.user),
@@ -55,6 +56,12 @@ def page(
     return render(request, template, {**context, **shown})
 
 
+def _parent_of(request: PageRequest, session: Session) -> Session | None:
+    """Return the session below which this one stands, if this reader may see it."""
+    parent = session.parent
+    return parent if parent is not None and parent.may_be_read_by(request.user) else None
+
+
 @require_GET
 @with_readable_session
 def glance(request: PageRequest, session: Session) -> HttpResponse:
@@ -62,6 +69,7 @@ def glance(request: PageRequest, session: Session) -> HttpResponse:
     now = timezone.now()
     context = {
         "session": session,
+        "parent": _parent_of(request, session),
         "now": now,
         "tab": tab_of(request).name,
         "tabs": tabs_of(session),

@@ -61,10 +61,11 @@ def acknowledge_command(
     request: HttpRequest, command_id: Annotated[int, Field(ge=1, le=2**63 - 1)], body: AckIn
 ) -> AskedOut:
     """Acknowledge a command as obeyed or refused; for a write key of the session's source."""
+    caller = authenticate(request)
     command = Command.objects.select_related("session").filter(pk=command_id).first()
-    if command is None:
+    if command is None or not command.session.may_be_read_by(caller.user):
         raise NotFound("No such command.")
-    _find_own(authenticate(request), command.session.uuid)
+    _find_own(caller, command.session.uuid)
     return AskedOut.of(commands.acknowledge(command.pk, is_obeyed=body.obeyed, detail=body.detail))
 
 

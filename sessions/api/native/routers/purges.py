@@ -45,7 +45,7 @@ def list_purges(request: HttpRequest, limit: Limit = LIMIT, cursor: Cursor | Non
     caller = authenticate(request)
     caller.require(Scope.READ)
     found = page(Receipt.objects.filter(owner=caller.user), order="-started_at", cursor=cursor, limit=limit)
-    items = [ReceiptOut.model_validate(receipt) for receipt in found.items]
+    items = [ReceiptOut.of(receipt, shows_database=caller.user.is_staff) for receipt in found.items]
     return PageOut[ReceiptOut](items=items, next_cursor=found.next_cursor)
 
 

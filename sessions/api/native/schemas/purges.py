@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.api.json_format import Time
+from sessions.models import Receipt
 from sessions.retention import Policy
 from sessions.retention.rules import LONGEST_DAYS, LONGEST_HOURS
 from sessions.wire import Name
@@ -58,8 +59,15 @@ class ReceiptOut(BaseModel):
     counts: dict[str, int]
     session_count: int
     size_bytes: int = Field(validation_alias="size")
-    bytes_before: int | None = Field(description="Size of the database.")
+    bytes_before: int | None = Field(description="Size of the database; null for who is not staff.")
     bytes_after: int | None
     is_complete: bool
     started_at: Time
     ended_at: Time
+
+    @classmethod
+    def of(cls, receipt: Receipt, *, shows_database: bool) -> "ReceiptOut":
+        """Return a receipt as it goes out; how large the database is tells what others keep."""
+        shown = cls.model_validate(receipt)
+        hidden = {} if shows_database else {"bytes_before": None, "bytes_after": None}
+        return shown.model_copy(update=hidden)
