@@ -1,5 +1,9 @@
 """How the log looks: lines for people, or one JSON object a line for machines."""
 
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +21,57 @@ def _refuse_in_one_line(_logger: Any, _method: str, event: structlog.typing.Even
         event.pop("exc_info", None)
         event["event"] = str(event["event"])[:_LONGEST_COMPLAINT]
     return event
+
+
+def _in_a_thread(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
+
+
+class Dampened(logging.Filter):
+    """Lets one line of a kind through in `seconds`, and then says how many more there were.
+
+    A kind is what the program says, without what it fills in: strangers decide how often that comes. A failure with a
+    traceback always passes.
+    """
+
+    def __init__(
+        self, *, seconds: float = 60, later: Callable[[float, Callable[[], None]], None] = _in_a_thread
+    ) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._later = later
+        self._left_out: dict[tuple[str, int, str], int] = {}
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the line is the first of its kind for a while."""
+        if record.exc_info:
+            return True
+        kind = (record.name, record.levelno, _template(record))
+        with self._lock:
+            if kind in self._left_out:
+                self._left_out[kind] += 1
+                return False
+            self._left_out[kind] = 0
+        self._later(self._seconds, partial(self._sum_up, kind, record))
+        return True
+
+    def _sum_up(self, kind: tuple[str, int, str], first: logging.LogRecord) -> None:
+        with self._lock:
+            count = self._left_out.pop(kind)
+        if count:
+            text = f"{first.getMessage()} - and {count:,} more such lines in {self._seconds:.0f} s"
+            again = logging.makeLogRecord({"name": first.name, "levelno": first.levelno, "msg": text})
+            again.levelname = first.levelname
+            logging.getLogger(first.name).callHandlers(again)
+
+
+def _template(record: logging.LogRecord) -> str:
+    """Return the line before anything is filled in, Twisted's too, which fills in by itself."""
+    event = getattr(record.msg, "event", None)
+    return str(event.get("log_format", "")) if isinstance(event, dict) else str(record.msg)
 
 
 _SHARED: list[structlog.typing.Processor] = [
@@ -59,6 +114,7 @@ def configure(*, json: bool, level: str) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             }
         },
+        "filters": {"dampened": {"()": Dampened}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "koda"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
@@ -67,7 +123,9 @@ def configure(*, json: bool, level: str) -> dict[str, Any]:
             "django.server": {"handlers": [], "level": level.upper(), "propagate": True},
             # One line a request from here on would drown the rest; access lines belong to the proxy.
             "daphne": {"level": "WARNING"},
-            "twisted": {"level": "WARNING"},
+            # What connections make of their end, thousands at once where thousands come at once.
+            "daphne.server": {"filters": ["dampened"]},
+            "twisted": {"level": "WARNING", "filters": ["dampened"]},
             "httpx": {"level": "WARNING"},
         },
     }

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from autobahn.websocket.protocol import WebSocketProtocol as SocketState
 from daphne.ws_protocol import WebSocketProtocol
 
 from sessions.live.asgi_types import Application, Message, Receive, Scope, Send
@@ -109,6 +110,11 @@ class SocketProtocol(WebSocketProtocol):
 
     inlet: Inlet | None = None
     failByDrop = False  # noqa: N815 - autobahn's name: who breaks a rule is told which, by the close code
+
+    def serverAccept(self, subprotocol: str | None = None) -> None:  # noqa: N802 - Daphne's name
+        """Accept, unless the connection was dropped meanwhile: autobahn would take it for open again, and trip."""
+        if self.state == SocketState.STATE_CONNECTING:
+            super().serverAccept(subprotocol)
 
     def onMessageFrameBegin(self, length: int) -> None:  # noqa: N802 - autobahn's name
         """Refuse a message that is too long for its sender, before anything of the frame is kept."""

@@ -19,6 +19,7 @@ from sessions import commands
 from sessions.live import broadcast
 from sessions.live.board import Board, BoardWatcher
 from sessions.live.callers import Caller, look_again
+from sessions.live.crowding import Crowding
 from sessions.live.feeds import Batch, Feed, Place
 from sessions.live.keeper import when_written_elsewhere
 from sessions.live.threads import reading
@@ -83,6 +84,7 @@ class Hub:
         self._watchers: dict[Watcher, int | None] = {}
         self._of_session: defaultdict[int, set[Watcher]] = defaultdict(set)
         self._counts: Counter[tuple[str, str]] = Counter()
+        self.crowding = Crowding(self._loop.time)
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._readings: OrderedDict[Hashable, tuple[float, asyncio.Task[Any]]] = OrderedDict()
         self._mark: int | None = None
@@ -131,11 +133,17 @@ class Hub:
         await self._find_mark()
 
     def _admit(self, watcher: Any, session_id: int | None, kind: str, limit: int) -> None:
-        name = (kind, watcher.caller.name)
-        if self._counts[name] >= limit:
+        name = watcher.caller.name
+        if not self.has_room(name, kind=kind, limit=limit):
+            if watcher.caller.user.is_authenticated:
+                self.crowding.note(watcher.scope, name, kind=kind)
             raise Refused(TOO_MANY)
-        self._counts[name] += 1
+        self._counts[kind, name] += 1
         self._watchers[watcher] = session_id
+
+    def has_room(self, name: str, *, kind: str, limit: int) -> bool:
+        """Say whether the caller of this name may have one more socket of this kind."""
+        return self._counts[kind, name] < limit
 
     def leave(self, watcher: Any, *, kind: str) -> None:
         """Forget a socket; harmless for one that never joined."""

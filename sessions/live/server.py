@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
+import autobahn.websocket.protocol
 import daphne.server
 from autobahn.websocket.protocol import PreparedMessage
 from autobahn.websocket.protocol import WebSocketProtocol as SocketState
@@ -40,6 +41,10 @@ BACKLOG = 1024
 """Connections that the kernel holds for us; Twisted's 50 are gone when a few hundred pages reconnect at once."""
 PING_SECONDS = 20
 PING_TIMEOUT_SECONDS = 30
+ACCEPT_SECONDS = 30
+"""How long a handshake may wait for us: while a thousand pages come back at once, Daphne's five cut who was next."""
+CLOSING_SECONDS = 10
+"""How long a close may wait for the other side's; autobahn's one is over before a busy server has sent its own code."""
 SERVICE_RESTART = 1012
 """The close code upon which browsers come back by themselves."""
 LONGEST_SHARED = 64 * 1024
@@ -52,6 +57,7 @@ _GRACE_SECONDS = 0.3
 """What a connection that is kept alive has to send its next request in, before it is closed as idle."""
 _LAST_WORDS_SECONDS = 2
 _EXIT_SECONDS = 3
+_LAST_CLOSING_SECONDS = 1
 _SLOW_SECONDS = 1.0
 _ERROR = 500
 _GONE_AT = "disconnected"
@@ -107,6 +113,7 @@ class Server(daphne.server.Server):
             websocket_timeout=-1,  # the default ends every socket after a day, with a code that pages take for good
             ping_interval=PING_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
+            websocket_handshake_timeout=ACCEPT_SECONDS,
             websocket_max_message_size=LONGEST_MESSAGE,
             websocket_max_frame_size=LONGEST_MESSAGE,
             server_name="",
@@ -134,6 +141,8 @@ class Server(daphne.server.Server):
         # Daphne looks its factories up by these names and offers no other way to put in one's own.
         daphne.server.HTTPFactory = Factory
         daphne.server.WebSocketFactory = _SocketFactory
+        # For a debug line of each connection autobahn spells out all its options: a tenth of what a handshake costs.
+        autobahn.websocket.protocol.pformat = repr
         # Daphne sends Twisted's log nowhere, the reasons of its own failures with it.
         globalLogPublisher.addObserver(_observe_warnings())
         loop = reactor._asyncioEventloop  # noqa: SLF001
@@ -281,6 +290,7 @@ class Server(daphne.server.Server):
 
     def _close_sockets(self) -> None:
         for socket in self._sockets():
+            socket.closeHandshakeTimeout = _LAST_CLOSING_SECONDS
             if socket.state == SocketState.STATE_OPEN:
                 # sendClose() allows only 1000 and 3000 to 4999.
                 socket.sendCloseFrame(code=SERVICE_RESTART)
@@ -329,6 +339,10 @@ class _SocketFactory(WebSocketFactory):
     """Makes the protocol of each socket."""
 
     protocol = SocketProtocol
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.setProtocolOptions(closeHandshakeTimeout=CLOSING_SECONDS)
 
 
 def exit_soon() -> None:

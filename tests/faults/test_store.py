@@ -17,6 +17,7 @@ from tests.conftest import Server, prepare, stop_server
 from tests.databases import IS_SQLITE, own_database
 from tests.factories import make_session, make_user
 from tests.faults.serving import ask, look_through, serving, set_up
+from tests.faults.small_disks import needs_small_disks, small_cluster
 from tests.faults.writers import Writer
 
 MENDS_WITHIN_SECONDS = 15
@@ -79,7 +80,7 @@ def no_room(server: Server) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_SQLITE, reason="PostgreSQL's disk is not ours")
+@pytest.mark.skipif(not IS_SQLITE, reason="PostgreSQL's disk is another")
 def test_a_full_disk_is_503_until_there_is_room(tmp_path: Path):
     environment, key = set_up(tmp_path)
     with serving(tmp_path, environment) as [server]:
@@ -96,6 +97,41 @@ def test_a_full_disk_is_503_until_there_is_room(tmp_path: Path):
         assert all(answer.json()["code"] == "unavailable" for answer in writer.told.refused)
         stop_server(server)
     assert look_through(environment).messages == {writer.session: writer.told.acknowledged}
+
+
+@pytest.mark.slow
+@needs_small_disks
+@pytest.mark.parametrize("disk", ["data", "wal"])
+def test_a_full_disk_of_postgresql_is_503_until_there_is_room(disk: str, tmp_path: Path):
+    """Where its log finds no room PostgreSQL ends, and has to be started again; the server does not."""
+    with small_cluster() as cluster:
+        environment = prepare(tmp_path, KODA_DATABASE_URL=cluster.url)
+        key = ask(environment, _KEY).strip()
+        with serving(tmp_path, environment) as [server]:
+            with Writer([server], key) as writer:
+                writer.wait_until(10)
+                with cluster.full(disk):
+                    _wait_for(lambda: len(writer.told.refused) >= 3)
+                    taken = len(writer.told.acknowledged)
+                    page = _get(server, "/", cookies={"koda_session": "x" * 32})
+                    if disk == "data":
+                        assert page.is_redirect, "nobody is signed in, which had to be read"
+                        assert len(writer.stored()) in {taken, taken + 1}, "what is there can be read"
+                    else:
+                        assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+                        assert "The database does not answer" in page.text
+                    assert len(writer.told.acknowledged) == taken
+                began = time.monotonic()
+                writer.write_more(1)
+                assert time.monotonic() - began < MENDS_WITHIN_SECONDS
+                writer.write_more(10)
+                writer.end()
+            assert all(int(answer.headers["Retry-After"]) >= 1 for answer in writer.told.refused)
+            assert all(answer.json()["code"] == "unavailable" for answer in writer.told.refused)
+            _wait_for(lambda: _get(server, "/healthz").status_code == 200)
+            stop_server(server)
+        assert look_through(environment).messages == {writer.session: writer.told.acknowledged}
+        server.manage("rebuild", "--check")
 
 
 @contextmanager

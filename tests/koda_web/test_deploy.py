@@ -26,6 +26,16 @@ SPARE_SECONDS = 10
 """What docs/deployment.md asks for beyond the time in which a server drains."""
 
 
+EXPOSURE = 20
+"""In tenths of what systemd counts from 0, nothing is left open, to 10, everything is."""
+IMAGE = re.compile("FROM|RUN|CMD|EXPOSE|ENV|COPY|USER|WORKDIR|VOLUME|HEALTHCHECK|STOPSIGNAL")
+SERVICE = re.compile(
+    "build|cap_drop|command|depends_on|deploy|environment|healthcheck|image|init|ports|read_only|restart|secrets"
+    "|security_opt|shm_size|stop_grace_period|tmpfs|ulimits|volumes"
+)
+"""Of the words of a service in the specification of Compose, those that have a meaning here."""
+
+
 def seconds_of(text: str) -> int:
     return int(re.fullmatch(r"(\d+)s?", text)[1])
 
@@ -59,11 +69,31 @@ def test_the_image_runs_as_nobody_special_and_gets_its_signals():
     assert "--require-hashes" in DOCKERFILE
 
 
-@pytest.mark.skipif(
-    shutil.which("docker") is None
-    or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0,
-    reason="no docker compose",
-)
+def needs_docker(plugin: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(
+        shutil.which("docker") is None
+        or subprocess.run(["docker", plugin, "version"], capture_output=True, check=False).returncode != 0,
+        reason=f"no docker {plugin}",
+    )
+
+
+def test_the_image_is_made_of_known_steps_and_stages():
+    text = re.sub(r"^#.*\n|\\\n", "", DOCKERFILE, flags=re.MULTILINE)
+    steps = re.findall(r"^(\S+) (.+)$", text, re.MULTILINE)
+    assert all(IMAGE.fullmatch(word) for word, _ in steps)
+    stages = {text.split(" AS ")[1] for word, text in steps if word == "FROM" and " AS " in text}
+    assert set(re.findall(r"--from=(\S+)", DOCKERFILE)) == stages
+    assert not re.search(r":latest\b", DOCKERFILE)
+
+
+@needs_docker("buildx")
+def test_docker_finds_nothing_to_say_of_the_image():
+    command = ["docker", "build", "--check", "--file", str(DEPLOY / "Dockerfile"), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_docker("compose")
 def test_compose_reads_it(tmp_path):
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -78,7 +108,10 @@ def test_compose_reads_it(tmp_path):
 def test_the_services_fit_together():
     services = COMPOSE["services"]
     assert set(services) == {"web", "nginx", "postgres", "redis"}
+    assert set(COMPOSE) == {"name", "services", "secrets", "volumes"}
     for name, service in services.items():
+        assert all(SERVICE.fullmatch(word) for word in service)
+        assert ("build" in service) != ("image" in service)
         for needed in service.get("depends_on", {}):
             has_check = "healthcheck" in services[needed] or needed == "web"  # the image's own
             assert has_check, f"{name} waits for {needed} to be healthy"
@@ -107,6 +140,15 @@ def test_systemd_understands_the_units(tmp_path: Path):
     )
     ours = [line for line in done.stderr.splitlines() if "koda-web" in line]
     assert (done.returncode, ours) == (0, []), done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)
+def test_a_unit_may_do_little_beside_its_work(unit: Path, tmp_path: Path):
+    place = shutil.copy(unit, tmp_path / unit.name.replace("@.", "@8765."))
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_service_has_time_to_drain_and_as_many_files_as_the_server_asks_for():

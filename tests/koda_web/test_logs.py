@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.test import Client, RequestFactory
+from twisted.logger import LogLevel, STDLibLogObserver
 
 from koda_web import logs
 
@@ -39,3 +40,46 @@ def test_a_failure_of_our_own_says_where(written):
     except ZeroDivisionError as error:
         response_for_exception(RequestFactory().get("/"), error)
     assert "Traceback" in written.getvalue() or '"exc_type": "ZeroDivisionError"' in written.getvalue()
+
+
+@pytest.fixture
+def dampened():
+    """Yield a logger that is dampened, what comes through, and what is to be done when the minute is over."""
+    logger, later, through = logging.getLogger("tests.crowd"), [], []
+    dampening = logs.Dampened(later=lambda _seconds, act: later.append(act))
+    handler = logging.Handler()
+    handler.emit = lambda record: through.append(record.getMessage())
+    logger.addFilter(dampening)
+    logger.addHandler(handler)
+    yield logger, through, later
+    logger.removeHandler(handler)
+    logger.removeFilter(dampening)
+
+
+def test_ten_thousand_equal_warnings_are_two_lines_a_minute(dampened):
+    logger, through, later = dampened
+    for number in range(10_000):
+        logger.warning("dropping %s", number)
+    logger.error("dropping %s", "another kind")
+    assert through == ["dropping 0", "dropping another kind"]
+    for act in later:
+        act()
+    assert through[2:] == ["dropping 0 - and 9,999 more such lines in 60 s"]
+    logger.warning("dropping %s", "again")
+    assert through[3:] == ["dropping again"]
+
+
+def test_what_twisted_says_is_known_by_what_it_fills_in(dampened):
+    logger, through, _ = dampened
+    said = STDLibLogObserver(logger.name)
+    for peer in range(3):
+        said({"log_level": LogLevel.warn, "log_format": "dropping {peer}", "peer": peer})
+    said({"log_level": LogLevel.warn, "log_format": "keeping {peer}", "peer": 1})
+    assert through == ["dropping 0", "keeping 1"]
+
+
+def test_a_traceback_is_never_left_out(dampened):
+    logger, through, _ = dampened
+    for _ in range(3):
+        logger.error("it failed", exc_info=ValueError())
+    assert len(through) == 3
