@@ -1,8 +1,14 @@
 """The doorman of the sockets: turns away at once who is known to have too many, before anything is looked up."""
 
+import logging
+
+from django.db import InterfaceError, OperationalError
+
 from sessions.live.asgi_types import Application, Receive, Scope, Send
 from sessions.live.consumers.socket import Socket
-from sessions.live.hub import TOO_MANY, Hub
+from sessions.live.hub import NO_STORE, TOO_MANY, Hub
+
+logger = logging.getLogger(__name__)
 
 
 class Doorman:
@@ -16,9 +22,18 @@ class Doorman:
         """Let the connection through, or close it with the code that tells why."""
         hub, kind = Hub.present(), self._socket.kind
         name = hub.crowding.name_of(scope, kind=kind)
-        if name is None or hub.has_room(name, kind=kind, limit=self._socket.limit):
-            await self._application(scope, receive, send)
+        if name is not None and not hub.has_room(name, kind=kind, limit=self._socket.limit):
+            await _turn_away(receive, send, code=TOO_MANY)
             return
-        await receive()
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": TOO_MANY})
+        try:
+            await self._application(scope, receive, send)
+        except (OperationalError, InterfaceError) as error:  # before a socket was there, which knows by itself
+            logger.warning("Nobody is let in: the database does not answer: %s", error)
+            await _turn_away(receive, send, code=NO_STORE)
+
+
+async def _turn_away(receive: Receive, send: Send, *, code: int) -> None:
+    """Accept and close: of a handshake that is refused a browser is told no code."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": code})

@@ -49,7 +49,10 @@ def test_a_migration_that_was_not_applied_makes_it_unavailable(client):
 
 
 def test_a_database_that_does_not_answer_makes_it_unavailable_and_says_not_why(client, monkeypatch):
+    asked = []
+
     def fail() -> None:
+        asked.append("cursor")
         raise OperationalError("password of the house is wrong")
 
     monkeypatch.setattr(connection, "cursor", fail)
@@ -57,7 +60,9 @@ def test_a_database_that_does_not_answer_makes_it_unavailable_and_says_not_why(c
     answer = client.get("/healthz")
 
     assert answer.status_code == 503
-    assert answer.json()["checks"]["database"] == {"ok": False}
+    checks = answer.json()["checks"]
+    assert (checks["database"], checks["migrations"]) == ({"ok": False}, {"ok": False})
+    assert asked == ["cursor"], "nobody waits for it twice"
     assert b"password" not in answer.content
 
 

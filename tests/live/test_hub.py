@@ -314,3 +314,18 @@ async def test_without_a_database_sockets_are_told_to_come_back_later():
     again = await program(f"sessions/{session.uuid}/", key).open()
     assert (await again.frame())["type"] == "hello"
     await again.leave()
+
+
+async def test_who_comes_while_there_is_no_database_is_told_to_come_back_later(caplog):
+    session, key, user = await session_with_key()
+    cookies = await sign_in(user)
+    with broken_database():
+        comers = [
+            await program(f"sessions/{session.uuid}/", key).open(), await program("board/", key).open(),
+            await page("board/", cookies).open(), await page(f"sessions/{session.uuid}/", cookies).open(),
+        ]  # fmt: skip
+        assert [await comer.close_code() for comer in comers] == [NO_STORE] * 4
+    assert not [record for record in caplog.records if record.exc_info], "one line each, without a traceback"
+    again = await page("board/", cookies).open()
+    await again.frame()
+    await again.leave()

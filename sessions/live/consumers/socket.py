@@ -7,11 +7,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
+
 from sessions.live import frames
 from sessions.live.asgi_types import Application, Message, Receive, Scope, Send
 from sessions.live.callers import Caller
 from sessions.live.feeds import Batch, Feed, Place
-from sessions.live.hub import BAD_FRAME, GONE, LAGGING, MAY_NOT_SEE, OUR_FAULT, Hub, Refused
+from sessions.live.hub import BAD_FRAME, GONE, LAGGING, MAY_NOT_SEE, NO_STORE, OUR_FAULT, Hub, Refused
 from sessions.models import Session
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,8 @@ class Socket:
                 await self.take(message)
         except Refused as refused:
             self.shut(refused.code)
+        except (OperationalError, InterfaceError) as error:
+            self._shut_without_store(error)
         except Exception:
             logger.exception("A socket failed")
             self.shut(OUR_FAULT)
@@ -108,9 +112,16 @@ class Socket:
                 await self.deliver()
         except Refused as refused:
             self.shut(refused.code)
+        except (OperationalError, InterfaceError) as error:
+            self._shut_without_store(error)
         except Exception:
             logger.exception("A socket could not be fed")
             self.shut(OUR_FAULT)
+
+    def _shut_without_store(self, error: Exception) -> None:
+        """Let it come back when the database answers; thousands do at once, so it is one line and no traceback."""
+        logger.warning("A socket is told to come back: the database does not answer: %s", error)
+        self.shut(NO_STORE)
 
     async def _leave(self) -> None:
         self.hub.leave(self, kind=self.kind)
