@@ -41,8 +41,11 @@ BACKLOG = 1024
 """Connections that the kernel holds for us; Twisted's 50 are gone when a few hundred pages reconnect at once."""
 PING_SECONDS = 20
 PING_TIMEOUT_SECONDS = 30
-ACCEPT_SECONDS = 30
-"""How long a handshake may wait for us: while a thousand pages come back at once, Daphne's five cut who was next."""
+ACCEPT_SECONDS = 8
+"""How long a handshake may wait for us: while a thousand pages come back at once, Daphne's five cut who was next.
+
+Less than the ten that clients wait: over TLS a well-known one hangs for good when its own patience ends first.
+"""
 CLOSING_SECONDS = 10
 """How long a close may wait for the other side's; autobahn's one is over before a busy server has sent its own code."""
 SERVICE_RESTART = 1012
