@@ -126,6 +126,8 @@ def configure(*, json: bool, level: str) -> dict[str, Any]:
             # What connections make of their end, thousands at once where thousands come at once.
             "daphne.server": {"filters": ["dampened"]},
             "twisted": {"level": "WARNING", "filters": ["dampened"]},
+            "sessions.live.doorman": {"filters": ["dampened"]},
+            "sessions.live.consumers.socket": {"filters": ["dampened"]},
             "httpx": {"level": "WARNING"},
         },
     }

@@ -30,10 +30,8 @@ logger = logging.getLogger(__name__)
 def healthz(_request: HttpRequest) -> HttpResponse:
     """Answer 200 when every part that requests need is there, else 503."""
     checks: dict[str, dict[str, Any]] = {}
-    for name, check in _CHECKS.items():
-        # A database that is away is waited for once: whoever asks has no patience for two.
-        is_in_vain = name == "migrations" and not checks["database"]["ok"]
-        checks[name] = {"ok": False} if is_in_vain else _checked(name, check)
+    for name, (check, needed) in _CHECKS.items():
+        checks[name] = _checked(name, check) if needed is None or checks[needed]["ok"] else {"ok": False}
     is_well = all(check["ok"] for check in checks.values())
     body = {
         "status": "ok" if is_well else "unavailable",
@@ -78,11 +76,12 @@ def _channel_layer() -> dict[str, Any]:
     return {"ok": True, "kind": "redis"}
 
 
-_CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
-    "database": _database,
-    "migrations": _migrations,
-    "channel_layer": _channel_layer,
+_CHECKS: dict[str, tuple[Callable[[], dict[str, Any]], str | None]] = {
+    "database": (_database, None),
+    "migrations": (_migrations, "database"),
+    "channel_layer": (_channel_layer, None),
 }
+"""Each part with the one without which it is not asked: a database that is away is waited for once, not twice."""
 
 
 def _watchdog() -> dict[str, Any] | None:

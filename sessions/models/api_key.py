@@ -49,11 +49,9 @@ def digest_of(plain: str) -> str:
 
 
 class _Found(threading.local):
-    """The keys that this thread has found by their plain text, while it keeps them."""
+    """The keys that this thread has found by their plain text, while it keeps them; None while it does not."""
 
-    def __init__(self) -> None:
-        self.is_kept = False
-        self.keys: dict[str, ApiKey] = {}
+    keys: "dict[str, ApiKey] | None" = None
 
 
 _found = _Found()
@@ -105,11 +103,10 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         Found by digest in a unique index: there is nothing to compare in variable time.
         """
         now = now or timezone.now()
-        key = _found.keys.get(plain)
-        if key is None:
-            key = _BY_DIGEST.get(self, digest_of(plain))
-            if key is not None and _found.is_kept:
-                _found.keys[plain] = key
+        kept = {} if _found.keys is None else _found.keys
+        key = kept.get(plain) or _BY_DIGEST.get(self, digest_of(plain))
+        if key is not None:
+            kept[plain] = key
         return key if key is not None and key.is_valid(now) else None
 
     @contextmanager
@@ -118,12 +115,11 @@ class ApiKeyManager(models.Manager["ApiKey"]):
 
         For requests that share a transaction in which nobody else can change a key: SQLite's, with its lock held.
         """
-        _found.is_kept = True
+        _found.keys = {}
         try:
             yield
         finally:
-            _found.is_kept = False
-            _found.keys.clear()
+            _found.keys = None
 
 
 class ApiKey(models.Model):

@@ -95,32 +95,31 @@ def spots(text: str) -> Iterator[Spot]:
             yield Spot(letters.lower()[:LONGEST_WORD], start, end)
         elif _SIGN.search(letters):
             yield from (Spot(word, at.start() + start, at.end() + start) for at in _WORD.finditer(letters)
-                        for word in _folded(at.group()))  # fmt: skip
+                        for word in _words_in(at.group()))  # fmt: skip
         else:
-            yield from (Spot(word, start, end) for word in _folded(letters[:LONGEST_RUN]))
+            yield from (Spot(word, start, end) for word in _words_in(letters[:LONGEST_RUN]))
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of the beginning of `text`, folded: no accents, no case, no signs."""
-    text = text[:CLIP]
-    if text.isascii():  # Most text is, and to take it apart like this is ten times as fast.
-        line = text.translate(_ASCII)
-        words = line.split()[:MOST_WORDS]
-        return words if _SHORT_WORDS.fullmatch(line) else [word[:LONGEST_WORD] for word in words]
-    return [spot.word for spot in islice(spots(text), MOST_WORDS)]
+    return folded(text).split()
 
 
 def folded(text: str) -> str:
     """Return the same words with spaces between them, one or more; an empty text when there is no word."""
-    if len(text) < 2 * MOST_WORDS and text.isascii():  # A word and a space are two: there cannot be too many.
-        line = text.translate(_ASCII)
-        if _SHORT_WORDS.fullmatch(line):
-            return line.strip()
-    return " ".join(words_of(text))
+    text = text[:CLIP]
+    if not text.isascii():
+        return " ".join(spot.word for spot in islice(spots(text), MOST_WORDS))
+    line = text.translate(_ASCII)  # Most text is ASCII, and to take it apart like this is ten times as fast.
+    if not _SHORT_WORDS.fullmatch(line):
+        line = " ".join(word[:LONGEST_WORD] for word in line.split())
+    if len(line) >= 2 * MOST_WORDS:  # A word and a space are two: a shorter line cannot have too many.
+        line = " ".join(line.split()[:MOST_WORDS])
+    return line.strip()
 
 
 @lru_cache(maxsize=20_000)
-def _folded(letters: str) -> tuple[str, ...]:
+def _words_in(letters: str) -> tuple[str, ...]:
     """Return the words that one run of letters and digits becomes: mostly one, for a ligature several."""
     bare = re.sub(f"[{_MARKS}]", "", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", letters).casefold()))
     composed = unicodedata.normalize("NFC", bare).translate(_STROKES)

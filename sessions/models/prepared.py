@@ -112,7 +112,7 @@ class _Column:
         """Return the values of rows as the database takes them; rows that are born together share most of them."""
         prepare, first = self.prepare, taken[0]
         given = None if first is None else prepare(first, connection)
-        if len(taken) == 1 or all(map(is_, taken, repeat(first))):
+        if all(map(is_, taken, repeat(first))):
             return [given] * len(taken)
         before, values = first, []
         for value in taken:

@@ -16,7 +16,7 @@ _TRIGGER = "koda_sessions_searchentry_gone"
 _SECURE_DELETE_SINCE = (3, 42)
 """The version of SQLite from which a deleted word leaves the full-text table at once."""
 
-# The words come folded and with single spaces; "ascii" leaves all else as it is. An index of prefixes would double
+# The words come folded, with spaces between them; "ascii" leaves all else as it is. An index of prefixes would double
 # what each message costs, and helps those of one length alone.
 _CREATE = f"""CREATE VIRTUAL TABLE {FULL_TEXT} USING fts5(
     words, scope, content='{TABLE}', content_rowid='id', tokenize='ascii'

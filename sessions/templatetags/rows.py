@@ -61,21 +61,17 @@ class Row:
 @register.simple_tag
 def row_of(session: Session, now: datetime, can_change: bool, oob: str = "", is_listed: bool = False) -> Row:  # noqa: FBT001, FBT002 - a template's arguments
     """Return the row of a session from `for_rows()`: `oob` says how htmx swaps it in, `is_listed` that it is ticked."""
-    band, look, percent, pk, title = (
-        session.band, session.look, session.context_percent, session.pk, _line(session.display_title)
-    )  # fmt: skip
+    band, look, percent, loop, pk = session.band, session.look, session.context_percent, session.loop, session.pk
+    title, source = _line(session.display_title), _line(session.source)
+    place, reason = _line(session.project_root), _line(session.liveness_reason)
     first, second = _ages(session, band, now)
     is_done = can_change and session.is_unseen
-    place, reason, loop, source = (
-        _line(session.project_root), _line(session.liveness_reason), session.loop, _line(session.source)
-    )  # fmt: skip
+    pick = _PICK.format(uuid=session.uuid, pk=pk, title=title, disabled="" if can_change else _DISABLED)
     head = _HEAD.format(
         pk=pk, look=look, band=band, rank=rank(session), owner=session.owner_id,
         done=" data-done" if is_done else "", unseen=_UNSEEN if is_done else "",
         oob=f' hx-swap-oob="{escape(oob)}"' if oob else "",
-        pick=_PICK.format(uuid=session.uuid, pk=pk, title=title, disabled="" if can_change else _DISABLED)
-        if is_listed else "",
-        icon=_RESTING if look == "resting" else icon(look),
+        pick=pick if is_listed else "", icon=_RESTING if look == "resting" else icon(look),
         url=address(session), title=title, agent=_line(session.agent_name), project=_line(session.project_name),
         place=f" in {place}" if place else "", reason=f' title="{reason}"' if reason else "",
         loop=f'<b class="loop">{escape(loop)}</b> ' if loop else "", now=now_words(session, now),

@@ -62,7 +62,7 @@ def furnish(word: str, secret: str, *, more: int = 0) -> Things:
     )
     transcripts.append(child.pk, [transcripts.MessageDraft(role="user", content=said("errand"))])
     make_events(child, {"type": "turn_start", "turn_id": said("errand")})
-    receipt = _purged(owner, said, now)
+    receipt = purged(owner, said, now)
     key = ApiKey.objects.issue(user=owner, name=said("key"), source=said("source"), scopes=("read",)).record
     hook = Webhook.objects.register(owner=owner, url=f"https://{said('hook')}.example.org/in")
     Delivery.objects.create(webhook=hook, kind="stuck", session=session, seq=1, due_at=now, next_attempt_at=now)
@@ -146,7 +146,8 @@ def _work(session: Session, said: Any, more: int) -> None:
     )
 
 
-def _purged(owner: Any, said: Any, now: datetime) -> Receipt:
+def purged(owner: Any, said: Any, now: datetime) -> Receipt:
+    """Return the receipt of a purge of this person's, from a database that is large."""
     criteria = {"source": said("source")}
     receipt = Receipt.objects.begin("stale", said("rule"), criteria, owner=owner, by=f"user:{owner.pk}", now=now)
     receipt.bytes_before = 987_654_321

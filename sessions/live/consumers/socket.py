@@ -119,7 +119,7 @@ class Socket:
             self.shut(OUR_FAULT)
 
     def _shut_without_store(self, error: Exception) -> None:
-        """Let it come back when the database answers; thousands do at once, so it is one line and no traceback."""
+        """Let it come back when the database answers; thousands do at once, so it tells no traceback."""
         logger.warning("A socket is told to come back: the database does not answer: %s", error)
         self.shut(NO_STORE)
 
