@@ -8,6 +8,8 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from sessions.models import TODO_KEY, File, Metadata, Session, Usage
+from sessions.models.prepared import Place, prepared
+from sessions.models.session_rows import SessionQuerySet
 
 FILES_SHOWN = 8
 CHILDREN_SHOWN = 20
@@ -50,18 +52,36 @@ def aside(session: Session, *, can_change: bool) -> Aside:
 
     Two more count what is left out. Who may not change the session is told of no private one below it.
     """
-    files = File.objects.filter(session=session).order_by("-id").values_list("path", flat=True)
-    below = Session.objects.filter(parent=session).named_beside(session, can_change=can_change)
-    children = below.active().order_by("-id")
-    newest_files, newest_children = list(files[:FILES_SHOWN]), list(children[:CHILDREN_SHOWN])
+    files, children = _files(session.pk), _children(session.pk, session.owner_id, can_change=can_change)
+    below = _below(session.pk, session.owner_id, can_change=can_change)
     return Aside(
-        todo=checklist(Metadata.objects.read(session, TODO_KEY) or ""),
+        todo=checklist(_todo.first(session.pk) or ""),
         usage=Usage.objects.by_agent(session),
-        files=newest_files,
-        file_count=files.count() if len(newest_files) == FILES_SHOWN else len(newest_files),
-        children=newest_children,
-        child_count=children.count() if len(newest_children) == CHILDREN_SHOWN else len(newest_children),
+        files=files,
+        file_count=session.files.count() if len(files) == FILES_SHOWN else len(files),
+        children=children,
+        child_count=below.count() if len(children) == CHILDREN_SHOWN else len(children),
     )
+
+
+@prepared
+def _files(session_id: Place) -> QuerySet[File, str]:
+    return File.objects.filter(session=session_id).order_by("-id").values_list("path", flat=True)[:FILES_SHOWN]
+
+
+@prepared
+def _children(session_id: Place, owner_id: Place, *, can_change: bool) -> QuerySet[Session]:
+    return _below(session_id, owner_id, can_change=can_change).order_by("-id")[:CHILDREN_SHOWN]
+
+
+def _below(session_id: int | Place, owner_id: int | Place, *, can_change: bool) -> SessionQuerySet:
+    rows: SessionQuerySet = Session.objects.filter(parent=session_id).active()
+    return rows.named_beside(owner_id, can_change=can_change)
+
+
+@prepared
+def _todo(session_id: Place) -> QuerySet[Metadata, str]:
+    return Metadata.objects.filter(session=session_id, key=TODO_KEY).values_list("value", flat=True)
 
 
 def checklist(markdown: str) -> list[TodoItem]:
@@ -90,21 +110,25 @@ class Counts:
 
 def counts(session: Session) -> Counts:
     """Return the counts of `session` in one query."""
+    checkpoints, agents, files, metadata, todo = _counts(session.pk)[0]
+    items = checklist(todo or "")
+    done = sum(item.state == "done" for item in items)
+    return Counts(
+        checkpoints=checkpoints or 0, agents=agents, files=files, metadata=metadata, todo=len(items), todo_done=done
+    )
+
+
+@prepared
+def _counts(session_id: Place) -> QuerySet[Session, Any]:
     own = {"session": OuterRef("pk")}
-    found = Session.objects.filter(
-        pk=session.pk
+    return Session.objects.filter(
+        pk=session_id
     ).values_list(
         "active_checkpoint__seq",  # they are numbered without gaps
         _count_of(Usage.objects.filter(**own), "agent_name"),
         _count_of(File.objects.filter(**own), "pk"),
         _count_of(Metadata.objects.filter(**own), "pk"),
         Subquery(Metadata.objects.filter(**own, key=TODO_KEY).values("value")[:1]),
-    )
-    checkpoints, agents, files, metadata, todo = found.get()
-    items = checklist(todo or "")
-    done = sum(item.state == "done" for item in items)
-    return Counts(
-        checkpoints=checkpoints or 0, agents=agents, files=files, metadata=metadata, todo=len(items), todo_done=done
     )
 
 

@@ -6,11 +6,13 @@ nobody: agents die, batches get lost, and older protocols do not tell of everyth
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from sessions.models import Event, LoopKind, Outcome, Role, Session, ToolCall, TurnEnd
+from sessions.models import Event, LoopKind, Message, Outcome, Role, Session, ToolCall, Turn, TurnEnd
+from sessions.models.prepared import Place, known, prepared
 
 EVENTS_LOOKED_AT = 2000
 CALLS_LOOKED_AT = 5000
@@ -44,9 +46,7 @@ class Finding:
 
 def find(session: Session) -> list[Finding]:
     """Return what does not fit together in `session`: by kind, the newest first."""
-    newest = session.last_seq - EVENTS_LOOKED_AT
-    kinds = ("server.loop_noticed", "tool_call_result")
-    events = list(session.events.filter(type__in=kinds, seq__gt=newest).order_by("-seq"))
+    events = _telling(session.pk, session.last_seq - EVENTS_LOOKED_AT)
     loops = [event for event in events if event.type == "server.loop_noticed"]
     return [
         *(_of_loop(event) for event in loops[:MOST]),
@@ -54,6 +54,12 @@ def find(session: Session) -> list[Finding]:
         *_results_without_call(session, [event for event in events if event.type == "tool_call_result"]),
         *_turns_without_end(session),
     ]
+
+
+@prepared
+def _telling(session_id: Place, after_seq: Place) -> QuerySet[Event]:
+    kinds = ("server.loop_noticed", "tool_call_result")
+    return Event.objects.filter(session=session_id, type__in=kinds, seq__gt=after_seq).order_by("-seq")
 
 
 def _of_loop(event: Event) -> Finding:
@@ -70,21 +76,12 @@ def _calls_without_result(session: Session) -> Iterator[Finding]:
 
     Sub-agents' calls have no results by Koda's protocol (contracts/koda.md 4.5).
     """
-    newest = session.tool_calls.order_by("-id").values("pk")[:CALLS_LOOKED_AT]
-    bare = session.tool_calls.filter(
-        Q(outcome=Outcome.ABORTED) | Q(outcome=None),
-        pk__in=newest, result_message=None, result_seq=None, is_sub_agent=False,
-    )  # fmt: skip
     if session.is_running:
-        going_on = Q(outcome=None, turn_id=session.turn_id)
-        if session.turn_id is None:
-            going_on = Q(outcome=None, turn_id__isnull=True)
-        bare = bare.exclude(going_on)
+        bare = _bare_while_running(session.pk, *known(session.turn_id))
     else:
         # The newest step of an agent that only sends messages may still be at work.
-        step = session.messages.exclude(role=Role.TOOL).order_by("-id").values_list("pk", flat=True).first()
-        bare = bare.exclude(outcome__isnull=True, message__isnull=False, message=step)
-    for call in bare.order_by("-id")[:MOST]:
+        bare = _bare_at_rest(session.pk, *known(_newest_step.first(session.pk)))
+    for call in bare:
         what = f"{call.name} {call.detail}".strip()
         why = "the turn ended first" if call.outcome else "the session went on without it"
         yield Finding(
@@ -94,33 +91,70 @@ def _calls_without_result(session: Session) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+@prepared
+def _bare_while_running(session_id: Place, turn_id: Place | None = None) -> QuerySet[ToolCall]:
+    going_on = Q(turn_id=turn_id) if turn_id else Q(turn_id__isnull=True)
+    return _bare(session_id).exclude(going_on, outcome=None)[:MOST]
+
+
+@prepared
+def _bare_at_rest(session_id: Place, step: Place | None = None) -> QuerySet[ToolCall]:
+    bare = _bare(session_id)
+    return (bare.exclude(outcome__isnull=True, message__isnull=False, message=step) if step else bare)[:MOST]
+
+
+def _bare(session_id: Place) -> QuerySet[ToolCall]:
+    calls = ToolCall.objects.filter(session=session_id).order_by("-id")
+    return calls.filter(
+        Q(outcome=Outcome.ABORTED) | Q(outcome=None),
+        pk__in=calls.values("pk")[:CALLS_LOOKED_AT], result_message=None, result_seq=None, is_sub_agent=False,
+    )  # fmt: skip
+
+
+@prepared
+def _newest_step(session_id: Place) -> QuerySet[Message, int]:
+    return Message.objects.of(session_id).exclude(role=Role.TOOL).order_by("-id").values_list("pk", flat=True)[:1]
+
+
 def _results_without_call(session: Session, events: list[Event]) -> Iterator[Finding]:
     """Yield the results, told by events and by messages, that belong to no call that waited for one."""
     if events:
-        newest = session.tool_calls.order_by("-id").values("pk")[:CALLS_LOOKED_AT]
-        seqs = session.tool_calls.filter(pk__in=newest, result_seq__gte=events[-1].seq)
-        taken = set(seqs.values_list("result_seq", flat=True))
+        taken = set(_results_taken(session.pk, events[-1].seq))
         for event in [event for event in events if event.seq not in taken][:MOST]:
             sentence = f"A result came for {event.payload.get('id')}, but no call with this id waited for one."
             yield Finding(kind=FindingKind.RESULT_WITHOUT_CALL, sentence=sentence, seq=event.seq, turn_id=event.turn_id)
-    has_call = Exists(ToolCall.objects.filter(result_message=OuterRef("pk")))
-    results = session.messages.filter(role=Role.TOOL).order_by("-id").annotate(has_call=has_call)
-    rows = list(results.values_list("pk", "tool_call_id", "turn_id", "has_call")[:RESULTS_LOOKED_AT])
-    for pk, call_id, turn_id, _ in [row for row in rows if not row[3]][:MOST]:
+    for pk, call_id, turn_id, _ in [row for row in _results(session.pk) if not row[3]][:MOST]:
         whose = f"for {call_id}, but no call with this id waited for one" if call_id else "that names no call"
         yield Finding(
             kind=FindingKind.RESULT_WITHOUT_CALL, sentence=f"A result came {whose}.", message_id=pk, turn_id=turn_id
         )
 
 
+@prepared
+def _results_taken(session_id: Place, from_seq: Place) -> QuerySet[ToolCall, int | None]:
+    calls = ToolCall.objects.filter(session=session_id)
+    newest = calls.order_by("-id").values("pk")[:CALLS_LOOKED_AT]
+    return calls.filter(pk__in=newest, result_seq__gte=from_seq).values_list("result_seq", flat=True)
+
+
+@prepared
+def _results(session_id: Place) -> QuerySet[Message, Any]:
+    has_call = Exists(ToolCall.objects.filter(result_message=OuterRef("pk")))
+    results = Message.objects.of(session_id).filter(role=Role.TOOL).order_by("-id").annotate(has_call=has_call)
+    return results.values_list("pk", "tool_call_id", "turn_id", "has_call")[:RESULTS_LOOKED_AT]
+
+
 def _turns_without_end(session: Session) -> Iterator[Finding]:
     """Yield the turns that are over without an end. An end without a start is none: it is refused."""
-    odd = session.turns.filter(Q(ended_at=None) | Q(reason=TurnEnd.ABANDONED))
-    if session.is_running:
-        odd = odd.exclude(ended_at__isnull=True, turn_id=session.turn_id or "")
-    for turn in odd.order_by("-id")[:MOST]:
+    for turn in _odd_turns(session.pk, *known(session.turn_id if session.is_running else None)):
         yield Finding(
             kind=FindingKind.TURN_WITHOUT_END,
             sentence=f"The turn {turn.turn_id} never said that it ended. {turn.reason_message or ''}".rstrip(),
             turn_id=turn.turn_id,
         )
+
+
+@prepared
+def _odd_turns(session_id: Place, present: Place | None = None) -> QuerySet[Turn]:
+    odd = Turn.objects.filter(Q(ended_at=None) | Q(reason=TurnEnd.ABANDONED), session=session_id)
+    return (odd.exclude(ended_at__isnull=True, turn_id=present) if present else odd).order_by("-id")[:MOST]

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from sessions import liveness, redaction
@@ -13,6 +14,7 @@ from sessions.exceptions import FieldError, InvalidRequest
 from sessions.models import (
     MAIN_AGENT,
     Command,
+    Event,
     EventDraft,
     Message,
     Request,
@@ -20,10 +22,11 @@ from sessions.models import (
     Session,
     TokenCounts,
     ToolCall,
+    Turn,
     Usage,
 )
 from sessions.models.fields import require_content, require_name
-from sessions.models.prepared import born, insert
+from sessions.models.prepared import Place, born, insert, known, prepared
 from sessions.pairing import pair_tools
 
 _ROLES = tuple(Role.values)
@@ -287,19 +290,43 @@ def present(session: Session) -> Present:
     `calls` are those of the newest turn that no message has asked for; `requests` wait for a person; `commands`
     are what people asked for in this turn, and what no agent has taken yet.
     """
-    kinds = (*SPOKEN_TYPES, "server.messages_added", "turn_start", "response_start")
-    events = session.events.filter(type__in=kinds, seq__gt=session.last_seq - PRESENT_EVENTS).order_by("-seq")
     spoken: dict[str, list[str]] = {kind: [] for kind in SPOKEN_TYPES}
-    for event in events:
+    for event in _newest_said(session.pk, session.last_seq - PRESENT_EVENTS):
         if event.type not in SPOKEN_TYPES:
             break
         spoken[event.type].append(str(event.payload.get("text", "")))
-    turn_id = session.turn_id or session.turns.order_by("-id").values_list("turn_id", flat=True).first()
-    calls = session.tool_calls.filter(message=None, turn_id=turn_id).order_by("-id")[:PRESENT_CALLS]
+    turn_id = session.turn_id or _newest_turn.first(session.pk)
     return Present(
         text="".join(reversed(spoken["text_delta"])),
         thinking="".join(reversed(spoken["thinking_delta"])),
-        calls=list(reversed(calls.with_outputs())),
-        requests=list(session.requests.open()),
-        commands=list(reversed(Command.objects.told(session)[:PRESENT_COMMANDS])),
+        calls=_calls_without_message(session.pk, *known(turn_id))[::-1],
+        requests=_open_requests(session.pk),
+        commands=_told(session.pk, *known(session.turn_id))[::-1],
     )
+
+
+@prepared
+def _newest_said(session_id: Place, after_seq: Place) -> QuerySet[Event]:
+    kinds = (*SPOKEN_TYPES, "server.messages_added", "turn_start", "response_start")
+    return Event.objects.filter(session=session_id, type__in=kinds, seq__gt=after_seq).order_by("-seq")
+
+
+@prepared
+def _newest_turn(session_id: Place) -> QuerySet[Turn, str]:
+    return Turn.objects.filter(session=session_id).order_by("-id").values_list("turn_id", flat=True)[:1]
+
+
+@prepared
+def _calls_without_message(session_id: Place, turn_id: Place | None = None) -> QuerySet[ToolCall]:
+    calls = ToolCall.objects.filter(session=session_id, message=None, turn_id=turn_id)
+    return calls.with_outputs().order_by("-id")[:PRESENT_CALLS]
+
+
+@prepared
+def _told(session_id: Place, turn_id: Place | None = None) -> QuerySet[Command]:
+    return Command.objects.told(session_id, turn_id)[:PRESENT_COMMANDS]
+
+
+@prepared
+def _open_requests(session_id: Place) -> QuerySet[Request]:
+    return Request.objects.filter(session=session_id).open()

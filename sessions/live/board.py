@@ -20,7 +20,7 @@ from sessions import incidents, liveness
 from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
-from sessions.models import Event, Request, Session, Visibility
+from sessions.models import Event, Session, Visibility, overview
 from sessions.models.rows import for_rows
 
 logger = logging.getLogger(__name__)
@@ -276,11 +276,10 @@ def _render_counters(caller: Caller) -> str:
     now = timezone.now()
     visible = Session.objects.visible_to(caller.user).active()
     silent = incidents.ongoing(visible, now=now)
-    asked = Request.objects.open().of(Session.objects.changeable_by(caller.user).active()).order_by().count()
     return "\n".join(
         (
-            frames.fragment("inbox_count", oob="morph", asked_count=asked),
-            frames.fragment("counters", oob="morph", now=now, counts=visible.band_counts(now)),
+            frames.fragment("inbox_count", oob="morph", asked_count=overview.asked_count(caller.user)),
+            frames.fragment("counters", oob="morph", now=now, counts=overview.band_counts(caller.user, now=now)),
             frames.fragment("incidents", oob="morph", now=now, incidents=silent),
         )
     )

@@ -7,9 +7,10 @@ from django.conf import settings
 from django.db import models
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.prepared import Place
 
 if TYPE_CHECKING:
-    from sessions.models.session import Session
+    pass
 
 
 class CommandStatus(models.TextChoices):
@@ -34,11 +35,11 @@ class CommandQuerySet(models.QuerySet["Command"]):
         forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
         return self.filter(models.Q(status=CommandStatus.REQUESTED) | forgotten).order_by("id")
 
-    def told(self, session: "Session") -> "CommandQuerySet":
-        """Return what people asked of `session` in its present turn, and what waits for its agent, newest first."""
+    def told(self, session_id: "int | Place", turn_id: "str | Place | None") -> "CommandQuerySet":
+        """Return what people asked of a session in its present turn, and what waits for its agent, newest first."""
         waits = models.Q(status__in=[CommandStatus.REQUESTED, CommandStatus.DELIVERED])
-        present = models.Q(turn_id=session.turn_id) if session.turn_id is not None else models.Q(pk=None)
-        return self.filter(waits | present, session=session).select_related("asked_by").order_by("-id")
+        present = models.Q(turn_id=turn_id) if turn_id is not None else models.Q(pk=None)
+        return self.filter(waits | present, session=session_id).select_related("asked_by").order_by("-id")
 
     def expire(self) -> int:
         """Close what no client has taken as expired; return how many."""

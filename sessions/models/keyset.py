@@ -3,9 +3,10 @@
 A mark is signed for one list in one order. What was altered, or made for another, is refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.core import signing
 from django.db import models
@@ -15,6 +16,7 @@ from django.db.models.expressions import OrderBy
 from sessions.exceptions import InvalidRequest
 
 Row = TypeVar("Row", bound=models.Model)
+Rows = TypeVar("Rows", bound="models.QuerySet[Any]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +68,41 @@ class Keyset:
         For lists without nulls. With `before="end"` they are the last of the list. A mark that is none of this list
         gives the beginning: it stands in an address that people keep.
         """
+
+        def read(*mark: Any, is_back: bool) -> list[Row]:
+            return list(self.beside(rows, *mark, is_back=is_back, limit=limit))
+
+        return self.leaf_of(read, limit=limit, after=after, before=before)
+
+    def leaf_of(self, read: Callable[..., list[Row]], *, limit: int, after: str = "", before: str = "") -> Leaf[Row]:
+        """Return the same of what `read` finds: like `beside`, called with the values of a mark or with none."""
         assert not self._has_nulls
+        is_back = bool(before)
+        mark = before or after
         try:
-            if before:
-                return self._last(rows, limit, before)
-            found = list(self._in_order(rows.filter(self.beyond(after)) if after else rows)[: limit + 1])
+            found = read(*(() if mark in {"", "end"} else self._read(mark)), is_back=is_back)
         except InvalidRequest:
-            return self.leaf(rows, limit=limit)
-        kept = found[:limit]
+            return self.leaf_of(read, limit=limit)
+        kept = found[:limit][::-1] if is_back else found[:limit]
+        has_more = len(found) > limit
+        has_before, has_after = (has_more, before != "end") if is_back else (bool(after), has_more)
         return Leaf(
             kept,
-            earlier=self.mark(kept[0]) if after and kept else "",
-            later=self.mark(kept[-1]) if len(found) > limit else "",
+            earlier=self.mark(kept[0]) if has_before and kept else "",
+            later=self.mark(kept[-1]) if has_after and kept else "",
         )
 
-    def _last(self, rows: "models.QuerySet[Row]", limit: int, before: str) -> Leaf[Row]:
-        if before != "end":
-            value, pk = self._read(before)
-            rows = rows.filter(self._on_side("gt" if self._is_descending else "lt", value, pk))
-        found = list(self._in_order(rows).reverse()[: limit + 1])
-        kept = found[:limit][::-1]
-        return Leaf(
-            kept,
-            earlier=self.mark(kept[0]) if len(found) > limit else "",
-            later=self.mark(kept[-1]) if before != "end" and kept else "",
-        )
+    def beside(self, rows: Rows, *mark: Any, is_back: bool, limit: int) -> Rows:
+        """Return the rows after a mark, one more than `limit`; those before it, the nearest first, when `is_back`.
 
-    def _in_order(self, rows: "models.QuerySet[Row]") -> "models.QuerySet[Row]":
-        return rows.order_by(*self.ordering())
+        Without a mark they are the first of the list, or the last.
+        """
+        if mark:
+            rows = rows.filter(self._on_side("lt" if self._is_descending != is_back else "gt", *mark))
+        rows = rows.order_by(*self.ordering())
+        return (rows.reverse() if is_back else rows)[: limit + 1]
 
-    def _on_side(self, side: str, value: object, pk: int) -> Q:
+    def _on_side(self, side: str, value: object, pk: object) -> Q:
         name = self._name
         there = Q(**{f"{name}__{side}": value}) | Q(**{name: value, f"pk__{side}": pk})
         # The first condition follows from the second; an index can begin at it.

@@ -10,6 +10,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import NAME_BYTES, WrittenJSONField, WrittenTextField
+from sessions.models.prepared import Place
 from sessions.models.tool_call import ToolCall
 
 SHOWN = 16 * 1024
@@ -49,7 +50,7 @@ def octets_of(*columns: str) -> Any:
 class MessageQuerySet(models.QuerySet["Message"]):
     """Rows of conversations; order is always by id, never by time."""
 
-    def of(self, session_id: int) -> "MessageQuerySet":
+    def of(self, session_id: "int | Place") -> "MessageQuerySet":
         """Return the rows of one session, oldest first."""
         return self.filter(session=session_id).order_by("id")
 

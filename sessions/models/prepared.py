@@ -1,23 +1,92 @@
-"""The few statements that every request of an agent makes, without building their SQL and values anew each time.
+"""Statements that are made once: those of every request of an agent, and those of the pages that people look at.
 
-For a model of seventy columns that takes Django longer than all else that a query costs. Rows come back with Django's
-own converters and related objects, and go in through its own fields.
+For a model of seventy columns Django takes longer to build SQL and values than the database takes for the rest. Rows
+come back with Django's own converters and related objects, and go in through its own fields.
 """
 
 import threading
+import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, update_wrapper
 from itertools import chain, repeat
 from operator import is_, itemgetter
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, router
 from django.db.models import query as django_query
 from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=models.Model)
+R = TypeVar("R")
+
+_SHAPES = 50
+"""Queries of one kind that a thread keeps, those that were asked last."""
+
+
+class Place(models.Expression):
+    """Stands in a query for a value that each call brings: a number, a text, a moment or a UUID, and never None."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def as_sql(self, _compiler: Any, _connection: Any) -> Any:
+        """Return the place of a value, and itself in its stead."""
+        return "%s", (self,)
+
+
+class Prepared(Generic[R]):
+    """A query that is built by the first call of each thread; `prepared` makes one."""
+
+    def __init__(self, ask: "Callable[..., models.QuerySet[Any, R]]") -> None:
+        self._ask = ask
+        self._threads = threading.local()
+        update_wrapper(self, ask)
+
+    def __call__(self, *values: Any, **shape: Any) -> list[R]:
+        """Return the rows for these values, one for each place. Raises `ValueError` for None: SQL compares it else."""
+        if None in values:
+            raise ValueError(f"{self._ask.__name__} was given no value for one of its places.")
+        rows: list[R] = self._reader(len(values), shape).rows(values)
+        return rows
+
+    def first(self, *values: Any, **shape: Any) -> R | None:
+        """Return the first of these rows, or None."""
+        return next(iter(self(*values, **shape)), None)
+
+    def _reader(self, count: int, shape: dict[str, Any]) -> "_Reader[Any]":
+        """Return the query in this shape and how its rows are read."""
+        readers: OrderedDict[Any, _Reader[Any]] | None = getattr(self._threads, "readers", None)
+        if readers is None:
+            readers = self._threads.readers = OrderedDict()
+        key = (count, *shape.items())
+        known = readers.get(key)
+        if known is None or known.connection is not connections[known.connection.alias]:
+            known = readers[key] = _Reader.of(self._ask(*map(Place, range(count)), **shape))
+        readers.move_to_end(key)
+        if len(readers) > _SHAPES:
+            readers.popitem(last=False)
+        return known
+
+
+def prepared(ask: "Callable[..., models.QuerySet[Any, R]]") -> Prepared[R]:
+    """Let a function say how rows are asked for, and return what asks for them without building the query again.
+
+    It is called once for each thread and shape: with a `Place` for each value that a call brings in order, of which
+    the last may be missing, and with what the call names, which shapes the query (and must be hashable). Nothing else
+    may change what it returns.
+    Rows come as the queryset gives them, with what it prefetches; only `values()` is not there.
+    """
+    return Prepared(ask)
+
+
+def known(value: Any) -> list[Any]:
+    """Return a last value for a prepared query, or nothing in its stead when there is none."""
+    return [] if value is None else [value]
 
 
 class Lookup(Generic[M]):
@@ -33,66 +102,104 @@ class Lookup(Generic[M]):
 
     def get(self, manager: "models.Manager[M]", value: Any) -> M | None:
         """Return the row whose column has this value, or None."""
-        reader: _Reader[M] = self._prepared(manager, value)
-        column: Any = reader.model._meta.get_field(self._column)  # noqa: SLF001 - Django's public name for it
-        with reader.connection.cursor() as cursor:
-            cursor.execute(reader.sql, (column.get_db_prep_value(value, reader.connection),))
-            row = cursor.fetchone()
-        return None if row is None else reader.read(row)
-
-    def _prepared(self, manager: "models.Manager[M]", value: Any) -> "_Reader[M]":
-        """Return the query and how its rows are read; made by the first call of each thread."""
         known: _Reader[M] | None = getattr(self._threads, "reader", None)
         if known is None or known.connection is not connections[manager.db]:
-            queryset = self._rows(manager).filter(**{self._column: value}).order_by()[:1]
+            queryset = self._rows(manager).filter(**{self._column: Place(0)}).order_by()[:1]
             known = self._threads.reader = _Reader.of(queryset)
-        return known
+        return next(iter(known.rows([value])), None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader(Generic[M]):
-    """A query of one parameter, and what Django works out of it each time that it reads rows."""
+class _Reader(Generic[R]):
+    """A query with places for its values, and what Django works out of it each time that it reads rows."""
 
-    model: type[M]
     connection: Any
     sql: str
+    params: Sequence[Any]
+    """What stands in the query, and a `Place` for what comes with a call."""
     converters: Sequence[tuple[int, Sequence[Callable[..., Any]], Any]]
     """The places of a row whose values are no Python values yet, and what makes them so."""
-    names: Sequence[str]
-    """The columns of the model itself, which stand first in a row."""
-    populators: Sequence[Any]
+    read: Callable[[list[Any]], R]
+    """Makes of a row's values what stands for it."""
+    prefetches: Sequence[Any]
+    """What is loaded for all rows at once, by Django."""
 
     @classmethod
-    def of(cls, queryset: "models.QuerySet[M]") -> "_Reader[M]":
+    def of(cls, queryset: "models.QuerySet[Any, R]") -> "_Reader[R]":
         """Work out how a queryset is asked and read."""
-        populators: Any = django_query.get_related_populators
         compiler: Any = queryset.query.get_compiler(using=queryset.db)
-        sql, params = compiler.as_sql()
-        assert len(params) == 1, params  # else the value's place would have to be found
-        columns = [column for column, *_ in compiler.select]
-        own = compiler.klass_info["select_fields"]
-        assert own == list(range(len(own))), own
-        converters = compiler.get_converters(columns)
+        try:
+            sql, params = compiler.as_sql()
+        except EmptyResultSet:
+            return cls(compiler.connection, "", (), (), _nothing, ())
+        converters = compiler.get_converters([column for column, *_ in compiler.select])
         return cls(
-            queryset.model, compiler.connection, sql,
+            compiler.connection, sql, params,
             [(place, functions, expression) for place, (functions, expression) in converters.items()],
-            [columns[place].target.attname for place in own],
-            populators(compiler.klass_info, compiler.select, queryset.db),
+            _reading(queryset, compiler),
+            queryset._prefetch_related_lookups,  # type: ignore[attr-defined]  # noqa: SLF001 - what was asked for
         )  # fmt: skip
 
-    def read(self, row: Sequence[Any]) -> M:
-        """Return the object that a row of the database stands for."""
+    def rows(self, values: Sequence[Any]) -> list[R]:
+        """Ask with these values, and return what stands for each row; what can find nothing is not asked."""
+        if not self.sql:
+            return []
+        given = [self._ready(values[param.number]) if type(param) is Place else param for param in self.params]
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.sql, given)
+            found: list[Any] = [self.read(self._converted(row)) for row in cursor.fetchall()]
+        if self.prefetches:
+            models.prefetch_related_objects(found, *self.prefetches)
+        return found
+
+    def _ready(self, value: Any) -> Any:
+        """Return a value as the database takes it."""
+        if isinstance(value, datetime):
+            return self.connection.ops.adapt_datetimefield_value(value)
+        if isinstance(value, uuid.UUID) and not self.connection.features.has_native_uuid_field:
+            return value.hex
+        return value
+
+    def _converted(self, row: Sequence[Any]) -> list[Any]:
         values = list(row)
         for place, functions, expression in self.converters:
             if values[place] is None:  # as most are; no converter makes anything of it
                 continue
             for function in functions:
                 values[place] = function(values[place], expression, self.connection)
-        found = _made(self.model, dict(zip(self.names, values, strict=False)))
-        found._state.adding, found._state.db = False, self.connection.alias  # noqa: SLF001 - as its manager would
-        for populator in self.populators:
+        return values
+
+
+def _nothing(_values: list[Any]) -> Any:
+    """Stand for how rows are read where there can be none."""
+
+
+def _reading(queryset: "models.QuerySet[Any, R]", compiler: Any) -> Callable[[list[Any]], R]:
+    """Return what makes of a row's values what the queryset would give: an object, one value, or a tuple."""
+    iterable: Any = queryset._iterable_class  # noqa: SLF001 - says in which form rows are wanted
+    if iterable is django_query.FlatValuesListIterable:
+        return itemgetter(0)
+    if iterable is django_query.ValuesListIterable:
+        return tuple  # type: ignore[return-value]
+    assert iterable is django_query.ModelIterable, iterable
+    populators_of: Any = django_query.get_related_populators
+    info, model, alias = compiler.klass_info, queryset.model, queryset.db
+    own = info["select_fields"]
+    assert own == list(range(len(own))), own
+    names = [compiler.select[place][0].target.attname for place in own]  # fewer than the model's, when some wait
+    annotated = list(compiler.annotation_col_map.items())
+    populators = populators_of(info, compiler.select, alias)
+
+    def read(values: list[Any]) -> Any:
+        found = _made(model, dict(zip(names, values, strict=False)))
+        found._state.adding, found._state.db = False, alias  # noqa: SLF001 - as its manager would
+        for populator in populators:
             populator.populate(values, found)
+        for name, place in annotated:
+            setattr(found, name, values[place])
         return found
+
+    return read
 
 
 # --- Rows on their way in --------------------------------------------------------------------------------------------

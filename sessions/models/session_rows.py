@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from sessions.exceptions import NotFound
 from sessions.models.filtering import FilterableQuerySet
+from sessions.models.prepared import Place
 from sessions.models.watched import ADRIFT, Needs, State
 
 if TYPE_CHECKING:
@@ -71,6 +71,16 @@ _MODE_WORDS = {
 }
 
 
+def confined_to(user: AbstractBaseUser | AnonymousUser) -> int | None:
+    """Return whose sessions somebody who is signed in may change: their own; None for staff, who may change all.
+
+    Raises `ValueError` for who is not: nobody is not everybody.
+    """
+    if not user.is_authenticated:
+        raise ValueError("Nobody is signed in.")
+    return None if getattr(user, "is_staff", False) else user.pk
+
+
 class Band(models.TextChoices):
     """The four bands of the wall, in the order in which they stand."""
 
@@ -85,22 +95,26 @@ class SessionQuerySet(FilterableQuerySet):
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
         """Return what `user` may read: their own, the public ones, and everything for staff."""
-        if not user.is_authenticated:
-            return self.none()
-        if getattr(user, "is_staff", False):
+        return self.seen_by(confined_to(user)) if user.is_authenticated else self.none()
+
+    def seen_by(self, owner_id: "int | Place | None") -> "SessionQuerySet":
+        """Return what somebody may read who is confined to this owner's sessions, or to none's (`confined_to`)."""
+        if owner_id is None:
             return self.all()
-        return self.filter(models.Q(owner=user.pk) | models.Q(visibility=Visibility.PUBLIC))
+        return self.filter(models.Q(owner=owner_id) | models.Q(visibility=Visibility.PUBLIC))
 
     def changeable_by(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
         """Return what `user` may write to, and purge: their own, and everything for staff."""
-        if not user.is_authenticated:
-            return self.none()
-        return self.all() if getattr(user, "is_staff", False) else self.filter(owner=user.pk)
+        return self.kept_by(confined_to(user)) if user.is_authenticated else self.none()
 
-    def named_beside(self, session: "Session", *, can_change: bool) -> "SessionQuerySet":
-        """Return what the page of `session` may name: what is public, and to who may change it what its owner has."""
+    def kept_by(self, owner_id: "int | Place | None") -> "SessionQuerySet":
+        """Return what somebody may change who is confined to this owner's sessions, or to none's."""
+        return self.all() if owner_id is None else self.filter(owner=owner_id)
+
+    def named_beside(self, owner_id: "int | Place", *, can_change: bool) -> "SessionQuerySet":
+        """Return what the page of a session may name: what is public, and to who may change it what its owner has."""
         public = models.Q(visibility=Visibility.PUBLIC)
-        return self.filter(public | models.Q(owner=session.owner_id) if can_change else public)
+        return self.filter(public | models.Q(owner=owner_id) if can_change else public)
 
     def active(self) -> "SessionQuerySet":
         """Leave out the deleted ones."""
@@ -155,12 +169,11 @@ class SessionQuerySet(FilterableQuerySet):
             return calm.running().exclude(ADRIFT).order_by("turn_started_at", "pk")
         return calm.exclude(state=State.RUNNING).exclude(ADRIFT).order_by("-last_activity_at", "-pk")
 
-    def band_counts(self, now: datetime) -> dict[str, int]:
-        """Return how many of these sessions need a person, are adrift, run, and were active today.
+    def counted_by_band(self, midnight: "datetime | Place") -> "models.QuerySet[Session, tuple[str, int]]":
+        """Return, by name, how many of these need a person, are adrift, run, and were active since `midnight`.
 
-        One query of four counts, each over a small index; "today" begins at midnight of the server's time zone.
+        One query of four counts, each over a small index.
         """
-        midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
         counted = {band.value: self.in_band(band) for band in (Band.NEEDS, Band.ADRIFT, Band.RUNNING)}
         counted["today"] = self.filter(last_activity_at__gte=midnight)
         first, *others = [
@@ -170,7 +183,12 @@ class SessionQuerySet(FilterableQuerySet):
             .values_list("name", "count")
             for name, rows in counted.items()
         ]
-        return dict.fromkeys(counted, 0) | dict(first.union(*others, all=True))
+        return first.union(*others, all=True)
+
+    def counted(self) -> "models.QuerySet[Session, int]":
+        """Return how many there are, as a query of one row."""
+        rows = self.order_by().values(of=models.Value("all")).annotate(count=models.Count("pk"))
+        return rows.values_list("count", flat=True)
 
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""

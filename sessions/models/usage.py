@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
+from sessions.models.prepared import Place, prepared
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -29,10 +30,18 @@ class UsageManager(models.Manager["Usage"]):
 
     def by_agent(self, session: "Session") -> list[dict[str, Any]]:
         """Return the sums of each agent of `session`, the largest prompt + completion first."""
-        names = (*TOKEN_NAMES, "api_call_count")
-        rows = self.filter(session=session).values("agent_name").annotate(**{n: models.Sum(n) for n in names})
-        ranked = rows.order_by((F("prompt_tokens") + F("completion_tokens")).desc(), "agent_name")
-        return [dict(row) for row in ranked]
+        return [dict(zip(("agent_name", *_SUMS), row, strict=True)) for row in _by_agent(session.pk)]
+
+
+_SUMS = (*TOKEN_NAMES, "api_call_count")
+
+
+@prepared
+def _by_agent(session_id: Place) -> "models.QuerySet[Usage, Any]":
+    sums = {name: models.Sum(name) for name in _SUMS}
+    rows = Usage.objects.filter(session=session_id).values("agent_name").annotate(**sums)
+    ranked = rows.order_by((F("prompt_tokens") + F("completion_tokens")).desc(), "agent_name")
+    return ranked.values_list("agent_name", *_SUMS)
 
 
 class Usage(models.Model):

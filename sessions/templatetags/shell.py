@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from sessions.models import Request, Session
+from sessions.models import overview
 
 register = template.Library()
 
@@ -83,7 +83,7 @@ def _exists(name: str) -> bool:
 @register.simple_tag(takes_context=True)
 def asked_count(context: dict[str, Any]) -> int:
     """Return how many requests wait for the reader; one query over a small index."""
-    return Request.objects.open().of(Session.objects.changeable_by(context["user"]).active()).order_by().count()
+    return overview.asked_count(context["user"])
 
 
 @register.simple_tag(takes_context=True)

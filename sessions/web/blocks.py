@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 
 Row = TypeVar("Row", bound=Model)
+Rows = TypeVar("Rows", bound="QuerySet[Any]")
 
 NEWEST = 200
 """Rows with which a page opens."""
@@ -39,7 +40,16 @@ class Block(Generic[Row]):
 
 def newest(rows: QuerySet[Row], *, key: str, count: int = NEWEST) -> Block[Row]:
     """Return the last `count` rows by `key`."""
-    found = list(rows.order_by(f"-{key}")[: count + 1])
+    return end_of(list(towards_older(rows, key=key, count=count)), count=count)
+
+
+def towards_older(rows: Rows, *, key: str, count: int) -> Rows:
+    """Return the last `count` rows by `key`, the newest first, and one more that tells of older ones."""
+    return rows.order_by(f"-{key}")[: count + 1]
+
+
+def end_of(found: Sequence[Row], *, count: int) -> Block[Row]:
+    """Return the block that `towards_older` found."""
     return Block(found[:count][::-1], has_older=len(found) > count)
 
 

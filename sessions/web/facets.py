@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from sessions.models.session_rows import SessionQuerySet
+from django.db.models import QuerySet
+
+from sessions.models import Session
+from sessions.models.prepared import Place, known, prepared
 
 FACETS_FROM = 2000
 """Sessions, newest first, whose agents, projects and sources a filter bar offers."""
@@ -24,16 +27,24 @@ class Facet:
         return self.name.capitalize()
 
 
-def facets_of(sessions: SessionQuerySet, words: dict[str, str]) -> list[Facet]:
-    """Return the selects of agent, project and source, in one query over the newest sessions."""
-    newest = sessions.order_by("-last_activity_at", "-pk").values_list(*_COLUMNS.values())
-    columns = list(zip(*newest[:FACETS_FROM], strict=True)) or [()] * len(_COLUMNS)
+def facets_of(owner_id: int | None, words: dict[str, str]) -> list[Facet]:
+    """Return the selects of agent, project and source, in one query over the newest sessions that somebody sees.
+
+    Who it is says `confined_to`.
+    """
+    columns = list(zip(*_newest(*known(owner_id)), strict=True)) or [()] * len(_COLUMNS)
     facets = []
     for name, column in zip(_COLUMNS, columns, strict=True):
         values = {value for value in (*column, words.get(name)) if value}
         options = sorted(((label_of(name, value), value) for value in values), key=lambda option: option[0].lower())
         facets.append(Facet(name, options, words.get(name, "")))
     return facets
+
+
+@prepared
+def _newest(owner_id: Place | None = None) -> "QuerySet[Session, tuple[str, ...]]":
+    sessions = Session.objects.seen_by(owner_id).active().order_by("-last_activity_at", "-pk")
+    return sessions.values_list(*_COLUMNS.values())[:FACETS_FROM]
 
 
 def label_of(name: str, value: str) -> str:

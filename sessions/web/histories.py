@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from sessions.models import Event, Liveness, Request, Session
+from sessions.models.prepared import Place, prepared
 from sessions.templatetags.cleartext import on_one_line
 from sessions.web.ribbon import LONGEST, Ribbon, Stay, draw
 
@@ -17,15 +20,25 @@ def ribbon_of(session: Session, *, now: datetime) -> Ribbon | None:
     """
     is_open = session.is_running or bool(session.needs)
     end = now if is_open else max(session.last_activity_at, session.liveness_since)
-    changes = list(Event.objects.filter(session=session).liveness_changes().order_by("-seq")[:NEWEST_CHANGES])[::-1]
-    requests = Request.objects.filter(session=session, opened_at__gte=end - LONGEST).order_by("opened_at")
-    waits = _waits(requests[:NEWEST_CHANGES], end=end)
+    changes = _changes(session.pk)[::-1]
+    waits = _waits(_asked(session.pk, end - LONGEST), end=end)
     if not changes and not waits:
         return None
     known = [*(change.received_at for change in changes[:1]), *(wait.since for wait in waits[:1])]
     start = min([session.created_at, *known]) if len(changes) < NEWEST_CHANGES else changes[0].received_at
     stays = [*_stays(changes, start=start, end=end), *waits]
     return draw(stays, start=start, end=end)
+
+
+@prepared
+def _changes(session_id: Place) -> QuerySet[Event]:
+    return Event.objects.filter(session=session_id).liveness_changes().order_by("-seq")[:NEWEST_CHANGES]
+
+
+@prepared
+def _asked(session_id: Place, since: Place) -> QuerySet[Request]:
+    rows = Request.objects.filter(session=session_id, opened_at__gte=since)
+    return rows.order_by("opened_at")[:NEWEST_CHANGES]
 
 
 def _stays(changes: list[Event], *, start: datetime, end: datetime) -> list[Stay]:

@@ -3,7 +3,8 @@
 from django.http import HttpRequest
 
 from sessions.models import Event, Message, Session
-from sessions.models.message import HEADS
+from sessions.models.message import HEADS, MessageQuerySet
+from sessions.models.prepared import Place, prepared
 from sessions.web import blocks
 from sessions.web.blocks import Block
 
@@ -16,16 +17,27 @@ def messages_at(request: HttpRequest, session: Session) -> Block[Message]:
 
     Archived ones are left out unless `?archived=1`.
     """
-    rows = Message.objects.of(session.pk).for_transcript()
-    if not shows_archived(request):
-        rows = rows.unarchived()
+    is_archive_shown = shows_archived(request)
+    rows = _rows(session.pk, is_archive_shown=is_archive_shown)
     if (at := number(request, "before")) is not None:
         return blocks.before(rows, at, key="pk")
     if (at := number(request, "after")) is not None:
         return blocks.after(rows, at, key="pk")
     if (at := number(request, "at")) is not None:
         return blocks.around(rows, at, key="pk")
-    return blocks.lightened(blocks.newest(rows, key="pk"), weigh=_weight)
+    newest = blocks.end_of(_newest(session.pk, is_archive_shown=is_archive_shown), count=blocks.NEWEST)
+    return blocks.lightened(newest, weigh=_weight)
+
+
+def _rows(session_id: "int | Place", *, is_archive_shown: bool) -> MessageQuerySet:
+    rows = Message.objects.of(session_id).for_transcript()
+    return rows if is_archive_shown else rows.unarchived()
+
+
+@prepared
+def _newest(session_id: Place, *, is_archive_shown: bool) -> MessageQuerySet:
+    """Ask for the messages with which a page opens."""
+    return blocks.towards_older(_rows(session_id, is_archive_shown=is_archive_shown), key="pk", count=blocks.NEWEST)
 
 
 def _weight(message: Message) -> int:

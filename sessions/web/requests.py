@@ -17,7 +17,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from sessions.models import Session
+from sessions.models.prepared import Place, prepared
 from sessions.models.rows import for_rows
+from sessions.models.session_rows import SessionQuerySet
 
 if TYPE_CHECKING:
 
@@ -60,6 +62,12 @@ def wants_fragment(request: PageRequest) -> bool:
     return bool(request.htmx) and not request.htmx.boosted
 
 
+@prepared
+def _opened(uuid: Place) -> SessionQuerySet:
+    """Ask for the session of a page: its own columns, those of the session above it, and what its row says."""
+    return for_rows(Session.objects.filter(uuid=uuid)).select_related("parent")
+
+
 def with_readable_session(view: SessionView) -> View:
     """Give `view` the session that the path names, if this reader may see it.
 
@@ -69,7 +77,7 @@ def with_readable_session(view: SessionView) -> View:
 
     @wraps(view)
     def inner(request: PageRequest, uuid: uuids.UUID, **rest: Any) -> HttpResponseBase:
-        session = for_rows(Session.objects.filter(uuid=uuid)).select_related("parent").first()
+        session = _opened.first(uuid)
         if session is None or not session.may_be_read_by(request.user):
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Substr
 from django.urls import reverse
 
 from sessions import asides, transcripts
 from sessions.checkpoints import AGENT
 from sessions.models import TODO_KEY, Message, Octets, Session, Usage
+from sessions.models.prepared import Place, prepared
 from sessions.templatetags.ages import commas
 from sessions.templatetags.prose import HEAD
 from sessions.web import blocks, turns
@@ -83,8 +85,14 @@ def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[s
         "aside": asides.aside(session, can_change=session.may_be_changed_by(request.user)),
         "is_archive_shown": shows_archived(request),
         "at": number(request, "at"),
-        "archived_count": Message.objects.of(session.pk).archived().count(),
+        "archived_count": _archived.first(session.pk) or 0,
     }
+
+
+@prepared
+def _archived(session_id: Place) -> QuerySet[Message, int]:
+    rows = Message.objects.of(session_id).archived().order_by().values("session")
+    return rows.annotate(count=Count("pk")).values_list("count", flat=True)
 
 
 def timeline(request: PageRequest, session: Session, now: datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from sessions.models import Band, Liveness, Needs, Session, State
+from sessions.models import Band, Liveness, Needs, Session, State, overview
 from tests.factories import make_copies, make_session, make_user
 from tests.steps import counted_steps
 
@@ -79,7 +79,10 @@ def test_counts_are_those_of_the_bands():
     make_one("adrift", owner, state="running", liveness="stuck", last_activity_at=ago(60 * 30))
     make_one("running", owner, state="running", liveness="live", last_activity_at=ago(1))
     make_one("recent", owner, last_activity_at=ago(2))
-    assert Session.objects.band_counts(NOW) == {"needs": 1, "adrift": 1, "running": 1, "today": 2}
+    counts = {"needs": 1, "adrift": 1, "running": 1, "today": 2}
+    assert overview.band_counts(owner, now=NOW) == counts
+    assert overview.band_counts(make_user(is_staff=True), now=NOW) == counts
+    assert overview.band_counts(make_user(), now=NOW) == dict.fromkeys(counts, 0)
 
 
 def test_stuck_means_strictly_older_than_the_threshold():

@@ -32,12 +32,10 @@ def test_the_page_for_our_own_fault_needs_no_database_and_no_request():
 
 
 def test_a_view_that_fails_shows_that_page(reader, monkeypatch):
-    from sessions.models import Session
-
     def fail(*_args, **_more):
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(type(Session.objects.all()), "visible_to", fail)
+    monkeypatch.setattr("sessions.web.views.wall.confined_to", fail)
     reader.raise_request_exception = False
     response = reader.get("/")
     assert response.status_code == 500

@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from sessions import transcripts
-from sessions.models import Event, Message, Request, Session
+from sessions.models import Event, Message, Request, Session, overview
 from sessions.models.rows import for_rows
 from sessions.web.tabs import TABS
 from tests.factories import make_events, make_message, make_session, make_user
@@ -153,7 +153,7 @@ def test_a_fragment_is_one_element_with_its_id_and_asks_no_database(busy, django
         "call": message.calls_made[0],
         "event": Event.objects.get(session=busy, seq=2),
         "present": transcripts.present(busy),
-        "counts": Session.objects.band_counts(timezone.now()),
+        "counts": overview.band_counts(busy.owner, now=timezone.now()),
         "request": Request.objects.for_inbox().get(session=busy),
         "asked_count": 1,
         "is_listed": True,

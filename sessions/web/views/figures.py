@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from sessions.models import Session, TokenCounts
+from sessions.models import TokenCounts
+from sessions.models.session_rows import confined_to
 from sessions.stats import Figures, Filters, Period, figures
 from sessions.tool_stats import ToolFigures
 from sessions.web import figure_charts
@@ -59,7 +60,7 @@ def figures_page(request: PageRequest) -> HttpResponse:
     context = {"page": "figures", "words": words, "is_narrowed": filters != Filters(), **shown(found, words)}
     if wants_fragment(request):
         return render(request, "sessions/_figures.html", context)
-    facets = facets_of(Session.objects.visible_to(request.user).active(), words)
+    facets = facets_of(confined_to(request.user), words)
     return render(request, "sessions/figures.html", {**context, "facets": facets, "choices": _choices(words)})
 
 

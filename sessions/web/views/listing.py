@@ -1,8 +1,10 @@
 """The long list: all sessions, by filter and order, at the same cost on every page."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -10,9 +12,11 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from sessions.models import Liveness, Session
+from sessions.models.filtering import Words
 from sessions.models.keyset import Keyset
+from sessions.models.prepared import Place, prepared
 from sessions.models.rows import for_rows
-from sessions.models.session_rows import SessionQuerySet
+from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.days import midnight
 from sessions.web.facets import facets_of
 from sessions.web.forms import SORTS, ListForm
@@ -29,11 +33,9 @@ def sessions(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     form = ListForm(request.GET)
     words = form.words()
-    visible = Session.objects.visible_to(request.user).active()
-    matching = narrowed(visible, words)
-    keyset = Keyset(Session, SORTS[words.get("sort", "")][1])
-    leaf = keyset.leaf(
-        for_rows(matching), limit=ROWS, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+    asked: dict[str, Any] = {"words": tuple(words.items()), "owner_id": confined_to(request.user)}
+    leaf = _keyset(words).leaf_of(
+        partial(_rows, **asked), limit=ROWS, after=request.GET.get("after", ""), before=request.GET.get("before", "")
     )
     context = {
         "now": now,
@@ -41,19 +43,38 @@ def sessions(request: PageRequest) -> HttpResponse:
         "words": words,
         "narrows": {name: value for name, value in words.items() if name != "sort"},
         "leaf": leaf,
-        "count": matching.count(),
+        "count": _count.first(**asked) or 0,
         "page_url": page_url(request),
         "socket": socket_url("/ws/board/", now),
     }
     if wants_fragment(request):
         return render(request, "sessions/_list.html", context)
     bar = {
-        "facets": facets_of(visible, words),
+        "facets": facets_of(asked["owner_id"], words),
         "states": form.STATES,
         "livenesses": Liveness.choices,
         "sorts": [(name, label) for name, (label, _) in SORTS.items()],
     }
     return render(request, "sessions/sessions.html", {**context, **bar})
+
+
+def _keyset(words: dict[str, str]) -> Keyset:
+    return Keyset(Session, SORTS[words.get("sort", "")][1])
+
+
+@prepared
+def _rows(*mark: Place, words: Words, owner_id: int | None, is_back: bool) -> SessionQuerySet:
+    matching = _matching(words, owner_id)
+    return _keyset(dict(words)).beside(for_rows(matching), *mark, is_back=is_back, limit=ROWS)
+
+
+@prepared
+def _count(*, words: Words, owner_id: int | None) -> "QuerySet[Session, int]":
+    return _matching(words, owner_id).counted()
+
+
+def _matching(words: Words, owner_id: int | None) -> SessionQuerySet:
+    return narrowed(Session.objects.seen_by(owner_id).active(), dict(words))
 
 
 def narrowed(rows: SessionQuerySet, words: dict[str, str]) -> SessionQuerySet:

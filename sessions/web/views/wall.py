@@ -1,9 +1,11 @@
 """The wall: four bands of sessions, live."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -11,9 +13,11 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from sessions import incidents, liveness
-from sessions.models import Band, Preference, Session
+from sessions.models import Band, Preference, Session, overview
+from sessions.models.filtering import Words
+from sessions.models.prepared import prepared
 from sessions.models.rows import with_requests, worded
-from sessions.models.session_rows import SessionQuerySet
+from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.facets import facets_of
 from sessions.web.forms import FilterForm
 from sessions.web.requests import PageRequest, socket_url, wants_fragment
@@ -55,11 +59,12 @@ def wall(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     form = FilterForm(request.GET)
     words = form.words()
-    visible = Session.objects.visible_to(request.user).active()
+    owner_id = confined_to(request.user)
+    visible = Session.objects.seen_by(owner_id).active()
     context = {
         "now": now,
         "words": words,
-        "bands": _load_all(visible.filtered(**words)),
+        "bands": _load_all(words=tuple(words.items()), owner_id=owner_id),
         "incidents": incidents.ongoing(visible, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
@@ -69,24 +74,43 @@ def wall(request: PageRequest) -> HttpResponse:
         return render(request, "sessions/_bands.html", context)
     context["watch"] = liveness.last_watch(now)
     context["preference"] = Preference.objects.of(request.user)
-    facets = {"counts": visible.band_counts(now), "facets": facets_of(visible, words), "states": form.STATES}
+    facets = {
+        "counts": overview.band_counts(request.user, now=now),
+        "facets": facets_of(owner_id, words),
+        "states": form.STATES,
+    }
     return render(request, "sessions/wall.html", {**context, **facets})
 
 
-def _load_all(sessions: SessionQuerySet) -> list[Shown]:
+def _load_all(**narrowed: Any) -> list[Shown]:
     """Read the bands. The last one is what the others leave of all, which an index counts at once."""
-    shown = [_load(sessions, band) for band in Band if band != Band.RECENT]
-    recent = list(worded(sessions.in_band(Band.RECENT))[: ROWS[Band.RECENT]])
+    shown = [_load(band, **narrowed) for band in Band if band != Band.RECENT]
+    recent = _rows(band=Band.RECENT, **narrowed)
     is_whole = len(recent) < ROWS[Band.RECENT]
-    count = len(recent) if is_whole else sessions.order_by().count() - sum(band.count for band in shown)
+    count = len(recent) if is_whole else (_count.first(band=None, **narrowed) or 0) - sum(band.count for band in shown)
     shown.append(Shown(Band.RECENT, recent, max(count, len(recent))))
     with_requests([session for band in shown for session in band.rows])
     return shown
 
 
-def _load(sessions: SessionQuerySet, band: Band) -> Shown:
+def _load(band: Band, **narrowed: Any) -> Shown:
     """Read a band and count it, in two queries at most."""
-    rows = sessions.in_band(band)
-    shown = list(worded(rows)[: ROWS[band]])
+    shown = _rows(band=band, **narrowed)
     is_whole = len(shown) < ROWS[band]
-    return Shown(band, shown, len(shown) if is_whole else rows.order_by().count())
+    return Shown(band, shown, len(shown) if is_whole else _count.first(band=band, **narrowed) or 0)
+
+
+@prepared
+def _rows(*, band: Band, **narrowed: Any) -> SessionQuerySet:
+    return worded(_narrowed(band, **narrowed))[: ROWS[band]]
+
+
+@prepared
+def _count(*, band: Band | None, **narrowed: Any) -> "QuerySet[Session, int]":
+    return _narrowed(band, **narrowed).counted()
+
+
+def _narrowed(band: Band | None, *, words: Words, owner_id: int | None) -> SessionQuerySet:
+    """Return the sessions of a band, or all, that somebody sees (`confined_to`) and the filter bar leaves."""
+    rows = Session.objects.seen_by(owner_id).active().filtered(**dict(words))
+    return rows if band is None else rows.in_band(band)

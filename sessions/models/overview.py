@@ -1,0 +1,38 @@
+"""What stands above every list of a reader, and is counted for each of their pages."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+from django.utils import timezone
+
+from sessions.models.prepared import Place, known, prepared
+from sessions.models.request import Request
+from sessions.models.session import Session
+from sessions.models.session_rows import confined_to
+
+
+def band_counts(user: AbstractBaseUser | AnonymousUser, *, now: datetime) -> dict[str, int]:
+    """Return how many sessions that `user` sees need a person, are adrift, run, and were active today, in one query.
+
+    "Today" begins at midnight of the server's time zone.
+    """
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    return dict(_band_counts(midnight, *known(confined_to(user))))
+
+
+def asked_count(user: AbstractBaseUser | AnonymousUser) -> int:
+    """Return how many requests wait for `user`, in one query over a small index."""
+    return _asked(*known(confined_to(user)))[0] if user.is_authenticated else 0
+
+
+@prepared
+def _band_counts(midnight: Place, owner_id: Place | None = None) -> "models.QuerySet[Session, tuple[str, int]]":
+    return Session.objects.seen_by(owner_id).active().counted_by_band(midnight)
+
+
+@prepared
+def _asked(owner_id: Place | None = None) -> "models.QuerySet[Request, int]":
+    waiting = Request.objects.open().of(Session.objects.kept_by(owner_id).active()).order_by()
+    rows = waiting.values(of=models.Value("all")).annotate(count=models.Count("pk"))
+    return rows.values_list("count", flat=True)

@@ -1,0 +1,180 @@
+"""Queries that are built once: they find what Django finds, for the values of each call."""
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection, models
+from django.db.models import Count, OuterRef, Subquery, Value
+from django.db.models.functions import Substr
+from django.test.utils import CaptureQueriesContext
+
+from sessions.models import Message, Session, ToolCall
+from sessions.models.prepared import Prepared, known, prepared
+from tests.factories import make_events, make_message, make_session, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def columns_of(row: models.Model) -> dict[str, object]:
+    return {name: value for name, value in vars(row).items() if not name.startswith("_")}
+
+
+@pytest.fixture
+def talk() -> Session:
+    session = make_session(title="talk")
+    for number in range(5):
+        make_message(session, role=("user", "assistant")[number % 2], content=f"m{number}")
+    make_message(make_session(owner=session.owner, title="other"), content="elsewhere")
+    return session
+
+
+def count_builds(ask) -> tuple[Prepared, list[int]]:
+    """Return a prepared query, and a list that grows whenever it is built."""
+    built: list[int] = []
+
+    def counted(*places, **shape):
+        built.append(len(places))
+        return ask(*places, **shape)
+
+    return prepared(counted), built
+
+
+def test_it_is_built_once_and_asks_for_the_values_of_each_call(talk):
+    ask, built = count_builds(lambda title: Session.objects.filter(title=title).order_by("pk"))
+    with CaptureQueriesContext(connection) as asked:
+        assert [row.pk for row in ask("talk")] == [talk.pk]
+        assert [row.title for row in ask("other")] == ["other"]
+        assert ask("nobody's") == []
+        assert ask.first("nobody's") is None
+    assert (len(asked), built) == (4, [1])
+    talk.title = "renamed"
+    talk.save()
+    assert ask("talk") == []
+
+
+def test_rows_are_those_of_django_with_what_was_annotated_left_out_and_loaded_besides(talk):
+    inner = make_session(owner=talk.owner, title="inner", parent=talk)
+
+    def rows(title):
+        words = Message.objects.filter(session=OuterRef("pk")).order_by("-id").values(word=Substr("content", 1, 2))
+        children = models.Prefetch("children", Session.objects.order_by("pk"), to_attr="below")
+        found = Session.objects.filter(title=title).annotate(words=Subquery(words[:1]), two=Value(2))
+        return found.select_related("parent", "owner").defer("mode", "key").prefetch_related(children)
+
+    ask = prepared(rows)
+    for title in ("talk", "inner", "other"):
+        (ours,), (theirs,) = ask(title), rows(title)
+        with CaptureQueriesContext(connection) as asked:
+            assert columns_of(ours) == columns_of(theirs)
+            assert ours.get_deferred_fields() == theirs.get_deferred_fields() == {"mode", "key"}
+            assert (ours.parent, ours.owner) == (theirs.parent, theirs.owner)
+            assert columns_of(ours.owner) == columns_of(theirs.owner)
+            assert (ours.below, ours._state.db, ours._state.adding) == (theirs.below, theirs._state.db, False)
+        assert not asked
+        assert ours.mode == theirs.mode  # what was left out is loaded when it is asked for
+    assert ask.first("inner").parent == talk
+    assert ask.first("talk").below == [inner]
+
+
+def test_single_values_and_tuples_come_as_they_would(talk):
+    make_events(talk, {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {"a": [1, None]}})
+
+    def times(session_id):
+        return Message.objects.of(session_id).values_list("created_at", flat=True)
+
+    def tuples(session_id):
+        counted = Message.objects.of(session_id).order_by().values("role").annotate(count=Count("pk"))
+        return counted.values_list("role", "count", "session__uuid").order_by("role")
+
+    def calls(session_id):
+        return ToolCall.objects.filter(session=session_id).values_list("args", "started_at")
+
+    for ask in (times, tuples, calls):
+        found = prepared(ask)(talk.pk)
+        assert found
+        assert found == list(ask(talk.pk))
+
+
+def test_moments_ids_and_numbers_stand_for_themselves(talk):
+    newest = talk.messages.order_by("-pk").first()
+    before = prepared(lambda at: Message.objects.filter(created_at__lt=at).order_by("pk"))
+    since = prepared(lambda at: Message.objects.filter(created_at__gte=at).order_by("pk"))
+    assert newest in since(newest.created_at)
+    assert newest not in before(newest.created_at)
+    assert newest in before(newest.created_at + timedelta(microseconds=1))
+    by_uuid = prepared(lambda uuid: Session.objects.filter(uuid=uuid))
+    assert by_uuid(talk.uuid) == [talk]
+    assert by_uuid(uuid.uuid4()) == []
+    beyond = prepared(lambda session, pk: Message.objects.filter(session=session, pk__gt=pk).order_by("pk"))
+    assert beyond(talk.pk, newest.pk - 2) == list(talk.messages.filter(pk__gt=newest.pk - 2).order_by("pk"))
+
+
+def test_text_is_no_sql_and_no_pattern(talk):
+    for text in ("'; DROP TABLE koda_sessions_session; --", "%", "%s", "_alk"):
+        assert prepared(lambda title: Session.objects.filter(title=title))(text) == []
+    talk.title = "100 %s of 'it'"
+    talk.save()
+    assert prepared(lambda title: Session.objects.filter(title=title))(talk.title) == [talk]
+    assert prepared(lambda: Session.objects.filter(title="100 %s of 'it'"))() == [talk]
+
+
+def test_what_is_named_shapes_the_query_and_a_last_value_may_be_missing(talk):
+    def rows(session_id, role=None, *, most):
+        found = Message.objects.of(session_id)
+        return (found.filter(role=role) if role else found)[:most]
+
+    ask, built = count_builds(rows)
+    for _ in range(2):
+        assert len(ask(talk.pk, most=2)) == 2
+        assert len(ask(talk.pk, most=100)) == 5
+        assert [row.content for row in ask(talk.pk, *known("assistant"), most=100)] == ["m1", "m3"]
+        assert len(ask(talk.pk, *known(None), most=100)) == 5
+    assert sorted(built) == [1, 1, 2]
+
+
+def test_none_is_no_value(talk):
+    ask = prepared(lambda key: Session.objects.filter(key=key))
+    assert Session.objects.filter(key=None).exists()
+    with pytest.raises(ValueError, match="no value for one of its places"):
+        ask(None)
+
+
+def test_what_can_find_nothing_asks_nothing(talk):
+    ask = prepared(lambda *, state: Session.objects.filtered(state=state))
+    with CaptureQueriesContext(connection) as asked:
+        assert ask(state="nonsense") == []
+    assert not asked
+    assert ask(state="resting")
+
+
+def test_a_thread_keeps_only_the_shapes_that_were_asked_last(talk):
+    ask, built = count_builds(lambda *, most: Message.objects.order_by("pk")[:most])
+    for most in [1, *range(2, 60), 1, 59]:
+        assert len(ask(most=most)) == min(most, 6)
+    assert len(built) == 60  # the first was forgotten meanwhile, the last was not
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_thread_asks_on_its_own_connection():
+    owner = make_user()
+    made = make_session(owner=owner, title="seen from afar")
+    ask, built = count_builds(lambda title: Session.objects.filter(title=title))
+    found = []
+
+    def look():
+        try:
+            found.extend(ask("seen from afar"))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [made] * 3
+    assert len(built) == 3
+    connection.close()
+    assert ask("seen from afar") == [made]  # and on one that was opened anew
