@@ -21,7 +21,7 @@ from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
 from sessions.models import Event, Session, Visibility, overview
-from sessions.models.rows import for_rows
+from sessions.models.rows import with_requests, worded
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +238,7 @@ def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int
     now = timezone.now()
     rows = {
         session.pk: Row(session, frames.encode(frames.pulse(session)))
-        for session in for_rows(Session.objects.filter(pk__in=pks))
+        for session in with_requests(list(worded(Session.objects.filter(pk__in=pks))))
     }
     for words in {view.words for view in views if view.words}:
         matching = set(Session.objects.filter(pk__in=pks).filtered(**dict(words)).values_list("pk", flat=True))

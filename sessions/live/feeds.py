@@ -16,6 +16,7 @@ from sessions import liveness, transcripts
 from sessions.asides import aside
 from sessions.live import frames
 from sessions.models import Event, Message, Outcome, Session, ToolCall
+from sessions.models.message import with_calls
 
 EVENTS = 200
 """Events that one batch covers at most."""
@@ -159,6 +160,7 @@ class _Draft:
         for start in range(0, len(wanted), _MESSAGES_A_READ):
             chunk = wanted[start : start + _MESSAGES_A_READ]
             rows = Message.objects.for_transcript().in_bulk([pk for _, _, pk in chunk])
+            with_calls(list(rows.values()))
             for seq, index, pk in chunk:
                 html = self.render("message", message=rows[pk]) if pk in rows else ""
                 room -= len(html.encode())
@@ -186,8 +188,10 @@ class _Draft:
         archived = [event.payload["archived_ids"] for event in events if event.type == "server.history_rewritten"]
         self.parts = [*(frames.removed_message(pk) for pks in archived for pk in pks), *self.parts]
         changed = {event.payload["message_id"] for event in events if event.type == "server.message_replaced"}
+        if not changed:
+            return
         rows = Message.objects.of(self.session.pk).for_transcript().filter(pk__in=changed.difference(self.message_ids))
-        self.parts += [self.render("message", oob="morph", message=row) for row in rows] if changed else []
+        self.parts += [self.render("message", oob="morph", message=row) for row in with_calls(list(rows))]
 
     def add_calls(self, events: list[Event]) -> None:
         """Render the calls again that `events` changed and that stand in a message which the page has already."""

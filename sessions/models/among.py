@@ -6,6 +6,13 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Func, Value
 
+from sessions.models.prepared import Place
+
+
+def joined(ids: Iterable[int]) -> str:
+    """Return ids as one value."""
+    return ",".join(map(str, ids))
+
 
 class Among(Func):
     """Whether a column is one of some ids, however many: `in` takes as many parameters, and each costs its time."""
@@ -13,9 +20,9 @@ class Among(Func):
     arity = 2
     output_field = models.BooleanField()
 
-    def __init__(self, column: str, ids: Iterable[int]) -> None:
-        """Take the name of a column of numbers."""
-        super().__init__(F(column), Value(",".join(map(str, ids))))
+    def __init__(self, column: str, ids: Iterable[int] | Place) -> None:
+        """Take the name of a column of numbers, and the ids or a place for what `joined` makes of them."""
+        super().__init__(F(column), ids if isinstance(ids, Place) else Value(joined(ids)))
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         """Read the ids as JSON."""

@@ -1,5 +1,7 @@
 """A message: one row of a conversation. Its id is global, grows, and is never reused."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +10,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, Length, Substr
 from django.db.models.sql.compiler import SQLCompiler
 
+from sessions.models.among import Among, joined
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import NAME_BYTES, WrittenJSONField, WrittenTextField
-from sessions.models.prepared import Place
+from sessions.models.prepared import Place, prepared
 from sessions.models.tool_call import ToolCall
 
 SHOWN = 16 * 1024
@@ -64,15 +67,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return rows if before is None else rows.filter(compacted_at__lt=before)
 
     def for_transcript(self) -> "MessageQuerySet":
-        """Leave out tool rows that are shown inside their call, and load with each row its calls as `calls_made`.
+        """Leave out tool rows that are shown inside their call; `with_calls` loads the calls of those that stay.
 
-        Two queries in all. Of long texts only the beginning comes, as `head` and `thinking_head`, with the true `size`
-        in bytes; each call comes as `with_outputs` loads it.
+        Of long texts only the beginning comes, as `head` and `thinking_head`, with the true `size` in bytes.
         """
-        calls = ToolCall.objects.with_outputs().order_by("id")
         is_shown_in_call = ToolCall.objects.filter(result_message=models.OuterRef("pk"), message__isnull=False)
-        rows = self.exclude(models.Q(role=Role.TOOL) & models.Exists(is_shown_in_call)).with_heads()
-        return rows.prefetch_related(models.Prefetch("tool_call_rows", calls, to_attr="calls_made"))
+        return self.exclude(models.Q(role=Role.TOOL) & models.Exists(is_shown_in_call)).with_heads()
 
     def with_heads(self) -> "MessageQuerySet":
         """Load of content and thinking one character more than is shown, and the bytes of the content."""
@@ -208,6 +208,21 @@ class Message(models.Model):
     def calls(self) -> list[dict[str, Any]]:
         """Return the tool calls that this row asks for; anything that is not an array of objects is none."""
         return calls_in(self.tool_calls)
+
+
+def with_calls(rows: Sequence[Message]) -> Sequence[Message]:
+    """Give each row its calls as `calls_made`, as `with_outputs` loads them, in one query; return the rows."""
+    made: dict[int | None, list[ToolCall]] = defaultdict(list)
+    for call in _calls_of(joined(row.pk for row in rows)) if rows else ():
+        made[call.message_id].append(call)
+    for row in rows:
+        row.calls_made = made[row.pk]  # type: ignore[attr-defined]
+    return rows
+
+
+@prepared
+def _calls_of(message_ids: Place) -> "models.QuerySet[ToolCall]":
+    return ToolCall.objects.filter(Among("message_id", message_ids)).with_outputs().order_by("id")
 
 
 def calls_in(value: Any) -> list[dict[str, Any]]:

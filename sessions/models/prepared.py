@@ -147,7 +147,10 @@ class _Reader(Generic[R]):
         given = [self._ready(values[param.number]) if type(param) is Place else param for param in self.params]
         with self.connection.cursor() as cursor:
             cursor.execute(self.sql, given)
-            found: list[Any] = [self.read(self._converted(row)) for row in cursor.fetchall()]
+            given_back = cursor.fetchall()
+        found: list[Any] = [
+            self.read(row) for row in (map(self._converted, given_back) if self.converters else given_back)
+        ]
         if self.prefetches:
             models.prefetch_related_objects(found, *self.prefetches)
         return found

@@ -1,12 +1,14 @@
 """What the row of a session says beside the session's own columns, loaded for many at once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import models
 from django.db.models.functions import Substr
 
+from sessions.models.among import Among, joined
 from sessions.models.message import Message, Role
+from sessions.models.prepared import Place, prepared
 from sessions.models.request import Request
 from sessions.models.session import Session
 from sessions.models.session_rows import SessionQuerySet
@@ -16,18 +18,12 @@ ROW_WORDS = 400
 """Characters of the newest answer that a row is given."""
 
 
-def for_rows(sessions: SessionQuerySet) -> SessionQuerySet:
-    """Load with each session what its row on the wall says; one more query in all.
-
-    `open_requests` (oldest first), `last_words` (the beginning of the newest answer) and `last_reason`
-    (why the newest turn ended, where it said so); the last two may be None.
-    """
-    rows: SessionQuerySet = worded(sessions).prefetch_related(_asked())
-    return rows
-
-
 def worded(sessions: SessionQuerySet) -> SessionQuerySet:
-    """Load all of that but the requests: whoever reads several lists asks for these once, by `with_requests`."""
+    """Load with each session what its row on the wall says besides what it asks for.
+
+    `last_words` (the beginning of the newest answer) and `last_reason` (why the newest turn ended, where it said so);
+    both may be None.
+    """
     answers = Message.objects.filter(session=models.OuterRef("pk"), role=Role.ASSISTANT).with_words().order_by("-id")
     newest_turn = Turn.objects.filter(session=models.OuterRef("pk")).order_by("-id")
     rows: SessionQuerySet = sessions.annotate(
@@ -37,10 +33,16 @@ def worded(sessions: SessionQuerySet) -> SessionQuerySet:
     return rows
 
 
-def with_requests(rows: Sequence[Session]) -> None:
-    """Load the open requests of sessions that came from `worded`."""
-    models.prefetch_related_objects(rows, _asked())
+def with_requests(rows: Sequence[Session]) -> Sequence[Session]:
+    """Give each session its open requests as `open_requests`, the oldest first, in one query; return the rows."""
+    asked: dict[int, list[Request]] = defaultdict(list)
+    for request in _asked(joined(row.pk for row in rows)) if rows else ():
+        asked[request.session_id].append(request)
+    for row in rows:
+        row.open_requests = asked[row.pk]  # type: ignore[attr-defined]
+    return rows
 
 
-def _asked() -> models.Prefetch[Any, Any]:
-    return models.Prefetch("requests", Request.objects.open(), to_attr="open_requests")
+@prepared
+def _asked(session_ids: Place) -> "models.QuerySet[Request]":
+    return Request.objects.filter(Among("session_id", session_ids)).open()

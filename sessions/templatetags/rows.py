@@ -60,7 +60,10 @@ class Row:
 
 @register.simple_tag
 def row_of(session: Session, now: datetime, can_change: bool, oob: str = "", is_listed: bool = False) -> Row:  # noqa: FBT001, FBT002 - a template's arguments
-    """Return the row of a session from `for_rows()`: `oob` says how htmx swaps it in, `is_listed` that it is ticked."""
+    """Return the row of a session as `worded` and `with_requests` load it.
+
+    `oob` says how htmx swaps it in, `is_listed` that it is ticked.
+    """
     band, look, percent, loop, pk = session.band, session.look, session.context_percent, session.loop, session.pk
     title, source = _line(session.display_title), _line(session.source)
     place, reason = _line(session.project_root), _line(session.liveness_reason)

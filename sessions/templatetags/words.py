@@ -118,7 +118,7 @@ def needed(session: Session) -> str:
 def now_words(session: Session, now: datetime) -> SafeString:
     """Return what the session does now, asks for, or did last, on one line.
 
-    `session` comes from `for_rows()`: its open requests and its last words stand ready.
+    `session` comes from `worded()` and `with_requests()`: its last words and its open requests stand ready.
     """
     if session.needs:
         requests: list[Request] = getattr(session, "open_requests", [])

@@ -1,6 +1,7 @@
 """The selects of a filter bar: the values that sessions have, and the one that is chosen."""
 
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import PurePath
 
 from django.db.models import QuerySet
@@ -32,10 +33,10 @@ def facets_of(owner_id: int | None, words: dict[str, str]) -> list[Facet]:
 
     Who it is says `confined_to`.
     """
-    columns = list(zip(*_newest(*known(owner_id)), strict=True)) or [()] * len(_COLUMNS)
+    newest = _newest(*known(owner_id))
     facets = []
-    for name, column in zip(_COLUMNS, columns, strict=True):
-        values = {value for value in (*column, words.get(name)) if value}
+    for place, name in enumerate(_COLUMNS):
+        values = {*map(itemgetter(place), newest), words.get(name)}.difference({"", None})
         options = sorted(((label_of(name, value), value) for value in values), key=lambda option: option[0].lower())
         facets.append(Facet(name, options, words.get(name, "")))
     return facets

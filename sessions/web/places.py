@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 
 from sessions.models import Event, Message, Session
-from sessions.models.message import HEADS, MessageQuerySet
+from sessions.models.message import HEADS, MessageQuerySet, with_calls
 from sessions.models.prepared import Place, prepared
 from sessions.web import blocks
 from sessions.web.blocks import Block
@@ -17,14 +17,16 @@ def messages_at(request: HttpRequest, session: Session) -> Block[Message]:
 
     Archived ones are left out unless `?archived=1`.
     """
+    block = _block_at(request, session)
+    with_calls(block.rows)
+    return block
+
+
+def _block_at(request: HttpRequest, session: Session) -> Block[Message]:
     is_archive_shown = shows_archived(request)
-    rows = _rows(session.pk, is_archive_shown=is_archive_shown)
-    if (at := number(request, "before")) is not None:
-        return blocks.before(rows, at, key="pk")
-    if (at := number(request, "after")) is not None:
-        return blocks.after(rows, at, key="pk")
-    if (at := number(request, "at")) is not None:
-        return blocks.around(rows, at, key="pk")
+    for word, stretch in {"before": blocks.before, "after": blocks.after, "at": blocks.around}.items():
+        if (at := number(request, word)) is not None:
+            return stretch(_rows(session.pk, is_archive_shown=is_archive_shown), at, key="pk")
     newest = blocks.end_of(_newest(session.pk, is_archive_shown=is_archive_shown), count=blocks.NEWEST)
     return blocks.lightened(newest, weigh=_weight)
 

@@ -18,7 +18,7 @@ from django_htmx.middleware import HtmxDetails
 
 from sessions.models import Session
 from sessions.models.prepared import Place, prepared
-from sessions.models.rows import for_rows
+from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def wants_fragment(request: PageRequest) -> bool:
 @prepared
 def _opened(uuid: Place) -> SessionQuerySet:
     """Ask for the session of a page: its own columns, those of the session above it, and what its row says."""
-    return for_rows(Session.objects.filter(uuid=uuid)).select_related("parent")
+    return worded(Session.objects.filter(uuid=uuid)).select_related("parent")
 
 
 def with_readable_session(view: SessionView) -> View:
@@ -77,7 +77,7 @@ def with_readable_session(view: SessionView) -> View:
 
     @wraps(view)
     def inner(request: PageRequest, uuid: uuids.UUID, **rest: Any) -> HttpResponseBase:
-        session = _opened.first(uuid)
+        session = next(iter(with_requests(_opened(uuid))), None)
         if session is None or not session.may_be_read_by(request.user):
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())

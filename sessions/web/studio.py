@@ -37,7 +37,7 @@ class Studio:
             "message_count": 42,
         }  # fmt: skip
         session = Session(**{**known, **facts})
-        setattr(session, "open_requests", [])  # noqa: B010  (as `for_rows` loads them)
+        setattr(session, "open_requests", [])  # noqa: B010  (as `with_requests` loads them)
         return session
 
     def running(self, title: str, liveness: str = Liveness.LIVE, **facts: Any) -> Session:

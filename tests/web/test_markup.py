@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from sessions import transcripts
 from sessions.models import Event, Message, Request, Session, overview
-from sessions.models.rows import for_rows
+from sessions.models.message import with_calls
+from sessions.models.rows import with_requests, worded
 from sessions.web.tabs import TABS
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.web.conftest import signed_in
@@ -30,7 +31,7 @@ def busy(owner) -> Session:
         {"type": "text_delta", "text": "so", "turn_id": "t"},
         {"type": "approval_request", "id": "q", "tool_name": "Bash", "detail": "ls", "turn_id": "t"},
     )
-    return for_rows(Session.objects.filter(pk=session.pk)).get()
+    return with_requests(worded(Session.objects.filter(pk=session.pk)))[0]
 
 
 def urls_of(session):
@@ -146,7 +147,7 @@ FRAGMENTS = ["row", "counters", "inbox_count", "ask", "message", "tool", "now", 
 @pytest.mark.parametrize("name", FRAGMENTS)
 @pytest.mark.parametrize("oob", ["", "morph", "delete"])
 def test_a_fragment_is_one_element_with_its_id_and_asks_no_database(busy, django_assert_num_queries, name, oob):
-    message = list(Message.objects.of(busy.pk).for_transcript())[1]
+    message = with_calls(Message.objects.of(busy.pk).for_transcript())[1]
     objects = {
         "session": busy,
         "message": message,

@@ -15,7 +15,7 @@ from sessions.models import Liveness, Session
 from sessions.models.filtering import Words
 from sessions.models.keyset import Keyset
 from sessions.models.prepared import Place, prepared
-from sessions.models.rows import for_rows
+from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.days import midnight
 from sessions.web.facets import facets_of
@@ -37,6 +37,7 @@ def sessions(request: PageRequest) -> HttpResponse:
     leaf = _keyset(words).leaf_of(
         partial(_rows, **asked), limit=ROWS, after=request.GET.get("after", ""), before=request.GET.get("before", "")
     )
+    with_requests(leaf.rows)
     context = {
         "now": now,
         "page": "sessions",
@@ -65,7 +66,7 @@ def _keyset(words: dict[str, str]) -> Keyset:
 @prepared
 def _rows(*mark: Place, words: Words, owner_id: int | None, is_back: bool) -> SessionQuerySet:
     matching = _matching(words, owner_id)
-    return _keyset(dict(words)).beside(for_rows(matching), *mark, is_back=is_back, limit=ROWS)
+    return _keyset(dict(words)).beside(worded(matching), *mark, is_back=is_back, limit=ROWS)
 
 
 @prepared
