@@ -54,7 +54,7 @@ WITHOUT_SPECIMEN = {
     "_events.html": "is a stretch of _event.html with links to go on",
     "_figures.html": "is a whole page; its parts are here",
     "_hits.html": "is a whole page",
-    "_glance.html": "is _tabs.html, _facts.html and _ribbon.html, which are here",
+    "_glance.html": "is _tabs.html, _facts.html, _ribbon.html and _acts.html, which are here",
     "_list.html": "is a band of _row.html, and reads the list's own query",
     "_bulk_fields.html": "hidden fields, nothing to see",
     "_side.html": "is one side of _sides.html",
@@ -150,6 +150,8 @@ def _rows(studio: Studio) -> Iterator[Specimen]:
     stuck = studio.running("Flash the buoy's firmware", Liveness.STUCK, next_deadline_at=studio.ago(-60))
     yield Specimen("_reason.html", "stuck", {"session": stuck, "reason": "No progress for 16 m"})
     yield Specimen("_stop.html", "on a row that is hovered", {"session": live})
+    yield Specimen("_acts.html", "a turn runs", {"session": live, "can_change": True})
+    yield Specimen("_acts.html", "its agent went away", {"session": stuck, "can_change": True})
     counts = {"needs": 2, "adrift": 1, "running": 12, "today": 1204}
     yield Specimen("_counters.html", "something to do", {"counts": counts})
     yield Specimen("_counters.html", "all quiet", {"counts": dict.fromkeys(counts, 0)})

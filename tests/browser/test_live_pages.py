@@ -32,6 +32,23 @@ def test_a_message_posted_through_the_api_appears_without_a_reload(person: Perso
     assert is_unreloaded(wall)
 
 
+def test_a_turn_can_be_stopped_while_it_runs_and_only_then(person: Person, agent: Agent):
+    session = agent.start("A turn to stop")
+    page = person.open_live(f"/sessions/{session}/")
+    stop = page.get_by_role("button", name="Stop turn")
+    expect(stop).to_have_count(0)
+    agent.tell(session, START)
+    expect(stop).to_be_visible(timeout=20_000)
+    stop.click()
+    expect(page.locator("#now")).to_contain_text("Stop by owner requested")
+    (command,) = agent.commands(session)
+    assert command["command"]["type"] == "interrupt"
+    agent.tell(session, END)
+    expect(page.locator("#verdict")).to_have_attribute("data-state", "resting")
+    expect(stop).to_have_count(0, timeout=20_000)
+    assert is_unreloaded(page)
+
+
 def test_who_was_offline_gets_what_was_missed_once_and_in_order(
     chromium: Browser, served: Server, agent: Agent, request: pytest.FixtureRequest
 ):

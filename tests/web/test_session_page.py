@@ -294,3 +294,22 @@ def test_a_session_that_never_ran_has_no_ribbon(owner, reader):
     session = make_session(owner)
     make_message(session)
     assert not page(reader, session).all("svg", "ribbon")
+
+
+def test_what_can_be_done_with_a_turn_is_in_what_an_open_page_asks_for_again(owner, reader):
+    session = make_session(owner, title="Fix it")
+
+    def acts():
+        return parse(reader.get(path(session, "glance/")).content).by_id("acts")
+
+    assert acts().all("button") == []
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    shown = acts()
+    assert [button.text for button in shown.all("button")] == ["Stop turn"]
+    assert [field.attrs["name"] for field in shown.all("input")] == ["csrfmiddlewaretoken", "action"]
+    make_events(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+    assert acts().all("button") == []
+    others = make_session(visibility="PUBLIC")
+    make_events(others, {"type": "turn_start", "turn_id": "t"})
+    told = parse(reader.get(path(others, "glance/")).content)
+    assert told.by_id("acts").all("button") == []  # it can be read, not changed

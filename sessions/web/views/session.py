@@ -73,6 +73,7 @@ def glance(request: PageRequest, session: Session) -> HttpResponse:
         "now": now,
         "tab": tab_of(request).name,
         "tabs": tabs_of(session),
+        "can_change": session.may_be_changed_by(request.user),
         "ribbon": ribbon_of(session, now=now),
     }
     return render(request, "sessions/_glance.html", context)
