@@ -133,7 +133,7 @@ MIDDLEWARE = [
     "sessions.api.middleware.ProblemMiddleware",
     "sessions.api.zeroclaw.paths.keep_keys_encoded",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "koda_web.static_files.serve_static_files",
     "koda_web.compression.PageGZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
