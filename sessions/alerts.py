@@ -122,7 +122,9 @@ def spread(*, now: datetime | None = None) -> int:
     The webhooks are locked first: of several that spread at once, the later sees what the earlier has told.
     """
     now = now or timezone.now()
-    owners = set(Alarm.objects.order_by().values_list("session__owner", flat=True).distinct())
+    # Not by a join: SQLite would go through all sessions, to find each second that there is no alarm.
+    alarmed = Session.objects.filter(pk__in=Alarm.objects.order_by().values("session"))
+    owners = set(alarmed.order_by().values_list("owner", flat=True).distinct())
     if not owners:
         return 0
     with transaction.atomic():

@@ -1,16 +1,12 @@
 """A command: what a person tells an agent. It is requested, delivered, and then obeyed, refused or expired."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.prepared import Place
-
-if TYPE_CHECKING:
-    pass
 
 
 class CommandStatus(models.TextChoices):

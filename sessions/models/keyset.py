@@ -78,9 +78,9 @@ class Keyset:
         """Return the same of what `read` finds: like `beside`, called with the values of a mark or with none."""
         assert not self._has_nulls
         is_back = bool(before)
-        mark = before or after
+        mark = "" if before == "end" else before or after
         try:
-            found = read(*(() if mark in {"", "end"} else self._read(mark)), is_back=is_back)
+            found = read(*(self._read(mark) if mark else ()), is_back=is_back)
         except InvalidRequest:
             return self.leaf_of(read, limit=limit)
         kept = found[:limit][::-1] if is_back else found[:limit]

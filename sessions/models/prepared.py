@@ -4,9 +4,7 @@ For a model of seventy columns Django takes longer to build SQL and values than 
 come back with Django's own converters and related objects, and go in through its own fields.
 """
 
-import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +21,8 @@ from django.db.models.base import ModelState
 M = TypeVar("M", bound=models.Model)
 R = TypeVar("R")
 
-_SHAPES = 50
-"""Queries of one kind that a thread keeps, those that were asked last."""
+_SHAPES = 20
+"""Queries of one kind that are kept, those that were asked last."""
 
 
 class Place(models.Expression):
@@ -40,45 +38,34 @@ class Place(models.Expression):
 
 
 class Prepared(Generic[R]):
-    """A query that is built by the first call of each thread; `prepared` makes one."""
+    """A query that is built by its first call; `prepared` makes one."""
 
     def __init__(self, ask: "Callable[..., models.QuerySet[Any, R]]") -> None:
         self._ask = ask
-        self._threads = threading.local()
+        self._reader = lru_cache(maxsize=_SHAPES)(self._build)
         update_wrapper(self, ask)
 
     def __call__(self, *values: Any, **shape: Any) -> list[R]:
         """Return the rows for these values, one for each place. Raises `ValueError` for None: SQL compares it else."""
         if None in values:
             raise ValueError(f"{self._ask.__name__} was given no value for one of its places.")
-        rows: list[R] = self._reader(len(values), shape).rows(values)
-        return rows
+        return self._reader(len(values), **shape).rows(values)
 
     def first(self, *values: Any, **shape: Any) -> R | None:
         """Return the first of these rows, or None."""
         return next(iter(self(*values, **shape)), None)
 
-    def _reader(self, count: int, shape: dict[str, Any]) -> "_Reader[Any]":
+    def _build(self, count: int, /, **shape: Any) -> "_Reader[R]":
         """Return the query in this shape and how its rows are read."""
-        readers: OrderedDict[Any, _Reader[Any]] | None = getattr(self._threads, "readers", None)
-        if readers is None:
-            readers = self._threads.readers = OrderedDict()
-        key = (count, *shape.items())
-        known = readers.get(key)
-        if known is None or known.connection is not connections[known.connection.alias]:
-            known = readers[key] = _Reader.of(self._ask(*map(Place, range(count)), **shape))
-        readers.move_to_end(key)
-        if len(readers) > _SHAPES:
-            readers.popitem(last=False)
-        return known
+        return _Reader.of(self._ask(*map(Place, range(count)), **shape))
 
 
 def prepared(ask: "Callable[..., models.QuerySet[Any, R]]") -> Prepared[R]:
     """Let a function say how rows are asked for, and return what asks for them without building the query again.
 
-    It is called once for each thread and shape: with a `Place` for each value that a call brings in order, of which
-    the last may be missing, and with what the call names, which shapes the query (and must be hashable). Nothing else
-    may change what it returns.
+    It is called once for each shape: with a `Place` for each value that a call brings in order, of which the last may
+    be missing, and with what the call names, which shapes the query (and must be hashable). Nothing else may change
+    what it returns.
     Rows come as the queryset gives them, with what it prefetches; only `values()` is not there.
     """
     return Prepared(ask)
@@ -92,28 +79,27 @@ def known(value: Any) -> list[Any]:
 class Lookup(Generic[M]):
     """Finds a model's row by a column that is unique, with what `rows` makes of the manager's rows.
 
-    `rows` is called once a thread, so it must not depend on anything that changes.
+    `rows` is called once, so it must not depend on anything that changes.
     """
 
     def __init__(self, column: str, *, rows: "Callable[[models.Manager[M]], models.QuerySet[M]]") -> None:
         self._column = column
         self._rows = rows
-        self._threads = threading.local()
+        self._reader: _Reader[M] | None = None
 
     def get(self, manager: "models.Manager[M]", value: Any) -> M | None:
         """Return the row whose column has this value, or None."""
-        known: _Reader[M] | None = getattr(self._threads, "reader", None)
-        if known is None or known.connection is not connections[manager.db]:
-            queryset = self._rows(manager).filter(**{self._column: Place(0)}).order_by()[:1]
-            known = self._threads.reader = _Reader.of(queryset)
-        return next(iter(known.rows([value])), None)
+        if self._reader is None:
+            self._reader = _Reader.of(self._rows(manager).filter(**{self._column: Place(0)}).order_by()[:1])
+        return next(iter(self._reader.rows([value])), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader(Generic[R]):
     """A query with places for its values, and what Django works out of it each time that it reads rows."""
 
-    connection: Any
+    alias: str
+    """The database; each thread has a connection of its own to it."""
     sql: str
     params: Sequence[Any]
     """What stands in the query, and a `Place` for what comes with a call."""
@@ -131,10 +117,10 @@ class _Reader(Generic[R]):
         try:
             sql, params = compiler.as_sql()
         except EmptyResultSet:
-            return cls(compiler.connection, "", (), (), _nothing, ())
+            return cls(queryset.db, "", (), (), _nothing, ())
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         return cls(
-            compiler.connection, sql, params,
+            queryset.db, sql, params,
             [(place, functions, expression) for place, (functions, expression) in converters.items()],
             _reading(queryset, compiler),
             queryset._prefetch_related_lookups,  # type: ignore[attr-defined]  # noqa: SLF001 - what was asked for
@@ -144,33 +130,35 @@ class _Reader(Generic[R]):
         """Ask with these values, and return what stands for each row; what can find nothing is not asked."""
         if not self.sql:
             return []
-        given = [self._ready(values[param.number]) if type(param) is Place else param for param in self.params]
-        with self.connection.cursor() as cursor:
+        connection = connections[self.alias]
+        given = [_ready(values[param.number], connection) if type(param) is Place else param for param in self.params]
+        with connection.cursor() as cursor:
             cursor.execute(self.sql, given)
-            given_back = cursor.fetchall()
-        found: list[Any] = [
-            self.read(row) for row in (map(self._converted, given_back) if self.converters else given_back)
-        ]
+            came = cursor.fetchall()
+        if self.converters:
+            came = [self._converted(row, connection) for row in came]
+        found: list[Any] = list(map(self.read, came))
         if self.prefetches:
             models.prefetch_related_objects(found, *self.prefetches)
         return found
 
-    def _ready(self, value: Any) -> Any:
-        """Return a value as the database takes it."""
-        if isinstance(value, datetime):
-            return self.connection.ops.adapt_datetimefield_value(value)
-        if isinstance(value, uuid.UUID) and not self.connection.features.has_native_uuid_field:
-            return value.hex
-        return value
-
-    def _converted(self, row: Sequence[Any]) -> list[Any]:
+    def _converted(self, row: Sequence[Any], connection: Any) -> list[Any]:
         values = list(row)
         for place, functions, expression in self.converters:
             if values[place] is None:  # as most are; no converter makes anything of it
                 continue
             for function in functions:
-                values[place] = function(values[place], expression, self.connection)
+                values[place] = function(values[place], expression, connection)
         return values
+
+
+def _ready(value: Any, connection: Any) -> Any:
+    """Return a value as the database takes it."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, uuid.UUID) and not connection.features.has_native_uuid_field:
+        return value.hex
+    return value
 
 
 def _nothing(_values: list[Any]) -> Any:

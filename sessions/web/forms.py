@@ -8,6 +8,7 @@ from django import forms
 from django.http import QueryDict
 
 from sessions.models import Liveness, Needs, Request, Scope, Visibility
+from sessions.models.fields import NAME_BYTES
 from sessions.models.filtering import StateFilter
 from sessions.stats import LONGEST_DAYS
 from sessions.templatetags.shell import DENSITIES, THEMES
@@ -30,10 +31,10 @@ class FilterForm(forms.Form):
     """The filter bar. Whatever stands in the URL is taken; an unknown state finds nothing."""
 
     q = forms.CharField(required=False, max_length=200)
-    agent = forms.CharField(required=False)
-    project = forms.CharField(required=False)
-    source = forms.CharField(required=False)
-    state = forms.CharField(required=False)
+    agent = forms.CharField(required=False, max_length=NAME_BYTES)
+    project = forms.CharField(required=False, max_length=NAME_BYTES)
+    source = forms.CharField(required=False, max_length=NAME_BYTES)
+    state = forms.CharField(required=False, max_length=NAME_BYTES)
 
     STATES: ClassVar = StateFilter.choices
 

@@ -11,11 +11,13 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections
 from django.utils import timezone
 
+from sessions import indexing
 from sessions.live import keeper as module
 from sessions.live import wal
 from sessions.live.keeper import Job, Keeper, jobs, when_written_elsewhere
 from sessions.models import Lease, Session
-from tests.factories import make_session
+from tests.factories import make_copies, make_session
+from tests.steps import counted_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -303,3 +305,23 @@ async def test_a_long_job_sees_that_the_server_stops():
     await wait_until(began.is_set)
     await keeper.stop()
     assert seen.is_set()
+
+
+@sqlite_only
+@pytest.mark.parametrize("name", [job.name for job in jobs() if job.every <= timedelta(seconds=5)])
+def test_what_is_done_all_the_time_costs_nothing_for_sessions_at_rest(name):
+    (job,) = (job for job in jobs() if job.name == name)
+    resting = make_session()
+    indexing.finish()
+
+    def count_steps():
+        job.run()  # what the first round has to do is none of the second's
+        with counted_steps() as steps:
+            job.run()
+        return steps.count
+
+    make_copies(resting, 20)
+    few = count_steps()
+    assert few
+    make_copies(resting, 1000)
+    assert count_steps() == few

@@ -149,11 +149,11 @@ def test_what_can_find_nothing_asks_nothing(talk):
     assert ask(state="resting")
 
 
-def test_a_thread_keeps_only_the_shapes_that_were_asked_last(talk):
+def test_only_the_shapes_that_were_asked_last_are_kept(talk):
     ask, built = count_builds(lambda *, most: Message.objects.order_by("pk")[:most])
-    for most in [1, *range(2, 60), 1, 59]:
+    for most in [1, *range(2, 30), 1, 29]:
         assert len(ask(most=most)) == min(most, 6)
-    assert len(built) == 60  # the first was forgotten meanwhile, the last was not
+    assert len(built) == 30  # the first was forgotten meanwhile, the last was not
 
 
 @pytest.mark.django_db(transaction=True)
@@ -175,6 +175,7 @@ def test_each_thread_asks_on_its_own_connection():
     for thread in threads:
         thread.join()
     assert found == [made] * 3
-    assert len(built) == 3
+    assert ask("seen from afar") == [made]
     connection.close()
     assert ask("seen from afar") == [made]  # and on one that was opened anew
+    assert len(built) <= 4  # once, or by those that came at the same time

@@ -1,6 +1,5 @@
 """The long list: all sessions, by filter and order, at the same cost on every page."""
 
-from functools import partial
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,7 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions.models import Liveness, Session
 from sessions.models.filtering import Words
 from sessions.models.keyset import Keyset
-from sessions.models.prepared import Place, prepared
+from sessions.models.prepared import Place, known, prepared
 from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.days import midnight
@@ -33,9 +32,13 @@ def sessions(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     form = ListForm(request.GET)
     words = form.words()
-    asked: dict[str, Any] = {"words": tuple(words.items()), "owner_id": confined_to(request.user)}
+    shape, owner_id = tuple(words.items()), confined_to(request.user)
+
+    def read(*mark: Any, is_back: bool) -> list[Session]:
+        return _rows(*mark, *known(owner_id), words=shape, is_back=is_back)
+
     leaf = _keyset(words).leaf_of(
-        partial(_rows, **asked), limit=ROWS, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+        read, limit=ROWS, after=request.GET.get("after", ""), before=request.GET.get("before", "")
     )
     with_requests(leaf.rows)
     context = {
@@ -44,14 +47,14 @@ def sessions(request: PageRequest) -> HttpResponse:
         "words": words,
         "narrows": {name: value for name, value in words.items() if name != "sort"},
         "leaf": leaf,
-        "count": _count.first(**asked) or 0,
+        "count": _count.first(*known(owner_id), words=shape) or 0,
         "page_url": page_url(request),
         "socket": socket_url("/ws/board/", now),
     }
     if wants_fragment(request):
         return render(request, "sessions/_list.html", context)
     bar = {
-        "facets": facets_of(asked["owner_id"], words),
+        "facets": facets_of(owner_id, words),
         "states": form.STATES,
         "livenesses": Liveness.choices,
         "sorts": [(name, label) for name, (label, _) in SORTS.items()],
@@ -64,17 +67,19 @@ def _keyset(words: dict[str, str]) -> Keyset:
 
 
 @prepared
-def _rows(*mark: Place, words: Words, owner_id: int | None, is_back: bool) -> SessionQuerySet:
+def _rows(*places: Place, words: Words, is_back: bool) -> SessionQuerySet:
+    """Ask for a leaf: the places are the two of a mark, if it begins at one, and the owner's, if there is one."""
+    *mark, owner_id = places if len(places) % 2 else (*places, None)
     matching = _matching(words, owner_id)
     return _keyset(dict(words)).beside(worded(matching), *mark, is_back=is_back, limit=ROWS)
 
 
 @prepared
-def _count(*, words: Words, owner_id: int | None) -> "QuerySet[Session, int]":
+def _count(owner_id: Place | None = None, *, words: Words) -> "QuerySet[Session, int]":
     return _matching(words, owner_id).counted()
 
 
-def _matching(words: Words, owner_id: int | None) -> SessionQuerySet:
+def _matching(words: Words, owner_id: Place | None) -> SessionQuerySet:
     return narrowed(Session.objects.seen_by(owner_id).active(), dict(words))
 
 

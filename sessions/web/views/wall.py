@@ -1,7 +1,6 @@
 """The wall: four bands of sessions, live."""
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
@@ -15,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions import incidents, liveness
 from sessions.models import Band, Preference, Session, overview
 from sessions.models.filtering import Words
-from sessions.models.prepared import prepared
+from sessions.models.prepared import Place, known, prepared
 from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.facets import facets_of
@@ -64,7 +63,7 @@ def wall(request: PageRequest) -> HttpResponse:
     context = {
         "now": now,
         "words": words,
-        "bands": _load_all(words=tuple(words.items()), owner_id=owner_id),
+        "bands": _load_all(tuple(words.items()), owner_id),
         "incidents": incidents.ongoing(visible, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
@@ -82,35 +81,39 @@ def wall(request: PageRequest) -> HttpResponse:
     return render(request, "sessions/wall.html", {**context, **facets})
 
 
-def _load_all(**narrowed: Any) -> list[Shown]:
+def _load_all(words: Words, owner_id: int | None) -> list[Shown]:
     """Read the bands. The last one is what the others leave of all, which an index counts at once."""
-    shown = [_load(band, **narrowed) for band in Band if band != Band.RECENT]
-    recent = _rows(band=Band.RECENT, **narrowed)
+    shown = [_load(band, words, owner_id) for band in Band if band != Band.RECENT]
+    recent = _rows(*known(owner_id), band=Band.RECENT, words=words)
     is_whole = len(recent) < ROWS[Band.RECENT]
-    count = len(recent) if is_whole else (_count.first(band=None, **narrowed) or 0) - sum(band.count for band in shown)
+    count = len(recent) if is_whole else _counted(None, words, owner_id) - sum(band.count for band in shown)
     shown.append(Shown(Band.RECENT, recent, max(count, len(recent))))
     with_requests([session for band in shown for session in band.rows])
     return shown
 
 
-def _load(band: Band, **narrowed: Any) -> Shown:
+def _load(band: Band, words: Words, owner_id: int | None) -> Shown:
     """Read a band and count it, in two queries at most."""
-    shown = _rows(band=band, **narrowed)
+    shown = _rows(*known(owner_id), band=band, words=words)
     is_whole = len(shown) < ROWS[band]
-    return Shown(band, shown, len(shown) if is_whole else _count.first(band=band, **narrowed) or 0)
+    return Shown(band, shown, len(shown) if is_whole else _counted(band, words, owner_id))
+
+
+def _counted(band: Band | None, words: Words, owner_id: int | None) -> int:
+    return _count.first(*known(owner_id), band=band, words=words) or 0
 
 
 @prepared
-def _rows(*, band: Band, **narrowed: Any) -> SessionQuerySet:
-    return worded(_narrowed(band, **narrowed))[: ROWS[band]]
+def _rows(owner_id: Place | None = None, *, band: Band, words: Words) -> SessionQuerySet:
+    return worded(_narrowed(band, words, owner_id))[: ROWS[band]]
 
 
 @prepared
-def _count(*, band: Band | None, **narrowed: Any) -> "QuerySet[Session, int]":
-    return _narrowed(band, **narrowed).counted()
+def _count(owner_id: Place | None = None, *, band: Band | None, words: Words) -> "QuerySet[Session, int]":
+    return _narrowed(band, words, owner_id).counted()
 
 
-def _narrowed(band: Band | None, *, words: Words, owner_id: int | None) -> SessionQuerySet:
+def _narrowed(band: Band | None, words: Words, owner_id: Place | None) -> SessionQuerySet:
     """Return the sessions of a band, or all, that somebody sees (`confined_to`) and the filter bar leaves."""
     rows = Session.objects.seen_by(owner_id).active().filtered(**dict(words))
     return rows if band is None else rows.in_band(band)
