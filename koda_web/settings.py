@@ -151,7 +151,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TEMPLATES = [
     {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "BACKEND": "koda_web.templating.PageTemplates",
         "DIRS": [_ASSETS / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
