@@ -1,4 +1,4 @@
-# Everything a person types: run, demo, test, coverage, bench, check, lock, clean.
+# Everything a person types: run, demo, test, short, coverage, bench, check, lock, clean.
 # A machine needs Python 3.11 or newer and make; the rest is fetched into .venv once.
 
 SHELL := /bin/sh
@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 WORKERS ?= auto
 
-.PHONY: run demo test coverage pictures bench check lock clean setup format audit
+.PHONY: run demo test short coverage pictures bench check lock clean setup format audit
 
 run: setup  ## set up what is missing and serve
 	@exec $(BIN)/python manage.py serve
@@ -31,6 +31,9 @@ setup: $(VENV)/.run
 test: $(VENV)/.test  ## all tests, in a real browser too
 	@$(BIN)/python -m tests.browsers --install
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+short: $(VENV)/.test  ## the tests that are not marked slow: less than ten minutes on two processors
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser"
 
 coverage: $(VENV)/.test  ## the same, and which lines no test reached; takes nearly twice as long
 	@$(BIN)/python -m tests.browsers --install
