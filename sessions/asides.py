@@ -55,7 +55,7 @@ def aside(session: Session, *, can_change: bool) -> Aside:
     files, children = _files(session.pk), _children(session.pk, session.owner_id, can_change=can_change)
     below = _below(session.pk, session.owner_id, can_change=can_change)
     return Aside(
-        todo=checklist(_todo.first(session.pk) or ""),
+        todo=checklist(Metadata.objects.read(session, TODO_KEY) or ""),
         usage=Usage.objects.by_agent(session),
         files=files,
         file_count=session.files.count() if len(files) == FILES_SHOWN else len(files),
@@ -77,11 +77,6 @@ def _children(session_id: Place, owner_id: Place, *, can_change: bool) -> QueryS
 def _below(session_id: int | Place, owner_id: int | Place, *, can_change: bool) -> SessionQuerySet:
     rows: SessionQuerySet = Session.objects.filter(parent=session_id).active()
     return rows.named_beside(owner_id, can_change=can_change)
-
-
-@prepared
-def _todo(session_id: Place) -> QuerySet[Metadata, str]:
-    return Metadata.objects.filter(session=session_id, key=TODO_KEY).values_list("value", flat=True)
 
 
 def checklist(markdown: str) -> list[TodoItem]:

@@ -300,7 +300,7 @@ def present(session: Session) -> Present:
         text="".join(reversed(spoken["text_delta"])),
         thinking="".join(reversed(spoken["thinking_delta"])),
         calls=_calls_without_message(session.pk, *known(turn_id))[::-1],
-        requests=_open_requests(session.pk),
+        requests=Request.objects.open_in([session.pk]),
         commands=_told(session.pk, *known(session.turn_id))[::-1],
     )
 
@@ -325,8 +325,3 @@ def _calls_without_message(session_id: Place, turn_id: Place | None = None) -> Q
 @prepared
 def _told(session_id: Place, turn_id: Place | None = None) -> QuerySet[Command]:
     return Command.objects.told(session_id, turn_id)[:PRESENT_COMMANDS]
-
-
-@prepared
-def _open_requests(session_id: Place) -> QuerySet[Request]:
-    return Request.objects.filter(session=session_id).open()

@@ -21,6 +21,7 @@ from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
 from sessions.models import Event, Session, Visibility, overview
+from sessions.models.filtering import Words
 from sessions.models.rows import with_requests, worded
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,6 @@ _RETRY_SECONDS = 1
 _OVERLAP = timedelta(seconds=10)
 """A page is told again what happened so shortly before it was rendered: a transaction commits after its `now`."""
 _EVENTS_LOOKED_AT = 50
-
-Words = frozenset[tuple[str, str]]
-"""The words of the filter bar (`SessionQuerySet.filtered`), in a form that can be a key."""
 
 
 class BoardWatcher(Protocol):

@@ -1,17 +1,33 @@
 """Many ids in one query, as one value."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from django.db import models
 from django.db.models import F, Func, Value
 
 from sessions.models.prepared import Place
 
+Row = TypeVar("Row", bound=models.Model)
+
 
 def joined(ids: Iterable[int]) -> str:
     """Return ids as one value."""
     return ",".join(map(str, ids))
+
+
+def give(rows: Sequence[Row], *, into: str, by: str, ask: Callable[[list[int]], Iterable[Any]]) -> Sequence[Row]:
+    """Give each row, as `into`, what belongs to it, and return the rows.
+
+    `ask` is given their ids and finds it all, in one query; in the attribute `by` stands whose each is.
+    """
+    found: dict[int, list[Any]] = defaultdict(list)
+    for one in ask([row.pk for row in rows]) if rows else ():
+        found[getattr(one, by)].append(one)
+    for row in rows:
+        setattr(row, into, found[row.pk])
+    return rows
 
 
 class Among(Func):

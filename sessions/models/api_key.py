@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from sessions.models.audit import SHELL, Action, AuditEntry
 from sessions.models.fields import require_name
-from sessions.models.prepared import Lookup
+from sessions.models.prepared import Place, prepared
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -104,7 +104,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         """
         now = now or timezone.now()
         kept = {} if _found.keys is None else _found.keys
-        key = kept.get(plain) or _BY_DIGEST.get(self, digest_of(plain))
+        key = kept.get(plain) or _by_digest.first(digest_of(plain))
         if key is not None:
             kept[plain] = key
         return key if key is not None and key.is_valid(now) else None
@@ -178,4 +178,6 @@ class ApiKey(models.Model):
         return True
 
 
-_BY_DIGEST: Lookup[ApiKey] = Lookup("digest", rows=lambda keys: keys.select_related("user"))
+@prepared
+def _by_digest(digest: Place) -> "models.QuerySet[ApiKey]":
+    return ApiKey.objects.filter(digest=digest).select_related("user")

@@ -13,7 +13,7 @@ from django.db import models
 
 from sessions.exceptions import NotFound
 from sessions.models.fields import WrittenJSONField, WrittenTextField
-from sessions.models.prepared import Lookup
+from sessions.models.prepared import Place, prepared
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -34,7 +34,6 @@ class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
         return checkpoint
 
 
-_BY_ID: "Lookup[Checkpoint]" = Lookup("id", rows=lambda checkpoints: checkpoints.all())
 _CheckpointManager = models.Manager.from_queryset(CheckpointQuerySet)
 
 
@@ -44,7 +43,7 @@ class CheckpointManager(_CheckpointManager["Checkpoint"]):
     def active_of(self, session: "Session") -> "Checkpoint | None":
         """Return the newest checkpoint of a session, None when it has none."""
         pk = session.active_checkpoint_id
-        return None if pk is None else _BY_ID.get(self, pk)
+        return None if pk is None else _by_id.first(pk)
 
 
 class Checkpoint(models.Model):
@@ -106,3 +105,8 @@ class CheckpointPiece(models.Model):
     def lines(self) -> list[str]:
         """Return its messages."""
         return str(self.text).split("\n")
+
+
+@prepared
+def _by_id(pk: Place) -> models.QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(pk=pk)

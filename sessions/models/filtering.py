@@ -10,8 +10,8 @@ from sessions.models.watched import ADRIFT, Liveness, Needs, State
 if TYPE_CHECKING:
     from sessions.models.session import Session  # noqa: F401  (named in a base class, as text)
 
-Words = tuple[tuple[str, str], ...]
-"""What stands in the filter bar, by name, in a form that shapes a prepared query."""
+Words = frozenset[tuple[str, str]]
+"""The words of the filter bar (`FilterableQuerySet.filtered`), in a form that can be a key."""
 
 _RUNNING = models.Q(state=State.RUNNING)
 

@@ -1,6 +1,5 @@
 """A message: one row of a conversation. Its id is global, grows, and is never reused."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, Length, Substr
 from django.db.models.sql.compiler import SQLCompiler
 
-from sessions.models.among import Among, joined
+from sessions.models.among import Among, give, joined
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.fields import NAME_BYTES, WrittenJSONField, WrittenTextField
 from sessions.models.prepared import Place, prepared
@@ -212,12 +211,7 @@ class Message(models.Model):
 
 def with_calls(rows: Sequence[Message]) -> Sequence[Message]:
     """Give each row its calls as `calls_made`, as `with_outputs` loads them, in one query; return the rows."""
-    made: dict[int | None, list[ToolCall]] = defaultdict(list)
-    for call in _calls_of(joined(row.pk for row in rows)) if rows else ():
-        made[call.message_id].append(call)
-    for row in rows:
-        row.calls_made = made[row.pk]  # type: ignore[attr-defined]
-    return rows
+    return give(rows, into="calls_made", by="message_id", ask=lambda ids: _calls_of(joined(ids)))
 
 
 @prepared

@@ -8,6 +8,7 @@ from django.utils import timezone
 from sessions import redaction
 from sessions.models.event import EventDraft
 from sessions.models.fields import WrittenTextField, require_content, require_name
+from sessions.models.prepared import Place, prepared
 from sessions.models.session import Session
 
 TODO_KEY = "todo"
@@ -19,7 +20,7 @@ class MetadataManager(models.Manager["Metadata"]):
 
     def read(self, session: Session, key: str) -> str | None:
         """Return the value of `key`, or None when there is none."""
-        return self.filter(session=session, key=key).values_list("value", flat=True).first()
+        return _value.first(session.pk, key)
 
     def put(self, session: Session, key: str, value: str, *, now: datetime | None = None) -> str:
         """Set `key` to `value`, replacing what was there; return what is kept (KODA_REDACT).
@@ -66,3 +67,8 @@ class Metadata(models.Model):
     def __str__(self) -> str:
         """Return the key."""
         return self.key
+
+
+@prepared
+def _value(session_id: Place, key: Place) -> "models.QuerySet[Metadata, str]":
+    return Metadata.objects.filter(session=session_id, key=key).values_list("value", flat=True)

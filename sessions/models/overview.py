@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.utils import timezone
 
-from sessions.models.prepared import Place, known, prepared
+from sessions.models.prepared import Place, count_of, known, prepared
 from sessions.models.request import Request
 from sessions.models.session import Session
 from sessions.models.session_rows import confined_to
@@ -33,6 +33,4 @@ def _band_counts(midnight: Place, owner_id: Place | None = None) -> "models.Quer
 
 @prepared
 def _asked(owner_id: Place | None = None) -> "models.QuerySet[Request, int]":
-    waiting = Request.objects.open().of(Session.objects.kept_by(owner_id).active()).order_by()
-    rows = waiting.values(of=models.Value("all")).annotate(count=models.Count("pk"))
-    return rows.values_list("count", flat=True)
+    return count_of(Request.objects.open().of(Session.objects.kept_by(owner_id).active()))

@@ -46,7 +46,7 @@ class Prepared(Generic[R]):
         update_wrapper(self, ask)
 
     def __call__(self, *values: Any, **shape: Any) -> list[R]:
-        """Return the rows for these values, one for each place. Raises `ValueError` for None: SQL compares it else."""
+        """Return the rows for these values, one for each place. Raises `ValueError` for None, which equals nothing."""
         if None in values:
             raise ValueError(f"{self._ask.__name__} was given no value for one of its places.")
         return self._reader(len(values), **shape).rows(values)
@@ -66,32 +66,21 @@ def prepared(ask: "Callable[..., models.QuerySet[Any, R]]") -> Prepared[R]:
     It is called once for each shape: with a `Place` for each value that a call brings in order, of which the last may
     be missing, and with what the call names, which shapes the query (and must be hashable). Nothing else may change
     what it returns.
-    Rows come as the queryset gives them, with what it prefetches; only `values()` is not there.
+    Rows come as the queryset gives them, as objects, tuples or single values; of prefetches it knows nothing
+    (`sessions.models.among.give` loads what belongs to many rows).
     """
     return Prepared(ask)
+
+
+def count_of(rows: "models.QuerySet[M]") -> "models.QuerySet[M, int]":
+    """Return the count of these rows as a query of one row, which can be prepared; `count()` cannot."""
+    counted: Any = rows.order_by().values(of=models.Value("all")).annotate(count=models.Count("pk"))
+    return counted.values_list("count", flat=True)  # type: ignore[no-any-return]
 
 
 def known(value: Any) -> list[Any]:
     """Return a last value for a prepared query, or nothing in its stead when there is none."""
     return [] if value is None else [value]
-
-
-class Lookup(Generic[M]):
-    """Finds a model's row by a column that is unique, with what `rows` makes of the manager's rows.
-
-    `rows` is called once, so it must not depend on anything that changes.
-    """
-
-    def __init__(self, column: str, *, rows: "Callable[[models.Manager[M]], models.QuerySet[M]]") -> None:
-        self._column = column
-        self._rows = rows
-        self._reader: _Reader[M] | None = None
-
-    def get(self, manager: "models.Manager[M]", value: Any) -> M | None:
-        """Return the row whose column has this value, or None."""
-        if self._reader is None:
-            self._reader = _Reader.of(self._rows(manager).filter(**{self._column: Place(0)}).order_by()[:1])
-        return next(iter(self._reader.rows([value])), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +96,6 @@ class _Reader(Generic[R]):
     """The places of a row whose values are no Python values yet, and what makes them so."""
     read: Callable[[list[Any]], R]
     """Makes of a row's values what stands for it."""
-    prefetches: Sequence[Any]
-    """What is loaded for all rows at once, by Django."""
 
     @classmethod
     def of(cls, queryset: "models.QuerySet[Any, R]") -> "_Reader[R]":
@@ -117,13 +104,12 @@ class _Reader(Generic[R]):
         try:
             sql, params = compiler.as_sql()
         except EmptyResultSet:
-            return cls(queryset.db, "", (), (), _nothing, ())
+            return cls(queryset.db, "", (), (), _nothing)
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         return cls(
             queryset.db, sql, params,
             [(place, functions, expression) for place, (functions, expression) in converters.items()],
             _reading(queryset, compiler),
-            queryset._prefetch_related_lookups,  # type: ignore[attr-defined]  # noqa: SLF001 - what was asked for
         )  # fmt: skip
 
     def rows(self, values: Sequence[Any]) -> list[R]:
@@ -137,10 +123,7 @@ class _Reader(Generic[R]):
             came = cursor.fetchall()
         if self.converters:
             came = [self._converted(row, connection) for row in came]
-        found: list[Any] = list(map(self.read, came))
-        if self.prefetches:
-            models.prefetch_related_objects(found, *self.prefetches)
-        return found
+        return list(map(self.read, came))
 
     def _converted(self, row: Sequence[Any], connection: Any) -> list[Any]:
         values = list(row)
@@ -167,6 +150,7 @@ def _nothing(_values: list[Any]) -> Any:
 
 def _reading(queryset: "models.QuerySet[Any, R]", compiler: Any) -> Callable[[list[Any]], R]:
     """Return what makes of a row's values what the queryset would give: an object, one value, or a tuple."""
+    assert not queryset._prefetch_related_lookups, queryset  # type: ignore[attr-defined]  # noqa: SLF001 - see `prepared`
     iterable: Any = queryset._iterable_class  # noqa: SLF001 - says in which form rows are wanted
     if iterable is django_query.FlatValuesListIterable:
         return itemgetter(0)

@@ -1,13 +1,16 @@
 """A request: something that an agent asks of a person and waits for."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
 
+from sessions.models.among import Among, joined
 from sessions.models.command import Command
 from sessions.models.fields import WrittenJSONField, WrittenTextField
+from sessions.models.prepared import Place, prepared
 from sessions.models.watched import Needs
 
 if TYPE_CHECKING:
@@ -58,6 +61,10 @@ class RequestManager(_RequestManager["Request"]):
     def open_one(self, session: "Session", *, opened_seq: int, now: datetime, **what: Any) -> "Request":
         """Write a request that waits from `now` on."""
         return self.create(session=session, opened_seq=opened_seq, opened_at=now, **what)
+
+    def open_in(self, session_ids: Iterable[int]) -> "list[Request]":
+        """Return the requests that wait in these sessions, the oldest first."""
+        return _open_in(joined(session_ids))
 
     def most_urgent(self, session: "Session") -> "Request | None":
         """Return the open request of `session` that has waited longest."""
@@ -141,3 +148,8 @@ class Request(models.Model):
         self.answered_by = by
         self.closed_at = now
         self.save(update_fields=["status", "answer", "answered_by", "closed_at"])
+
+
+@prepared
+def _open_in(session_ids: Place) -> RequestQuerySet:
+    return Request.objects.filter(Among("session_id", session_ids)).open()

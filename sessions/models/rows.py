@@ -1,14 +1,12 @@
 """What the row of a session says beside the session's own columns, loaded for many at once."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from django.db import models
 from django.db.models.functions import Substr
 
-from sessions.models.among import Among, joined
+from sessions.models.among import give
 from sessions.models.message import Message, Role
-from sessions.models.prepared import Place, prepared
 from sessions.models.request import Request
 from sessions.models.session import Session
 from sessions.models.session_rows import SessionQuerySet
@@ -35,14 +33,4 @@ def worded(sessions: SessionQuerySet) -> SessionQuerySet:
 
 def with_requests(rows: Sequence[Session]) -> Sequence[Session]:
     """Give each session its open requests as `open_requests`, the oldest first, in one query; return the rows."""
-    asked: dict[int, list[Request]] = defaultdict(list)
-    for request in _asked(joined(row.pk for row in rows)) if rows else ():
-        asked[request.session_id].append(request)
-    for row in rows:
-        row.open_requests = asked[row.pk]  # type: ignore[attr-defined]
-    return rows
-
-
-@prepared
-def _asked(session_ids: Place) -> "models.QuerySet[Request]":
-    return Request.objects.filter(Among("session_id", session_ids)).open()
+    return give(rows, into="open_requests", by="session_id", ask=Request.objects.open_in)

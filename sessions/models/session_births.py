@@ -13,7 +13,7 @@ from sessions import redaction
 from sessions.exceptions import Conflict, NotFound
 from sessions.models.event import EventDraft
 from sessions.models.fields import NAME_BYTES, require_name
-from sessions.models.prepared import Lookup
+from sessions.models.prepared import Place, prepared
 from sessions.models.session_rows import KEY_BYTES, LISTED, SessionQuerySet, digest_of_key
 
 if TYPE_CHECKING:
@@ -34,14 +34,6 @@ class Started:
 
 
 _SessionManager = models.Manager.from_queryset(SessionQuerySet)
-_LOCKED: "Lookup[Session]" = Lookup("id", rows=lambda sessions: sessions.select_for_update(of=("self",)))
-_BY_UUID: "Lookup[Session]" = Lookup("uuid", rows=lambda sessions: sessions.all())
-_ADDRESSED: "Lookup[Session]" = Lookup(
-    "uuid", rows=lambda sessions: sessions.only("uuid", "owner", "source", "visibility", "status", "active_checkpoint")
-)
-_LISTED: "Lookup[Session]" = Lookup(
-    "uuid", rows=lambda sessions: sessions.filter(LISTED).select_related("active_checkpoint__parent")
-)
 
 
 class SessionManager(_SessionManager["Session"]):
@@ -101,7 +93,7 @@ class SessionManager(_SessionManager["Session"]):
 
         On SQLite the IMMEDIATE transaction is the lock.
         """
-        session = _LOCKED.get(self, pk)
+        session = _locked.first(pk, sessions=self)
         if session is None:
             raise NotFound("No such session.")
         session.remember_columns()
@@ -109,18 +101,39 @@ class SessionManager(_SessionManager["Session"]):
 
     def readable(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the session with this public id, if `user` may see it. Raises `NotFound`."""
-        return _seen(_BY_UUID.get(self, session_uuid), user)
+        return _seen(_by_uuid.first(session_uuid, sessions=self), user)
 
     def listed(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the same session with its newest checkpoint and that one's parent; without one it is not found."""
-        return _seen(_LISTED.get(self, session_uuid), user)
+        return _seen(_listed.first(session_uuid, sessions=self), user)
 
     def addressed(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the same session for who will change it: the verb reads under its lock what is not read here."""
-        return _seen(_ADDRESSED.get(self, session_uuid), user)
+        return _seen(_addressed.first(session_uuid, sessions=self), user)
 
 
 def _seen(session: "Session | None", user: AbstractBaseUser | AnonymousUser) -> "Session":
     if session is None or not session.may_be_read_by(user):
         raise NotFound("No such session.")
     return session
+
+
+@prepared
+def _locked(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    return sessions.filter(pk=pk).select_for_update(of=("self",))
+
+
+@prepared
+def _by_uuid(session_uuid: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    return sessions.filter(uuid=session_uuid)
+
+
+@prepared
+def _addressed(session_uuid: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    columns = ("uuid", "owner", "source", "visibility", "status", "active_checkpoint")
+    return sessions.filter(uuid=session_uuid).only(*columns)
+
+
+@prepared
+def _listed(session_uuid: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    return sessions.filter(LISTED, uuid=session_uuid).select_related("active_checkpoint__parent")

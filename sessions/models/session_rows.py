@@ -185,11 +185,6 @@ class SessionQuerySet(FilterableQuerySet):
         ]
         return first.union(*others, all=True)
 
-    def counted(self) -> "models.QuerySet[Session, int]":
-        """Return how many there are, as a query of one row."""
-        rows = self.order_by().values(of=models.Value("all")).annotate(count=models.Count("pk"))
-        return rows.values_list("count", flat=True)
-
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""
         session = self.filter(uuid=session_uuid).first()

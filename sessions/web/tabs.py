@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Substr
 from django.urls import reverse
 
 from sessions import asides, transcripts
 from sessions.checkpoints import AGENT
 from sessions.models import TODO_KEY, Message, Octets, Session, Usage
-from sessions.models.prepared import Place, prepared
+from sessions.models.prepared import Place, count_of, prepared
 from sessions.templatetags.ages import commas
 from sessions.templatetags.prose import HEAD
 from sessions.web import blocks, turns
@@ -85,14 +85,13 @@ def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[s
         "aside": asides.aside(session, can_change=session.may_be_changed_by(request.user)),
         "is_archive_shown": shows_archived(request),
         "at": number(request, "at"),
-        "archived_count": _archived.first(session.pk) or 0,
+        "archived_count": _archived(session.pk)[0],
     }
 
 
 @prepared
 def _archived(session_id: Place) -> QuerySet[Message, int]:
-    rows = Message.objects.of(session_id).archived().order_by().values("session")
-    return rows.annotate(count=Count("pk")).values_list("count", flat=True)
+    return count_of(Message.objects.of(session_id).archived())
 
 
 def timeline(request: PageRequest, session: Session, now: datetime) -> dict[str, Any]:

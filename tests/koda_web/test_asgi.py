@@ -148,10 +148,14 @@ def test_a_long_poll_leaves_its_thread_to_others(thread):
     assert poll is None
 
 
-def test_a_static_file_is_served_where_the_chain_is_async(thread, settings, monkeypatch):
+def test_what_lies_where_static_files_do_goes_the_way_of_what_waits(thread):
+    assert asyncio.run(ask(asgi.application, "/static/koda/nowhere.css", thread)).status == 404
+    assert thread.visits > VISITS
+
+
+def test_a_static_file_is_served_where_the_chain_is_async(thread, settings):
     settings.SERVESTATIC_USE_FINDERS = True
-    monkeypatch.setattr(asgi, "_waiting", ASGIHandler())
-    answer = asyncio.run(ask(asgi.application, "/static/koda/tokens.css", thread))
+    answer = asyncio.run(ask(ASGIHandler(), "/static/koda/tokens.css", thread))
     assert answer.status == 200
     assert answer.headers["content-type"] == 'text/css; charset="utf-8"'
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -236,12 +240,16 @@ def test_an_error_becomes_a_page(thread, handler):
 
 
 def test_what_a_view_does_is_done_though_who_asked_has_left(thread, handler):
+    for event in (_begun, _may_end, _ended):
+        event.clear()
+
     async def work():
         leaves = asyncio.Event()
         asked = asyncio.create_task(ask(handler, "/long", thread, leaves=leaves))
         await asyncio.to_thread(_begun.wait, PATIENCE)
         leaves.set()
-        await asyncio.sleep(0.05)
+        for _ in range(100):  # rounds of the loop, in which it learns of that
+            await asyncio.sleep(0)
         assert not asked.done()  # its slot is not free before its thread is
         _may_end.set()
         return await asked

@@ -11,13 +11,13 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connections
 
 from sessions import alerts
 from sessions.live import addressing, webhooks
 from sessions.models import Delivery, Webhook
 from tests.factories import make_events, make_session, make_user
 from tests.receiver import receiving
+from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -339,24 +339,11 @@ def test_a_server_that_dies_while_it_writes_leaves_the_alarm_for_the_next(owner,
 
 def test_servers_that_send_at_once_send_each_delivery_once(owner, webhook, receiver):
     sessions = [ask(owner) for _ in range(8)]
-    start = threading.Barrier(4)
-    failures: list[Exception] = []
 
     def serve():
-        try:
-            start.wait(10)
-            for second in range(1, 8):
-                webhooks.run(now=at(second))
-        except Exception as error:  # noqa: BLE001 - told by the test itself
-            failures.append(error)
-        finally:
-            connections.close_all()
+        for second in range(1, 8):
+            webhooks.run(now=at(second))
 
-    threads = [threading.Thread(target=serve) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    in_threads(serve, count=4)
     assert sorted(told["session"] for told in receiver.told) == sorted(str(session.uuid) for session in sessions)
     assert Delivery.objects.waiting().count() == 0

@@ -1,6 +1,5 @@
 """What every append reads and writes, with SQL that is made once."""
 
-import threading
 import uuid
 
 import pytest
@@ -11,6 +10,7 @@ from sessions.exceptions import NotFound
 from sessions.models import ApiKey, Event, Message, SearchEntry, Session
 from sessions.models.prepared import born, changed_names, insert, update
 from tests.factories import make_key, make_session, make_user
+from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db
 
@@ -52,19 +52,7 @@ def test_what_is_not_there_or_not_for_these_eyes_is_not_found():
 @pytest.mark.django_db(transaction=True)
 def test_each_thread_has_a_lookup_on_its_own_connection():
     made = make_session(title="seen from afar")
-    found = []
-
-    def look():
-        try:
-            found.append(Session.objects.readable(made.uuid, user=made.owner).title)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=look) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = in_threads(lambda: Session.objects.readable(made.uuid, user=made.owner).title)
     assert found == ["seen from afar"] * 3
 
 

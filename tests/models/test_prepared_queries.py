@@ -1,6 +1,5 @@
 """Queries that are built once: they find what Django finds, for the values of each call."""
 
-import threading
 import uuid
 from datetime import timedelta
 
@@ -11,8 +10,10 @@ from django.db.models.functions import Substr
 from django.test.utils import CaptureQueriesContext
 
 from sessions.models import Message, Session, ToolCall
-from sessions.models.prepared import Prepared, known, prepared
+from sessions.models.among import Among, give
+from sessions.models.prepared import Prepared, count_of, known, prepared
 from tests.factories import make_events, make_message, make_session, make_user
+from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db
 
@@ -54,14 +55,13 @@ def test_it_is_built_once_and_asks_for_the_values_of_each_call(talk):
     assert ask("talk") == []
 
 
-def test_rows_are_those_of_django_with_what_was_annotated_left_out_and_loaded_besides(talk):
-    inner = make_session(owner=talk.owner, title="inner", parent=talk)
+def test_rows_are_those_of_django_with_what_was_annotated_and_left_out(talk):
+    make_session(owner=talk.owner, title="inner", parent=talk)
 
     def rows(title):
         words = Message.objects.filter(session=OuterRef("pk")).order_by("-id").values(word=Substr("content", 1, 2))
-        children = models.Prefetch("children", Session.objects.order_by("pk"), to_attr="below")
         found = Session.objects.filter(title=title).annotate(words=Subquery(words[:1]), two=Value(2))
-        return found.select_related("parent", "owner").defer("mode", "key").prefetch_related(children)
+        return found.select_related("parent", "owner").defer("mode", "key")
 
     ask = prepared(rows)
     for title in ("talk", "inner", "other"):
@@ -71,11 +71,10 @@ def test_rows_are_those_of_django_with_what_was_annotated_left_out_and_loaded_be
             assert ours.get_deferred_fields() == theirs.get_deferred_fields() == {"mode", "key"}
             assert (ours.parent, ours.owner) == (theirs.parent, theirs.owner)
             assert columns_of(ours.owner) == columns_of(theirs.owner)
-            assert (ours.below, ours._state.db, ours._state.adding) == (theirs.below, theirs._state.db, False)
+            assert (ours._state.db, ours._state.adding) == (theirs._state.db, False)
         assert not asked
         assert ours.mode == theirs.mode  # what was left out is loaded when it is asked for
     assert ask.first("inner").parent == talk
-    assert ask.first("talk").below == [inner]
 
 
 def test_single_values_and_tuples_come_as_they_would(talk):
@@ -156,25 +155,36 @@ def test_only_the_shapes_that_were_asked_last_are_kept(talk):
     assert len(built) == 30  # the first was forgotten meanwhile, the last was not
 
 
+def test_a_count_is_a_query_of_one_row(talk):
+    ask = prepared(lambda session_id: count_of(Message.objects.of(session_id)))
+    assert ask(talk.pk) == [5]
+    assert ask(talk.pk + 1000) == [0]
+
+
+def test_what_is_loaded_besides_is_not_lost_unseen():
+    with pytest.raises(AssertionError):
+        prepared(lambda: Session.objects.prefetch_related("children"))()
+
+
+def test_what_belongs_to_rows_is_given_to_them(talk):
+    make_session(owner=talk.owner, title="inner", parent=talk)
+    rows = list(Session.objects.order_by("pk"))
+
+    def below(ids):
+        return Session.objects.filter(Among("parent", ids)).order_by("pk")
+
+    with CaptureQueriesContext(connection) as asked:
+        assert give(rows, into="below", by="parent_id", ask=below) is rows
+        assert give([], into="below", by="parent_id", ask=below) == []
+    assert len(asked) == 1
+    assert [[one.title for one in row.below] for row in rows] == [["inner"], [], []]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_each_thread_asks_on_its_own_connection():
-    owner = make_user()
-    made = make_session(owner=owner, title="seen from afar")
+    made = make_session(owner=make_user(), title="seen from afar")
     ask, built = count_builds(lambda title: Session.objects.filter(title=title))
-    found = []
-
-    def look():
-        try:
-            found.extend(ask("seen from afar"))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=look) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [made] * 3
+    assert in_threads(lambda: ask("seen from afar")) == [[made]] * 3
     assert ask("seen from afar") == [made]
     connection.close()
     assert ask("seen from afar") == [made]  # and on one that was opened anew

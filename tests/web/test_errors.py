@@ -4,7 +4,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.template import loader
 from django.test import Client
+from django.urls import path
 
+from koda_web import urls
 from tests.web.markup import parse
 
 UUID = "00000000-0000-4000-8000-000000000001"
@@ -31,13 +33,18 @@ def test_the_page_for_our_own_fault_needs_no_database_and_no_request():
     assert not shown.all("script")
 
 
-def test_a_view_that_fails_shows_that_page(reader, monkeypatch):
-    def fail(*_args, **_more):
-        raise RuntimeError("on purpose")
+def _fail(_request):
+    raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("sessions.web.views.wall.confined_to", fail)
+
+urlpatterns = [path("failing/", _fail), *urls.urlpatterns]
+handler500 = urls.handler500
+
+
+def test_a_view_that_fails_shows_that_page(reader, settings):
+    settings.ROOT_URLCONF = __name__
     reader.raise_request_exception = False
-    response = reader.get("/")
+    response = reader.get("/failing/")
     assert response.status_code == 500
     assert "The server failed at this" in response.content.decode()
     assert "on purpose" not in response.content.decode()

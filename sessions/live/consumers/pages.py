@@ -7,13 +7,14 @@ from functools import partial
 
 from sessions.live import callers, frames
 from sessions.live.asgi_types import Message
-from sessions.live.board import COUNTS_SECONDS, Words, changed_since, watch_shown
+from sessions.live.board import COUNTS_SECONDS, changed_since, watch_shown
 from sessions.live.consumers.socket import SessionSocket, Socket
 from sessions.live.feeds import Feed, LogFeed, TranscriptFeed
 from sessions.live.hub import BAD_FRAME, GONE, SIGN_IN, Refused
 from sessions.live.threads import reading
 from sessions.liveness import Watch
 from sessions.models import Session
+from sessions.models.filtering import Words
 
 LONGEST_FRAME = 1_000
 """Characters of an acknowledgement."""

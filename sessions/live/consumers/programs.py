@@ -9,12 +9,12 @@ from sessions.exceptions import Forbidden, InvalidRequest, KodaError, RateLimite
 from sessions.live import callers, frames, inbound
 from sessions.live.asgi_types import Message
 from sessions.live.backpressure import INLET
-from sessions.live.board import Words
 from sessions.live.consumers.socket import SessionSocket, Socket
 from sessions.live.feeds import Feed, ProgramFeed
 from sessions.live.hub import GONE, MAY_NOT_SEE, SIGN_IN, TOO_MANY, Refused
 from sessions.live.threads import reading, writing
 from sessions.models import Session
+from sessions.models.filtering import Words
 
 KEY_SECONDS = 10
 """Within this a program has to show its key."""

@@ -13,7 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions.models import Liveness, Session
 from sessions.models.filtering import Words
 from sessions.models.keyset import Keyset
-from sessions.models.prepared import Place, known, prepared
+from sessions.models.prepared import Place, count_of, known, prepared
 from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.days import midnight
@@ -32,7 +32,7 @@ def sessions(request: PageRequest) -> HttpResponse:
     now = timezone.now()
     form = ListForm(request.GET)
     words = form.words()
-    shape, owner_id = tuple(words.items()), confined_to(request.user)
+    shape, owner_id = frozenset(words.items()), confined_to(request.user)
 
     def read(*mark: Any, is_back: bool) -> list[Session]:
         return _rows(*mark, *known(owner_id), words=shape, is_back=is_back)
@@ -76,7 +76,7 @@ def _rows(*places: Place, words: Words, is_back: bool) -> SessionQuerySet:
 
 @prepared
 def _count(owner_id: Place | None = None, *, words: Words) -> "QuerySet[Session, int]":
-    return _matching(words, owner_id).counted()
+    return count_of(_matching(words, owner_id))
 
 
 def _matching(words: Words, owner_id: Place | None) -> SessionQuerySet:

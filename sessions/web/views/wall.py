@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions import incidents, liveness
 from sessions.models import Band, Preference, Session, overview
 from sessions.models.filtering import Words
-from sessions.models.prepared import Place, known, prepared
+from sessions.models.prepared import Place, count_of, known, prepared
 from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.facets import facets_of
@@ -63,7 +63,7 @@ def wall(request: PageRequest) -> HttpResponse:
     context = {
         "now": now,
         "words": words,
-        "bands": _load_all(tuple(words.items()), owner_id),
+        "bands": _load_all(frozenset(words.items()), owner_id),
         "incidents": incidents.ongoing(visible, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
@@ -110,7 +110,7 @@ def _rows(owner_id: Place | None = None, *, band: Band, words: Words) -> Session
 
 @prepared
 def _count(owner_id: Place | None = None, *, band: Band | None, words: Words) -> "QuerySet[Session, int]":
-    return _narrowed(band, words, owner_id).counted()
+    return count_of(_narrowed(band, words, owner_id))
 
 
 def _narrowed(band: Band | None, words: Words, owner_id: Place | None) -> SessionQuerySet:
