@@ -3,13 +3,12 @@
 from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import models
 from django.utils import timezone
 
-from sessions.models.prepared import Place, count_of, known, prepared
+from sessions.models.prepared import Counts, Place, count_of, counts_of, known, prepared
 from sessions.models.request import Request
 from sessions.models.session import Session
-from sessions.models.session_rows import confined_to
+from sessions.models.session_rows import Band, confined_to
 
 
 def band_counts(user: AbstractBaseUser | AnonymousUser, *, now: datetime) -> dict[str, int]:
@@ -18,7 +17,8 @@ def band_counts(user: AbstractBaseUser | AnonymousUser, *, now: datetime) -> dic
     "Today" begins at midnight of the server's time zone.
     """
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    return dict(_band_counts(midnight, *known(confined_to(user))))
+    [counts] = _band_counts(midnight, *known(confined_to(user)))
+    return counts
 
 
 def asked_count(user: AbstractBaseUser | AnonymousUser) -> int:
@@ -27,10 +27,12 @@ def asked_count(user: AbstractBaseUser | AnonymousUser) -> int:
 
 
 @prepared
-def _band_counts(midnight: Place, owner_id: Place | None = None) -> "models.QuerySet[Session, tuple[str, int]]":
-    return Session.objects.seen_by(owner_id).active().counted_by_band(midnight)
+def _band_counts(midnight: Place, owner_id: Place | None = None) -> Counts[dict[str, int]]:
+    seen = Session.objects.seen_by(owner_id).active()
+    bands = {band.value: seen.in_band(band) for band in (Band.NEEDS, Band.ADRIFT, Band.RUNNING)}
+    return counts_of(**bands, today=seen.filter(last_activity_at__gte=midnight))
 
 
 @prepared
-def _asked(owner_id: Place | None = None) -> "models.QuerySet[Request, int]":
+def _asked(owner_id: Place | None = None) -> Counts[int]:
     return count_of(Request.objects.open().of(Session.objects.kept_by(owner_id).active()))

@@ -24,6 +24,9 @@ R = TypeVar("R")
 _SHAPES = 20
 """Queries of one kind that are kept, those that were asked last."""
 
+MOST_COUNTED = 10_000
+"""Rows that are counted one by one; of more it is said that there are more. A page costs the same with any number."""
+
 
 class Place(models.Expression):
     """Stands in a query for a value that each call brings: a number, a text, a moment or a UUID, and never None."""
@@ -37,10 +40,29 @@ class Place(models.Expression):
         return "%s", (self,)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts(Generic[R]):
+    """Queries whose rows are counted by one statement; `count_of` and `counts_of` make one."""
+
+    counted: "Sequence[models.QuerySet[Any]]"
+    read: Callable[[Sequence[int]], R]
+    """Makes of the counts what stands for them."""
+
+
+def count_of(rows: "models.QuerySet[Any]") -> Counts[int]:
+    """Return the count of these rows as a query that can be prepared; it goes up to `MOST_COUNTED` + 1."""
+    return Counts([rows], itemgetter(0))
+
+
+def counts_of(**rows: "models.QuerySet[Any]") -> Counts[dict[str, int]]:
+    """Return the counts of several queries, by name, as one query that can be prepared."""
+    return Counts(list(rows.values()), lambda counts: dict(zip(rows, counts, strict=True)))
+
+
 class Prepared(Generic[R]):
     """A query that is built by its first call; `prepared` makes one."""
 
-    def __init__(self, ask: "Callable[..., models.QuerySet[Any, R]]") -> None:
+    def __init__(self, ask: "Callable[..., models.QuerySet[Any, R] | Counts[R]]") -> None:
         self._ask = ask
         self._reader = lru_cache(maxsize=_SHAPES)(self._build)
         update_wrapper(self, ask)
@@ -57,25 +79,20 @@ class Prepared(Generic[R]):
 
     def _build(self, count: int, /, **shape: Any) -> "_Reader[R]":
         """Return the query in this shape and how its rows are read."""
-        return _Reader.of(self._ask(*map(Place, range(count)), **shape))
+        asked = self._ask(*map(Place, range(count)), **shape)
+        return _Reader.counting(asked) if isinstance(asked, Counts) else _Reader.of(asked)
 
 
-def prepared(ask: "Callable[..., models.QuerySet[Any, R]]") -> Prepared[R]:
+def prepared(ask: "Callable[..., models.QuerySet[Any, R] | Counts[R]]") -> Prepared[R]:
     """Let a function say how rows are asked for, and return what asks for them without building the query again.
 
     It is called once for each shape: with a `Place` for each value that a call brings in order, of which the last may
     be missing, and with what the call names, which shapes the query (and must be hashable). Nothing else may change
     what it returns.
     Rows come as the queryset gives them, as objects, tuples or single values; of prefetches it knows nothing
-    (`sessions.models.among.give` loads what belongs to many rows).
+    (`sessions.models.among.give` loads what belongs to many rows). Counts are one row.
     """
     return Prepared(ask)
-
-
-def count_of(rows: "models.QuerySet[M]") -> "models.QuerySet[M, int]":
-    """Return the count of these rows as a query of one row, which can be prepared; `count()` cannot."""
-    counted: Any = rows.order_by().values(of=models.Value("all")).annotate(count=models.Count("pk"))
-    return counted.values_list("count", flat=True)  # type: ignore[no-any-return]
 
 
 def known(value: Any) -> list[Any]:
@@ -111,6 +128,22 @@ class _Reader(Generic[R]):
             [(place, functions, expression) for place, (functions, expression) in converters.items()],
             _reading(queryset, compiler),
         )  # fmt: skip
+
+    @classmethod
+    def counting(cls, counts: Counts[R]) -> "_Reader[R]":
+        """Work out how rows are counted, none of them beyond what a count goes up to."""
+        statements: list[str] = []
+        params: list[Any] = []
+        for rows in counts.counted:
+            few: Any = rows.order_by().values("pk")[: MOST_COUNTED + 1]
+            try:
+                sql, given = few.query.get_compiler(using=rows.db).as_sql()
+            except EmptyResultSet:
+                statements.append("0")
+                continue
+            statements.append(f"(SELECT COUNT(*) FROM ({sql}) counted)")  # noqa: S608 - Django's own
+            params += given
+        return cls(counts.counted[0].db, f"SELECT {', '.join(statements)}", params, (), counts.read)
 
     def rows(self, values: Sequence[Any]) -> list[R]:
         """Ask with these values, and return what stands for each row; what can find nothing is not asked."""

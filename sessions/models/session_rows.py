@@ -169,22 +169,6 @@ class SessionQuerySet(FilterableQuerySet):
             return calm.running().exclude(ADRIFT).order_by("turn_started_at", "pk")
         return calm.exclude(state=State.RUNNING).exclude(ADRIFT).order_by("-last_activity_at", "-pk")
 
-    def counted_by_band(self, midnight: "datetime | Place") -> "models.QuerySet[Session, tuple[str, int]]":
-        """Return, by name, how many of these need a person, are adrift, run, and were active since `midnight`.
-
-        One query of four counts, each over a small index.
-        """
-        counted = {band.value: self.in_band(band) for band in (Band.NEEDS, Band.ADRIFT, Band.RUNNING)}
-        counted["today"] = self.filter(last_activity_at__gte=midnight)
-        first, *others = [
-            rows.order_by()
-            .values(name=models.Value(name))
-            .annotate(count=models.Count("pk"))
-            .values_list("name", "count")
-            for name, rows in counted.items()
-        ]
-        return first.union(*others, all=True)
-
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""
         session = self.filter(uuid=session_uuid).first()

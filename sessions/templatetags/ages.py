@@ -12,6 +12,8 @@ from django.utils.formats import date_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
+from sessions.models.prepared import MOST_COUNTED
+
 register = template.Library()
 
 NARROW = "\u202f"
@@ -147,6 +149,12 @@ def figure(value: int | None) -> str:
 def commas(value: int | None) -> str:
     """Return a sum to check, with all its digits; unknown is a dash."""
     return DASH if value is None else f"{value:,}"
+
+
+@register.filter
+def counted(value: int) -> str:
+    """Return a count of rows, which goes up to `MOST_COUNTED`: `9,999`, `10,000+`."""
+    return f"{MOST_COUNTED:,}+" if value > MOST_COUNTED else f"{value:,}"
 
 
 @register.filter

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
 from django.db.models.functions import Substr
 from django.urls import reverse
 
 from sessions import asides, transcripts
 from sessions.checkpoints import AGENT
 from sessions.models import TODO_KEY, Message, Octets, Session, Usage
-from sessions.models.prepared import Place, count_of, prepared
+from sessions.models.prepared import Counts, Place, count_of, prepared
 from sessions.templatetags.ages import commas
 from sessions.templatetags.prose import HEAD
 from sessions.web import blocks, turns
@@ -90,7 +89,7 @@ def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[s
 
 
 @prepared
-def _archived(session_id: Place) -> QuerySet[Message, int]:
+def _archived(session_id: Place) -> Counts[int]:
     return count_of(Message.objects.of(session_id).archived())
 
 

@@ -1,6 +1,6 @@
 // The rows of the wall: each stands where its band and its rank put it, but none moves under a hand.
 const RECENT_KEPT = 60;
-const UPPER_KEPT = 100;           // of each other band; those behind are counted, and the page stays as long as it was
+const UPPER_KEPT = 100;           // of each other band; those behind are counted unless they are many, and the page stays as long as it was
 const later = new Set();          // rows that wait until the reader lets go
 let before = new Map();
 
@@ -85,12 +85,13 @@ function count() {
     const rows = [...band.querySelectorAll(":scope > ol > .session")];
     const tooMany = rows.slice(band.id === "recent" ? RECENT_KEPT : UPPER_KEPT).filter((row) => !isHeld(row));
     tooMany.forEach((row) => row.remove());
+    if (!figure) continue;
     const shown = rows.length - tooMany.length;
     const left = band.id in counted ? Math.max(0, Number(counted[band.id]) - shown) : Number(figure.dataset.count) + tooMany.length;
     figure.dataset.count = left;
     write(figure, shown + left);
     write(band.querySelector("[data-left]"), left);
   }
-  const needs = Number(document.getElementById("counters")?.dataset.needs ?? 0);
-  document.title = needs ? `${needs} need${needs === 1 ? "s" : ""} you · Koda Web` : "Koda Web";
+  const needs = document.querySelector('#counters [data-state="needs"]')?.textContent.trim();
+  document.title = needs ? `${needs} · Koda Web` : "Koda Web";
 }

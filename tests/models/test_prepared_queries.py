@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions.models import Message, Session, ToolCall
 from sessions.models.among import Among, give
-from sessions.models.prepared import Prepared, count_of, known, prepared
-from tests.factories import make_events, make_message, make_session, make_user
+from sessions.models.prepared import MOST_COUNTED, Prepared, count_of, counts_of, known, prepared
+from tests.factories import make_events, make_message, make_session, make_user, multiply
 from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +159,27 @@ def test_a_count_is_a_query_of_one_row(talk):
     ask = prepared(lambda session_id: count_of(Message.objects.of(session_id)))
     assert ask(talk.pk) == [5]
     assert ask(talk.pk + 1000) == [0]
+
+
+def test_several_counts_are_one_query_and_what_can_find_nothing_is_none_of_its_rows(talk):
+    def count(session_id):
+        mine = Message.objects.of(session_id)
+        return counts_of(all=mine, said=mine.filter(role="user"), nothing=mine.none())
+
+    ask = prepared(count)
+    mine = talk.messages
+    with CaptureQueriesContext(connection) as asked:
+        assert ask(talk.pk) == [{"all": 5, "said": mine.filter(role="user").count(), "nothing": 0}]
+    assert len(asked) == 2  # the other one is Django's
+
+
+def test_rows_beyond_what_is_counted_are_one_more(talk):
+    ask = prepared(lambda: counts_of(all=Session.objects.all(), ordered=Session.objects.order_by("title")))
+    before = Session.objects.count()
+    multiply(talk, MOST_COUNTED - before)
+    assert ask() == [{"all": MOST_COUNTED, "ordered": MOST_COUNTED}]
+    multiply(talk, 2)
+    assert ask() == [{"all": MOST_COUNTED + 1, "ordered": MOST_COUNTED + 1}]
 
 
 def test_what_is_loaded_besides_is_not_lost_unseen():

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sessions.templatetags.ages import age, ago, clock, commas, day, figure, past, size, span
+from sessions.templatetags.ages import age, ago, clock, commas, counted, day, figure, past, size, span
 
 NOW = datetime(2026, 11, 25, 14, 20, tzinfo=UTC)
 
@@ -77,6 +77,7 @@ def test_a_figure(value, words):
 
 
 def test_a_sum_keeps_its_digits():
+    assert (counted(9_999), counted(10_000), counted(10_001)) == ("9,999", "10,000", "10,000+")
     assert (commas(115_802), commas(None)) == ("115,802", "\N{EN DASH}")
 
 

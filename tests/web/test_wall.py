@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from sessions import liveness, transcripts
 from sessions.models import Lease, Session, TokenCounts
-from tests.factories import make_events, make_message, make_session, make_user
+from sessions.models.prepared import MOST_COUNTED
+from tests.factories import make_events, make_message, make_session, make_user, multiply
 from tests.web.conftest import signed_in
 from tests.web.markup import parse
 
@@ -281,6 +282,24 @@ def test_recent_holds_fifty_and_counts_the_rest(owner, reader):
     assert len(recent.all("li", "session")) == 50
     assert recent.by_id("recent-head").text == "Recent 53"
     assert recent.one("p", "left-out").text.startswith("3 more")
+
+
+def test_what_is_too_many_to_be_counted_is_many(owner, reader):
+    multiply(make_session(owner), MOST_COUNTED)
+    waiting = make_session(owner, needs="input", needs_since=timezone.now())
+    page = wall(reader)
+    assert page.by_id("recent-head").text == "Recent"
+    assert page.by_id("recent").one("p", "left-out").text.startswith("Many more")
+    assert page.by_id("counters").text.endswith("10,000+ today")
+    assert page.by_id("needs-head").text == "Needs you 1"
+    assert not page.by_id("needs").all("p", "left-out")
+    multiply(waiting, MOST_COUNTED)
+    page = wall(reader)
+    assert page.by_id("needs-head").text == "Needs you 10,000+"
+    assert page.by_id("needs").one("p", "left-out").text.startswith("Many more")
+    assert page.one("title").text.startswith("10,000+ need you")
+    listed = parse(reader.get("/sessions/").content)
+    assert listed.by_id("list-head").text == "All 10,000+"
 
 
 def test_its_queries_do_not_grow_with_the_sessions(owner, reader):

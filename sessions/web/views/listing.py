@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -13,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions.models import Liveness, Session
 from sessions.models.filtering import Words
 from sessions.models.keyset import Keyset
-from sessions.models.prepared import Place, count_of, known, prepared
+from sessions.models.prepared import Counts, Place, count_of, known, prepared
 from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.days import midnight
@@ -47,7 +46,7 @@ def sessions(request: PageRequest) -> HttpResponse:
         "words": words,
         "narrows": {name: value for name, value in words.items() if name != "sort"},
         "leaf": leaf,
-        "count": _count.first(*known(owner_id), words=shape) or 0,
+        "count": _count(*known(owner_id), words=shape)[0],
         "page_url": page_url(request),
         "socket": socket_url("/ws/board/", now),
     }
@@ -75,7 +74,7 @@ def _rows(*places: Place, words: Words, is_back: bool) -> SessionQuerySet:
 
 
 @prepared
-def _count(owner_id: Place | None = None, *, words: Words) -> "QuerySet[Session, int]":
+def _count(owner_id: Place | None = None, *, words: Words) -> Counts[int]:
     return count_of(_matching(words, owner_id))
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -14,7 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions import incidents, liveness
 from sessions.models import Band, Preference, Session, overview
 from sessions.models.filtering import Words
-from sessions.models.prepared import Place, count_of, known, prepared
+from sessions.models.prepared import MOST_COUNTED, Counts, Place, count_of, known, prepared
 from sessions.models.rows import with_requests, worded
 from sessions.models.session_rows import SessionQuerySet, confined_to
 from sessions.web.facets import facets_of
@@ -22,7 +21,7 @@ from sessions.web.forms import FilterForm
 from sessions.web.requests import PageRequest, socket_url, wants_fragment
 
 ROWS = {Band.NEEDS: 100, Band.ADRIFT: 100, Band.RUNNING: 100, Band.RECENT: 50}
-"""Rows of each band that the page holds; the heading counts all of them."""
+"""Rows of each band that the page holds; the heading counts all of them, up to `MOST_COUNTED`."""
 _HEADS = {
     Band.NEEDS: ("waiting", "turn"),
     Band.ADRIFT: ("turn", "silent"),
@@ -37,12 +36,18 @@ class Shown:
 
     band: Band
     rows: list[Session]
-    count: int
+    count: int | None
+    """None when it is not known: the last band is what is left of all, and these may be too many to count."""
 
     @property
-    def left_out(self) -> int:
-        """Return how many rows the page does not hold."""
-        return self.count - len(self.rows)
+    def is_whole(self) -> bool:
+        """Say whether the page holds all rows."""
+        return self.count == len(self.rows)
+
+    @property
+    def left_out(self) -> int | None:
+        """Return how many rows the page does not hold, if they were counted."""
+        return None if self.count is None or self.count > MOST_COUNTED else self.count - len(self.rows)
 
     @property
     def heads(self) -> tuple[str, str]:
@@ -82,14 +87,18 @@ def wall(request: PageRequest) -> HttpResponse:
 
 
 def _load_all(words: Words, owner_id: int | None) -> list[Shown]:
-    """Read the bands. The last one is what the others leave of all, which an index counts at once."""
+    """Read the bands. The last one is what the others leave of all, which an index counts, unless there are many."""
     shown = [_load(band, words, owner_id) for band in Band if band != Band.RECENT]
     recent = _rows(*known(owner_id), band=Band.RECENT, words=words)
     is_whole = len(recent) < ROWS[Band.RECENT]
-    count = len(recent) if is_whole else _counted(None, words, owner_id) - sum(band.count for band in shown)
-    shown.append(Shown(Band.RECENT, recent, max(count, len(recent))))
+    shown.append(Shown(Band.RECENT, recent, len(recent) if is_whole else _left_of_all(shown, words, owner_id)))
     with_requests([session for band in shown for session in band.rows])
     return shown
+
+
+def _left_of_all(shown: list[Shown], words: Words, owner_id: int | None) -> int | None:
+    count = _counted(None, words, owner_id)
+    return None if count > MOST_COUNTED else count - sum(band.count or 0 for band in shown)
 
 
 def _load(band: Band, words: Words, owner_id: int | None) -> Shown:
@@ -100,7 +109,7 @@ def _load(band: Band, words: Words, owner_id: int | None) -> Shown:
 
 
 def _counted(band: Band | None, words: Words, owner_id: int | None) -> int:
-    return _count.first(*known(owner_id), band=band, words=words) or 0
+    return _count(*known(owner_id), band=band, words=words)[0]
 
 
 @prepared
@@ -109,7 +118,7 @@ def _rows(owner_id: Place | None = None, *, band: Band, words: Words) -> Session
 
 
 @prepared
-def _count(owner_id: Place | None = None, *, band: Band | None, words: Words) -> "QuerySet[Session, int]":
+def _count(owner_id: Place | None = None, *, band: Band | None, words: Words) -> Counts[int]:
     return count_of(_narrowed(band, words, owner_id))
 
 
