@@ -152,7 +152,12 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     @property
     def takes_commands(self) -> bool:
         """Say whether its agent speaks the protocol by which people can tell it something."""
-        return self.has_events and not self.is_imported and not self.is_deleted
+        return self.has_events and self.may_take_commands
+
+    @property
+    def may_take_commands(self) -> bool:
+        """Say whether its agent could be told something, if it speaks or comes to speak that protocol."""
+        return not self.is_imported and not self.is_deleted
 
     @property
     def band(self) -> str:

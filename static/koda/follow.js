@@ -9,7 +9,8 @@ let wasAtEnd = true;
 
 const ITEM = ":scope > :is(.message, .event)";
 const items = () => list.querySelectorAll(ITEM);
-const atEnd = () => root.scrollHeight - (scrollY + innerHeight) <= NEAR;
+const behind = () => document.getElementById("newer");  // the end is elsewhere
+const atNewest = () => !behind() && root.scrollHeight - (scrollY + innerHeight) <= NEAR;
 const toEnd = () => scrollTo(0, root.scrollHeight);
 const idOf = (item) => item.dataset.seq ?? item.id.replace(/\D+/, "");
 
@@ -21,12 +22,12 @@ function begin() {
   history.scrollRestoration = "manual";
   times();
   if (!asksForPlace || location.hash === "#end") toEnd();
-  document.addEventListener("htmx:wsBeforeMessage", () => { wasAtEnd = atEnd() && !document.getElementById("newer"); });
+  document.addEventListener("htmx:wsBeforeMessage", () => { wasAtEnd = atNewest(); });
   document.addEventListener("htmx:wsAfterMessage", afterMessage);
   document.addEventListener("htmx:beforeSwap", keepPlace);
-  document.addEventListener("scroll", () => { if (atEnd() && !document.getElementById("newer")) tellMissed(0); }, { passive: true });
+  document.addEventListener("scroll", () => { if (atNewest()) tellMissed(0); }, { passive: true });
   pill.addEventListener("click", (event) => {
-    if (document.getElementById("newer")) return;           // the newest end is not in the page: load it
+    if (behind()) return;   // load it
     event.preventDefault();
     toEnd();
     tellMissed(0);
@@ -40,11 +41,11 @@ function tellMissed(count) {
   if (pill.textContent !== words) pill.textContent = words;
 }
 
-// Called before a batch is swapped in. While its neighbours are not in the page, what is new stays out of it, too.
+// Called before a batch is swapped in. While its neighbours are not in the page, it stays out, too.
 koda.mayAppend = (target, children) => {
   if (target !== list) return true;
   if (!wasAtEnd) tellMissed(missed + children.length);
-  if (document.getElementById("newer")) return false;
+  if (behind()) return false;
   if (wasAtEnd || items().length + children.length <= Number(list.dataset.limit)) return true;
   list.append(sentinel("newer", [...items()].at(-1)));
   return false;

@@ -49,6 +49,23 @@ def test_a_turn_can_be_stopped_while_it_runs_and_only_then(person: Person, agent
     assert is_unreloaded(page)
 
 
+def test_the_next_prompt_can_be_written_once_the_agent_can_be_told_something(person: Person, agent: Agent):
+    session = agent.start("An agent that begins to speak")
+    page = person.open_live(f"/sessions/{session}/")
+    field = page.get_by_label("Next prompt")
+    expect(field).to_be_hidden()
+    agent.tell(session, START)
+    expect(field).to_be_visible(timeout=20_000)
+    field.fill("Then run the tests")
+    agent.say(session, "Meanwhile")
+    expect(page.locator("#transcript .message")).to_have_count(1)
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#now")).to_contain_text("Then run the tests")
+    (command,) = agent.commands(session)
+    assert command["command"]["type"] == "user_prompt"
+    assert is_unreloaded(page)
+
+
 def test_who_was_offline_gets_what_was_missed_once_and_in_order(
     chromium: Browser, served: Server, agent: Agent, request: pytest.FixtureRequest
 ):

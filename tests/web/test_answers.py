@@ -9,6 +9,7 @@ from django.urls import reverse
 from sessions import commands
 from sessions.models import Command, Request, Session
 from tests.factories import make_events, make_session, make_user
+from tests.web.markup import parse
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +187,15 @@ def test_the_page_says_how_far_each_command_has_got(annas, owner):
     assert Session.objects.get(pk=session.pk).needs == ""
 
 
-def test_a_session_whose_agent_takes_no_commands_offers_none(annas, owner):
-    session = make_session(owner)
-    assert "Next prompt" not in annas.get(reverse("web:session", args=[session.uuid])).content.decode()
+def test_who_takes_no_commands_is_offered_none_and_gets_the_field_when_that_changes(annas, owner):
+    session, imported = make_session(owner), make_session(owner, is_imported=True)
+
+    def shown(one):
+        return parse(annas.get(reverse("web:session", args=[one.uuid])).content)
+
+    assert not shown(imported).all("form", "composer")
+    page = shown(session)
+    assert page.one("form", "composer")  # hidden, while nothing on the page says `data-told`
+    assert "data-told" not in page.by_id("acts").attrs
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    assert "data-told" in shown(session).by_id("acts").attrs
