@@ -14,21 +14,22 @@ from django.db import connection, models, transaction
 from django.db.models.functions import Substr
 
 from sessions.models import Event, Message, SearchEntry, Session, ToolCall, Unindexed
+from sessions.models.among import Among, joined
 from sessions.models.batching import batched
 from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, folded
-from sessions.models.message import calls_in
-from sessions.models.prepared import born, changed_names, update
+from sessions.models.message import MessageQuerySet, calls_in
+from sessions.models.prepared import Place, born, changed_names, prepared, update
 from sessions.models.search_entry import facet
 from sessions.models.search_index import hold, install, is_sound, make_way
+from sessions.models.session_rows import SessionQuerySet
 
 BATCH = 500
 """Messages or tool calls of one transaction at most: others can write between two."""
-SHORT_BATCH = 200
+SHORT_BATCH = 60
 """The same, where others wait for the turn: a batch then takes as long as they can do without."""
 MOST_WAITING = 2_000
 """Messages that may wait: as many as are indexed within a second or two beside all else."""
-_TASKS = 200
 _WAIT_SECONDS = 0.05
 _ANYBODY = facet("v", "PUBLIC")
 """The term of what everybody may read."""
@@ -133,17 +134,17 @@ _OF_A_SESSION = (
 
 def _index_batch(size: int) -> bool:
     """Index up to `size` messages, and as many calls, of what waits; say whether there was anything."""
-    if not Unindexed.objects.exists():
+    if not Unindexed.objects.is_waiting():
         return False  # A look takes no lock; a transaction would, on SQLite.
     with transaction.atomic():
         hold(connection)
-        tasks = _as_many_as_fill(size, Unindexed.objects.oldest(_TASKS))
+        tasks = _as_many_as_fill(size, Unindexed.objects.oldest(size))
         if not tasks:
             return False
         messages, are_all = _messages_of(tasks, size)
         calls, is_all = _calls_of(tasks, size)
         session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
-        sessions = Session.objects.only(*_OF_A_SESSION).in_bulk(list(session_ids))
+        sessions = {session.pk: session for session in _sessions(joined(session_ids))}
         _drop_entries(messages, calls)
         renewed = {task.session_id: sessions[task.session_id] for task in tasks if task.is_of_session}
         entries = [*_of_sessions(renewed), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
@@ -167,20 +168,38 @@ def _as_many_as_fill(size: int, waiting: Sequence[Unindexed]) -> list[Unindexed]
 def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[_Written], bool]:
     """Return the next messages of these tasks, oldest first, held against a purge; and whether they are all."""
     singles = [task.last_message for task in tasks if task.last_message == task.first_message != 0]
-    wanted = models.Q(pk__in=singles)
+    rows = _single(joined(singles), size=size) if singles else []
     for task in tasks:
         if task.last_message > task.first_message:
-            wanted |= models.Q(session=task.session_id, pk__range=(task.first_message, task.last_message))
-    if not any(task.last_message for task in tasks):
-        return [], True
-    rows = Message.objects.filter(wanted).annotate(
+            rows += _stretch(task.session_id, task.first_message, task.last_message, size=size)
+    by_id = {row[0]: row for row in rows}  # a message may stand in several
+    found = [_Written(*by_id[pk]) for pk in sorted(by_id)[:size]]
+    return found, len(found) < size
+
+
+@prepared
+def _single(ids: Place, *, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
+    return _written(Message.objects.filter(Among("pk", ids)), size)
+
+
+@prepared
+def _stretch(session_id: Place, first: Place, last: Place, *, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
+    return _written(Message.objects.filter(session=session_id, pk__gte=first, pk__lte=last), size)
+
+
+def _written(messages: MessageQuerySet, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
+    """Ask for what the index needs of the first of these."""
+    rows = messages.annotate(
         text=Substr("content", 1, CLIP),
         is_entered=models.Exists(SearchEntry.objects.filter(message=models.OuterRef("pk"))),
         has_calls=models.Exists(ToolCall.objects.filter(message=models.OuterRef("pk"))),
     )
-    held = rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)
-    found = [_Written(*row) for row in held[:size]]
-    return found, len(found) < size
+    return rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)[:size]
+
+
+@prepared
+def _sessions(ids: Place) -> SessionQuerySet:
+    return Session.objects.only(*_OF_A_SESSION).filter(Among("pk", ids))
 
 
 def _calls_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[ToolCall], bool]:
@@ -229,7 +248,7 @@ def _settle(
         task.last_seq = task.last_seq if has_calls else 0
         task.is_of_session = False
         update(task, changed_names(task, before))
-    Unindexed.objects.filter(pk__in=done).delete()
+    Unindexed.objects.filter(Among("pk", done)).delete()
 
 
 # --- Entries -----------------------------------------------------------------------------------------------
@@ -237,6 +256,8 @@ def _settle(
 
 def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
     """Yield new entries for the titles and keys of these sessions, and drop the old ones."""
+    if not sessions:
+        return
     SearchEntry.objects.filter(session__in=sessions, message=None, tool_call=None).delete()
     for session in sessions.values():
         words = folded(text_of_session(session))
@@ -322,7 +343,7 @@ def texts_of_calls(calls: Iterable[ToolCall]) -> dict[int, str]:
     for call in rows:
         if call.result_seq is not None:
             wanted |= models.Q(session=call.session_id, seq=call.result_seq)
-    events = Event.objects.filter(wanted) if wanted else Event.objects.none()
+    events = Event.objects.filter(wanted) if wanted else []
     outputs = {(event.session_id, event.seq): event.payload.get("output") for event in events}
     return {
         call.pk: " ".join(

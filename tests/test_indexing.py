@@ -190,6 +190,22 @@ def test_the_index_survives_a_remake_of_its_table(ada, session):
 
 
 @on_sqlite
+def test_a_full_text_table_of_before_merges_as_a_new_one_does():
+    with connection.cursor() as cursor:
+
+        def setting():
+            cursor.execute(f"SELECT v FROM {FULL_TEXT}_config WHERE k = 'automerge'")
+            return cursor.fetchone()[0]
+
+        new = setting()
+        assert new > 4  # SQLite's own
+        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('automerge', 4)")
+        assert setting() == 4
+        assert install(connection) is False
+        assert setting() == new
+
+
+@on_sqlite
 @pytest.mark.django_db(transaction=True)
 def test_nothing_of_a_purged_text_is_left_in_the_bytes_of_the_index():
     ada = make_user(is_staff=True)
@@ -285,6 +301,21 @@ def test_who_writes_much_lets_the_index_come_near(ada, session, monkeypatch):
     assert Unindexed.objects.message_count() == before
     indexing.catch_up(seconds=60)
     assert Unindexed.objects.message_count() == 0
+    require_whole()
+
+
+def test_batches_of_single_messages_and_of_stretches_leave_nothing_out_and_enter_nothing_twice(ada, monkeypatch):
+    monkeypatch.setattr(indexing, "BATCH", 3)
+    sessions = [make_session(ada, title="Animals") for _ in range(3)]
+    indexing.finish()
+    for number, size in enumerate((1, 4, 1, 2, 7, 1, 1, 3)):
+        append(sessions[number % 3], *[user(f"zebra {number} {n}") for n in range(size)])
+    for session in sessions[:2]:
+        Unindexed.objects.requeue(session)  # each of their messages waits twice
+    indexing.finish()
+    assert SearchEntry.objects.filter(message=None).count() == 3
+    assert SearchEntry.objects.exclude(message=None).count() == 20
+    assert sorted(finds("zebra", ada)) == sorted(Message.objects.values_list("pk", flat=True))
     require_whole()
 
 

@@ -36,6 +36,7 @@ from django.utils.module_loading import import_string
 from sessions import indexing
 from sessions.live.admission import Way, short_way
 from sessions.live.asgi_types import Application, Receive, Scope, Send
+from sessions.live.fair_lock import FairLock
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 from sessions.models import ApiKey
 
@@ -56,11 +57,11 @@ READERS = 4
 """Threads that read beside SQLite's one that writes."""
 READER_CACHE_KIB = 2_000
 """Of the file that each of them keeps in memory, which it never gives back; a session and its messages fit."""
-TURN = threading.Lock()
+TURN = FairLock()
 """Held by whoever in this process writes much on SQLite, while it writes.
 
-Who waits for it goes on at once when it is free; SQLite itself lets a writer look again after a pause that grows up to
-a tenth of a second, in which others pass it.
+Who waits for it goes on when the one before has written; SQLite itself lets a writer look again after a pause that
+grows up to a tenth of a second, in which others pass it.
 """
 _INDEX_EVERY_SECONDS = 0.1
 """How often the writer looks whether the index keeps up."""

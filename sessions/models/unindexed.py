@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
-from sessions.models.prepared import born, insert
+from sessions.models.prepared import born, insert, prepared
 from sessions.models.search_entry import SearchEntry
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
 
     def oldest(self, limit: int) -> list["Unindexed"]:
         """Return the next rows, locked; what another process has in its hands is passed over."""
-        return list(self.select_for_update(skip_locked=True).order_by("pk")[:limit])
+        return _oldest(limit=limit)
+
+    def is_waiting(self) -> bool:
+        """Say whether anything waits, without a lock."""
+        return bool(_newest_id())
 
     def message_count(self) -> int:
         """Return how many messages wait, or a little more: the ids of a stretch may have gaps."""
-        stretches = self.filter(last_message__gt=0).values_list("first_message", "last_message")
-        return sum(last - first + 1 for first, last in stretches)
+        return _message_count.first() or 0
 
     def note(self, session: "Session", events: Sequence["Event"], *, is_renamed: bool) -> None:
         """Queue what these new events of a session changed, one row at most, in their transaction.
@@ -101,3 +104,20 @@ class Unindexed(models.Model):
     def __str__(self) -> str:
         """Return the stretch."""
         return f"session {self.session_id}: messages {self.first_message} to {self.last_message}"
+
+
+@prepared
+def _oldest(*, limit: int) -> UnindexedQuerySet:
+    return Unindexed.objects.select_for_update(skip_locked=True).order_by("pk")[:limit]
+
+
+@prepared
+def _newest_id() -> "models.QuerySet[Unindexed, int]":
+    return Unindexed.objects.order_by("-pk").values_list("pk", flat=True)[:1]
+
+
+@prepared
+def _message_count() -> "models.QuerySet[Unindexed, int]":
+    count = models.Sum(models.F("last_message") - models.F("first_message") + 1)
+    waiting = Unindexed.objects.filter(last_message__gt=0).values(of=models.Value("all")).annotate(count=count)
+    return waiting.values_list("count", flat=True)
