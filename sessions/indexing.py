@@ -24,7 +24,7 @@ from sessions.models.search_entry import facet
 from sessions.models.search_index import hold, install, is_sound, make_way
 from sessions.models.session_rows import SessionQuerySet
 
-BATCH = 500
+BATCH = 1_000
 """Messages or tool calls of one transaction at most: others can write between two."""
 SHORT_BATCH = 60
 """The same, where others wait for the turn: a batch then takes as long as they can do without."""

@@ -79,7 +79,7 @@ def jobs() -> list[Job]:
         Job(
             name="search",
             every=timedelta(seconds=0.5),
-            run=partial(indexing.catch_up, turn=TURN),
+            run=partial(indexing.catch_up, turn=TURN if connection.vendor == "sqlite" else None),
             is_shared=True,
             is_slow=True,
         ),
