@@ -3,17 +3,20 @@
 `incidents` is pure; `ongoing` reads what it needs in three queries, whatever the number of sessions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import groupby
 from operator import or_
+from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from sessions.liveness import DEFAULT_INTERVAL, QUIET_AFTER_INTERVALS, SILENT
-from sessions.models import Liveness, Needs
+from sessions.models import Liveness, Needs, Session
+from sessions.models.prepared import Place as Given
+from sessions.models.prepared import known, prepared
 from sessions.models.session_rows import SessionQuerySet
 from sessions.models.watched import ADRIFT
 
@@ -95,22 +98,49 @@ def _largest_window(silences: list[Silence]) -> list[Silence]:
     return best
 
 
-def ongoing(sessions: SessionQuerySet, *, now: datetime) -> list[Incident]:
-    """Return the incidents among `sessions`, such as those that one person may see."""
-    running = sessions.running().filter(needs=Needs.NOTHING, is_imported=False)
-    adrift = running.filter(ADRIFT)
-    places = list(adrift.order_by().values_list("owner_id", "source").distinct()[:MOST_SOURCES])
+def ongoing(owner_id: int | None, *, now: datetime) -> list[Incident]:
+    """Return the incidents among the sessions that somebody sees who is confined to this owner's (`confined_to`)."""
+    viewer = known(owner_id)
+    places = _adrift_places(*viewer)
     if not places:
         return []
-    there = running.filter(reduce(or_, (Q(owner=owner, source=source) for owner, source in places))).order_by()
-    counts = there.values_list("owner_id", "source").annotate(count=Count("pk"))
-    silent = there.filter(liveness__in=SILENT, heard_at__lte=now - SILENT_AFTER)
-    rows = silent.values_list("pk", "owner_id", "source", "liveness", "heard_at")[:MOST_SILENCES]
+    pairs, count = [value for place in places for value in place], len(places)
+    rows = _silent(now - SILENT_AFTER, *pairs, *viewer, count=count)
     return incidents(
         (
             Silence(session_id=pk, place=(owner, source), liveness=liveness, heard_at=heard_at)
             for pk, owner, source, liveness, heard_at in rows
         ),
-        running={(owner, source): count for owner, source, count in counts},
+        running={(owner, source): running for owner, source, running in _running(*pairs, *viewer, count=count)},
         now=now,
     )
+
+
+@prepared
+def _adrift_places(owner_id: Given | None = None) -> "QuerySet[Session, tuple[int, str]]":
+    adrift = _candidates(owner_id).filter(ADRIFT)
+    return adrift.values_list("owner_id", "source").distinct()[:MOST_SOURCES]
+
+
+@prepared
+def _running(*values: Given, count: int) -> "QuerySet[Session, tuple[int, str, int]]":
+    return _there(values, count).values_list("owner_id", "source").annotate(count=Count("pk"))
+
+
+@prepared
+def _silent(before: Given, *values: Given, count: int) -> "QuerySet[Session, tuple[Any, ...]]":
+    silent = _there(values, count).filter(liveness__in=SILENT, heard_at__lte=before)
+    return silent.values_list("pk", "owner_id", "source", "liveness", "heard_at")[:MOST_SILENCES]
+
+
+def _there(values: Sequence[Given], count: int) -> SessionQuerySet:
+    """Return the candidates of so many places: an owner and a source each, and last who looks, if confined."""
+    pairs = zip(values[: 2 * count : 2], values[1 : 2 * count : 2], strict=True)
+    there = reduce(or_, (Q(owner=owner, source=source) for owner, source in pairs))
+    return _candidates(next(iter(values[2 * count :]), None)).filter(there)
+
+
+def _candidates(owner_id: Given | None) -> SessionQuerySet:
+    """Return what runs and waits for nobody."""
+    running = Session.objects.seen_by(owner_id).active().running()
+    return running.filter(needs=Needs.NOTHING, is_imported=False).order_by()

@@ -96,18 +96,36 @@ def test_a_laptop_with_ten_sessions_that_falls_asleep(django_assert_num_queries)
     other = vanish(stranger, 2, source="laptop")
     liveness.watch(now=at(120))
     with django_assert_num_queries(3):
-        (incident,) = ongoing(Session.objects.visible_to(owner), now=at(120))
+        (incident,) = ongoing(owner.pk, now=at(120))
     assert (incident.count, incident.running, incident.since) == (10, 11, T0)
     assert incident.sessions == tuple(session.pk for session in sessions)
-    assert ongoing(Session.objects.visible_to(stranger), now=at(120)) == []
+    assert ongoing(stranger.pk, now=at(120)) == []
     assert len(other) < AT_LEAST
     for session in sessions[:6]:
         make_events(session, {"type": "info"}, now=at(130))
-    assert ongoing(Session.objects.visible_to(owner), now=at(130)) == []
+    assert ongoing(owner.pk, now=at(130)) == []
 
 
 @pytest.mark.django_db
 def test_where_nothing_is_adrift_one_look_is_enough(django_assert_num_queries):
     vanish(make_user(), 3)
     with django_assert_num_queries(1):
-        assert ongoing(Session.objects.all(), now=T0) == []
+        assert ongoing(None, now=T0) == []
+
+
+@pytest.mark.django_db
+def test_who_is_confined_sees_the_own_and_the_public_and_staff_sees_all_places():
+    owner, stranger = make_user(), make_user()
+    for who, source in ((owner, "laptop"), (owner, "server"), (stranger, "laptop")):
+        vanish(who, 3, source=source)
+    liveness.watch(now=at(120))
+
+    def places(owner_id):
+        return sorted((one.owner_id, one.source, one.count, one.running) for one in ongoing(owner_id, now=at(120)))
+
+    own = [(owner.pk, "laptop", 3, 3), (owner.pk, "server", 3, 3)]
+    others = [(stranger.pk, "laptop", 3, 3)]
+    assert places(owner.pk) == own
+    assert places(None) == sorted(own + others)
+    Session.objects.filter(owner=stranger).update(visibility="PUBLIC")
+    assert places(owner.pk) == sorted(own + others)

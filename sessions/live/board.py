@@ -23,6 +23,7 @@ from sessions.live.threads import reading
 from sessions.models import Event, Session, Visibility, overview
 from sessions.models.filtering import Words
 from sessions.models.rows import with_requests, worded
+from sessions.models.session_rows import confined_to
 
 logger = logging.getLogger(__name__)
 
@@ -272,8 +273,7 @@ def _made_private_lately(sessions: Collection[Session]) -> set[int]:
 
 def _render_counters(caller: Caller) -> str:
     now = timezone.now()
-    visible = Session.objects.visible_to(caller.user).active()
-    silent = incidents.ongoing(visible, now=now)
+    silent = incidents.ongoing(confined_to(caller.user), now=now)
     return "\n".join(
         (
             frames.fragment("inbox_count", oob="morph", asked_count=overview.asked_count(caller.user)),

@@ -23,8 +23,8 @@ _NEWBORN = frozenset({"server.messages_added", "server.compacted"})
 """Events that name messages nobody can have found yet."""
 
 
-class UnindexedQuerySet(models.QuerySet["Unindexed"]):
-    """Rows of the queue."""
+class UnindexedManager(models.Manager["Unindexed"]):
+    """The queue as a whole."""
 
     def oldest(self, limit: int) -> list["Unindexed"]:
         """Return the next rows, locked; what another process has in its hands is passed over."""
@@ -36,7 +36,7 @@ class UnindexedQuerySet(models.QuerySet["Unindexed"]):
 
     def message_count(self) -> int:
         """Return how many messages wait, or a little more: the ids of a stretch may have gaps."""
-        return _message_count.first() or 0
+        return int(_message_count.first() or 0)
 
     def note(self, session: "Session", events: Sequence["Event"], *, is_renamed: bool) -> None:
         """Queue what these new events of a session changed, one row at most, in their transaction.
@@ -94,7 +94,7 @@ class Unindexed(models.Model):
         db_default=True, help_text="Whether by what the session itself is found may have changed."
     )
 
-    objects = models.Manager.from_queryset(UnindexedQuerySet)()
+    objects = UnindexedManager()
 
     class Meta:
         """Read from the oldest on."""
@@ -107,7 +107,7 @@ class Unindexed(models.Model):
 
 
 @prepared
-def _oldest(*, limit: int) -> UnindexedQuerySet:
+def _oldest(*, limit: int) -> "models.QuerySet[Unindexed]":
     return Unindexed.objects.select_for_update(skip_locked=True).order_by("pk")[:limit]
 
 

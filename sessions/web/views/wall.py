@@ -64,12 +64,11 @@ def wall(request: PageRequest) -> HttpResponse:
     form = FilterForm(request.GET)
     words = form.words()
     owner_id = confined_to(request.user)
-    visible = Session.objects.seen_by(owner_id).active()
     context = {
         "now": now,
         "words": words,
         "bands": _load_all(frozenset(words.items()), owner_id),
-        "incidents": incidents.ongoing(visible, now=now),
+        "incidents": incidents.ongoing(owner_id, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
         "list_query": f"?{urlencode(words)}" if words else "",

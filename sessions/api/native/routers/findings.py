@@ -13,6 +13,7 @@ from sessions.api.native.schemas.findings import FindingOut, FindingsOut, Incide
 from sessions.api.native.schemas.turns import StateOut
 from sessions.api.problems import failing
 from sessions.models import Session
+from sessions.models.session_rows import confined_to
 
 router = Router(tags=["Watch"])
 
@@ -32,8 +33,9 @@ def list_findings(request: HttpRequest, session_id: UUID) -> FindingsOut:
 @router.get("/incidents", response={200: IncidentsOut, **failing()}, operation_id="list_incidents", summary="Incidents")
 def list_incidents(request: HttpRequest) -> IncidentsOut:
     """Return the installations of which most running sessions fell silent together."""
-    rows = access.visible(authenticate(request)).active()
-    found = incidents.ongoing(rows, now=timezone.now())
+    caller = authenticate(request)
+    rows = access.visible(caller).active()
+    found = incidents.ongoing(confined_to(caller.user), now=timezone.now())
     pks = [pk for incident in found for pk in incident.sessions]
     ids = dict(rows.filter(pk__in=pks).values_list("pk", "uuid")) if pks else {}
     return IncidentsOut(
