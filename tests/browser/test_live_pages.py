@@ -54,8 +54,10 @@ def test_the_next_prompt_can_be_written_once_the_agent_can_be_told_something(per
     page = person.open_live(f"/sessions/{session}/")
     field = page.get_by_label("Next prompt")
     expect(field).to_be_hidden()
+    height = page.evaluate("document.documentElement.scrollHeight")
     agent.tell(session, START)
     expect(field).to_be_visible(timeout=20_000)
+    assert page.evaluate("document.documentElement.scrollHeight") == height  # else who follows the end loses it
     field.fill("Then run the tests")
     agent.say(session, "Meanwhile")
     expect(page.locator("#transcript .message")).to_have_count(1)

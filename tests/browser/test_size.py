@@ -12,7 +12,7 @@ from tests.conftest import Server, stop_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SESSIONS = 10_000
+SESSIONS = 10_001  # more than are counted
 MESSAGES = 10_000
 OPENS_WITHIN_SECONDS = 3
 # Through the API this would take minutes; a process of its own writes the rows, as an old installation has them.
@@ -71,7 +71,7 @@ def test_the_wall_of_ten_thousand_sessions_opens_at_once_and_lives(reader: Perso
     began = time.monotonic()
     wall = reader.open("/")
     assert time.monotonic() - began < OPENS_WITHIN_SECONDS
-    expect(wall.locator("#recent h2")).to_contain_text(f"{SESSIONS:,}"[:3])
+    expect(wall.locator("#recent .left-out")).to_contain_text("Many more")
     assert wall.locator(".session").count() <= 100
     expect(wall.locator("#fresh")).to_have_attribute("data-state", "live")
     writer.start("The newest of all")
