@@ -135,7 +135,7 @@ def spread(*, now: datetime | None = None) -> int:
         decided = plan(
             raised,
             hooks=_hooks_of(webhooks, {cause.session_id for cause in raised}, now),
-            ongoing=_incidents_of(owners, now) if is_silent else (),
+            ongoing=incidents.ongoing_of(owners, now=now) if is_silent else (),
             now=now,
         )
         deliveries = [_delivery_for(notice, raised[notice.cause].session) for notice in decided.notices]
@@ -150,16 +150,6 @@ def spread(*, now: datetime | None = None) -> int:
 def _cause_of(alarm: Alarm) -> Cause:
     place = (alarm.session.owner_id, alarm.session.source)
     return Cause(session_id=alarm.session_id, place=place, kind=alarm.kind, seq=alarm.seq, at=alarm.at)
-
-
-def _incidents_of(owners: Iterable[int], now: datetime) -> list[Incident]:
-    """Return the incidents among the owners' own sessions; each also sees what others made public."""
-    return [
-        incident
-        for owner_id in owners
-        for incident in incidents.ongoing(owner_id, now=now)
-        if incident.owner_id == owner_id
-    ]
 
 
 def _hooks_of(webhooks: list[Webhook], session_ids: Collection[int], now: datetime) -> list[Hook]:

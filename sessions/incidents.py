@@ -1,6 +1,6 @@
 """One incident for a source that vanishes, not one alarm for each of its sessions (LIVENESS.md, "How it is found", 5).
 
-`incidents` is pure; `ongoing` reads what it needs in three queries, whatever the number of sessions.
+`incidents` is pure; `ongoing` and `ongoing_of` read what they need in three queries, whatever the number of sessions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from django.db.models import Count, Q, QuerySet
 
 from sessions.liveness import DEFAULT_INTERVAL, QUIET_AFTER_INTERVALS, SILENT
 from sessions.models import Liveness, Needs, Session
+from sessions.models.among import Among, joined
 from sessions.models.prepared import Place as Given
 from sessions.models.prepared import known, prepared
 from sessions.models.session_rows import SessionQuerySet
@@ -101,7 +102,16 @@ def _largest_window(silences: list[Silence]) -> list[Silence]:
 def ongoing(owner_id: int | None, *, now: datetime) -> list[Incident]:
     """Return the incidents among the sessions that somebody sees who is confined to this owner's (`confined_to`)."""
     viewer = known(owner_id)
-    places = _adrift_places(*viewer)
+    return _ongoing_at(_adrift_places(*viewer), viewer, now)
+
+
+def ongoing_of(owners: Iterable[int], *, now: datetime) -> list[Incident]:
+    """Return the incidents among the sessions of these owners."""
+    return _ongoing_at(_adrift_places_of(joined(owners)), [], now)
+
+
+def _ongoing_at(places: Sequence[Place], viewer: list[int], now: datetime) -> list[Incident]:
+    """Return the incidents at these places, as the viewer sees them."""
     if not places:
         return []
     pairs, count = [value for place in places for value in place], len(places)
@@ -118,8 +128,16 @@ def ongoing(owner_id: int | None, *, now: datetime) -> list[Incident]:
 
 @prepared
 def _adrift_places(owner_id: Given | None = None) -> "QuerySet[Session, tuple[int, str]]":
-    adrift = _candidates(owner_id).filter(ADRIFT)
-    return adrift.values_list("owner_id", "source").distinct()[:MOST_SOURCES]
+    return _places_of(_candidates(owner_id).filter(ADRIFT))
+
+
+@prepared
+def _adrift_places_of(owner_ids: Given) -> "QuerySet[Session, tuple[int, str]]":
+    return _places_of(_candidates(None).filter(ADRIFT, Among("owner", owner_ids)))
+
+
+def _places_of(sessions: SessionQuerySet) -> "QuerySet[Session, tuple[int, str]]":
+    return sessions.values_list("owner_id", "source").distinct()[:MOST_SOURCES]
 
 
 @prepared

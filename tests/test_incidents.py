@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sessions import liveness, protocol
-from sessions.incidents import AT_LEAST, WINDOW, Silence, incidents, ongoing
+from sessions.incidents import AT_LEAST, WINDOW, Silence, incidents, ongoing, ongoing_of
 from sessions.models import Session
 from tests.factories import make_events, make_session, make_user
 
@@ -127,5 +127,8 @@ def test_who_is_confined_sees_the_own_and_the_public_and_staff_sees_all_places()
     others = [(stranger.pk, "laptop", 3, 3)]
     assert places(owner.pk) == own
     assert places(None) == sorted(own + others)
+    found = ongoing_of([owner.pk], now=at(120))
+    assert sorted((one.owner_id, one.source, one.count, one.running) for one in found) == own
+    assert len(ongoing_of([owner.pk, stranger.pk], now=at(120))) == 3
     Session.objects.filter(owner=stranger).update(visibility="PUBLIC")
     assert places(owner.pk) == sorted(own + others)

@@ -96,8 +96,10 @@ def _load_all(words: Words, owner_id: int | None) -> list[Shown]:
 
 
 def _left_of_all(shown: list[Shown], words: Words, owner_id: int | None) -> int | None:
+    """Count what these bands leave of all; at least the page's rows, for between two queries sessions come and go."""
     count = _counted(None, words, owner_id)
-    return None if count > MOST_COUNTED else count - sum(band.count or 0 for band in shown)
+    left = count - sum(band.count or 0 for band in shown)
+    return None if count > MOST_COUNTED else max(left, ROWS[Band.RECENT])
 
 
 def _load(band: Band, words: Words, owner_id: int | None) -> Shown:
