@@ -21,6 +21,7 @@ from urllib.parse import parse_qs
 from asgiref.sync import ThreadSensitiveContext
 
 from sessions.live.asgi_types import Application, Message, Receive, Scope, Send
+from sessions.live.kept import keep_connection
 from sessions.live.lanes import Lanes
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
@@ -101,7 +102,10 @@ class Admission:
         self._application = application
         self._waits = Lanes(application, name="wait")
         self._is_waiting = is_waiting
-        self._slots = [ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"request-{n}") for n in range(admitted)]
+        self._slots = [
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"request-{n}", initializer=keep_connection)
+            for n in range(admitted)
+        ]
         # The slot that became free last is taken first: its thread exists, its caches are warm.
         self._free = list(reversed(self._slots))
         self._queue: deque[asyncio.Future[ThreadPoolExecutor]] = deque()

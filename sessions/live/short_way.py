@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import contextvars
 import io
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -37,6 +35,7 @@ from sessions import indexing
 from sessions.live.admission import Way, short_way
 from sessions.live.asgi_types import Application, Receive, Scope, Send
 from sessions.live.fair_lock import FairLock
+from sessions.live.kept import READER_CACHE_KIB, keep_connection
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 from sessions.models import ApiKey
 
@@ -55,8 +54,6 @@ LANES = 8
 """Threads where each request is a transaction of its own."""
 READERS = 4
 """Threads that read beside SQLite's one that writes."""
-READER_CACHE_KIB = 2_000
-"""Of the file that each of them keeps in memory, which it never gives back; a session and its messages fit."""
 TURN = FairLock()
 """Held by whoever in this process writes much on SQLite, while it writes.
 
@@ -130,40 +127,18 @@ class OneByOne:
 
     def __init__(self) -> None:
         self._handler = KeyedHandler()
-        self._keeps_connection = connection.vendor == "sqlite"
-        self._files = threading.local()
 
     def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         """Return the answers to the jobs, in order; what they wrote is committed."""
-        if self._keeps_connection:
-            self._leave_lost_file()
-            self._open()
+        keep_connection(cache_kib=self.cache_kib)
+        connection.close_if_unusable_or_obsolete()
         try:
             return self._answer(jobs)
         finally:
-            if connection.errors_occurred or not self._keeps_connection:
-                connection.close()
+            connection.close_if_unusable_or_obsolete()
 
     def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         return [self._handler.answer(job) for job in jobs]
-
-    def _leave_lost_file(self) -> None:
-        """Close a connection whose file was removed or replaced: what it takes, nobody would ever read."""
-        try:
-            state = Path(connection.settings_dict["NAME"]).stat()
-        except OSError:
-            found = None
-        else:
-            found = (state.st_dev, state.st_ino)
-        if found != getattr(self._files, "mine", None):
-            connection.close()
-            self._files.mine = found
-
-    def _open(self) -> None:
-        """Open the connection of a thread that has none with the cache that it may have."""
-        if self.cache_kib is not None and connection.connection is None:
-            with contextlib.suppress(DatabaseError), connection.cursor() as cursor:  # who asks next is told
-                cursor.execute(f"PRAGMA cache_size = -{self.cache_kib}")
 
 
 class Together(OneByOne):

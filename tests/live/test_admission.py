@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
-from django.db import connection
+from django.db import close_old_connections, connection
 from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -314,3 +314,24 @@ def test_the_limit_is_never_spelled_like_another_status(limit):
 def test_the_limit_is_told(limit):
     _, body = render(too_large(limit), path="/api/zeroclaw/sessions")
     assert (f"{limit // 1024**2} MiB" if limit % 1024**2 == 0 else f"{limit} bytes") in json.loads(body)["detail"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's connections go back to their pool")
+async def test_the_thread_of_a_request_keeps_its_connection_for_the_next():
+    async def application(scope, receive, send):
+        def look():
+            close_old_connections()  # what Django does when a request begins, and when it ends
+            connection.ensure_connection()
+            found.append(connection.connection)
+            close_old_connections()
+
+        await sync_to_async(look)()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    found = []
+    admission = Admission(application, admitted=1, queued=1)
+    await ask(admission)
+    await ask(admission)
+    assert found[0] is found[1]

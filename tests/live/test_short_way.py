@@ -14,12 +14,12 @@ from django.urls import resolve
 
 from sessions import indexing
 from sessions.live.admission import LARGEST_SHORT_BODY, Way, short_way
+from sessions.live.kept import READER_CACHE_KIB
 from sessions.live.refusals import BUSY
 from sessions.live.short_way import (
     GROUP,
     GROUP_BYTES,
     MIDDLEWARE,
-    READER_CACHE_KIB,
     Job,
     Line,
     OneByOne,

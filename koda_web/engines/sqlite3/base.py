@@ -5,6 +5,7 @@ of what the server does for a message.
 """
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -30,7 +31,48 @@ def _converted(query: str) -> str:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's connection."""
+    """Django's connection, which its thread may keep from one request to the next."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._is_kept = False
+        self._cache_kib: int | None = None
+        self._file: tuple[int, int] | None = None
+
+    def keep(self, *, cache_kib: int | None) -> None:
+        """Stay open beyond the end of a request, holding as much of the file in memory, None: as all others do."""
+        self._is_kept, self._cache_kib = True, cache_kib
+
+    def connect(self) -> None:
+        """Open the file, and note which it is."""
+        super().connect()
+        if self._is_kept:
+            self.close_at = None
+            self._file = self._file_now()
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        """Open the file with the cache that this thread may have."""
+        opened = super().get_new_connection(conn_params)
+        if self._is_kept and self._cache_kib is not None:
+            opened.execute(f"PRAGMA cache_size = -{self._cache_kib}")
+        return opened
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Close as Django does; what is kept, after an error and when its file was removed or replaced.
+
+        What the old file takes, nobody would ever read.
+        """
+        may_leave = self._is_kept and self.connection is not None and not self.in_atomic_block
+        if may_leave and (self.errors_occurred or self._file != self._file_now()):
+            self.close()
+        super().close_if_unusable_or_obsolete()
+
+    def _file_now(self) -> tuple[int, int] | None:
+        try:
+            state = Path(self.settings_dict["NAME"]).stat()
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino
 
     def create_cursor(self, name: Any = None) -> Cursor:  # noqa: ARG002 - Django's
         """Return a cursor of the connection."""
