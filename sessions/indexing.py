@@ -19,15 +19,20 @@ from sessions.models.batching import batched
 from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, folded
 from sessions.models.message import MessageQuerySet, calls_in
-from sessions.models.prepared import Place, born, changed_names, prepared, update
-from sessions.models.search_entry import facet
+from sessions.models.prepared import Place, prepared
+from sessions.models.search_entry import Entry, facet
 from sessions.models.search_index import hold, install, is_sound, make_way
 from sessions.models.session_rows import SessionQuerySet
+from sessions.models.writing import changed_names, update
 
 BATCH = 1_000
 """Messages or tool calls of one transaction at most: others can write between two."""
 SHORT_BATCH = 60
-"""The same, where others wait for the turn: a batch then takes as long as they can do without."""
+"""The same, where others wait for the turn: a batch then takes as long as they can do without.
+
+An index that is far behind goes on in long ones, which take half the time for a message: the writers would wait for
+that by themselves (`keep_up`).
+"""
 MOST_WAITING = 2_000
 """Messages that may wait: as many as are indexed within a second or two beside all else."""
 _WAIT_SECONDS = 0.05
@@ -39,7 +44,8 @@ def catch_up(*, seconds: float = 0.25, turn: AbstractContextManager[object] | No
     """Index what waits, the oldest first, until nothing does or `seconds` have passed; return how many batches.
 
     The keeper calls this again and again: by its bound it takes a part of one processor, not all of it. `turn` is
-    taken for each batch, by whoever shares it with other writers of its process, and batches are short then.
+    taken for each batch, by whoever shares it with other writers of its process; batches are short then, unless much
+    waits.
     """
     end = time.monotonic() + seconds
     batches = 0
@@ -52,7 +58,8 @@ def catch_up(*, seconds: float = 0.25, turn: AbstractContextManager[object] | No
 
 def _index_in_turn(turn: AbstractContextManager[object] | None) -> bool:
     with turn or nullcontext():
-        return _index_batch(BATCH if turn is None else SHORT_BATCH)
+        is_short = turn is not None and Unindexed.objects.message_count() <= MOST_WAITING
+        return _index_batch(SHORT_BATCH if is_short else BATCH)
 
 
 def keep_up(*, seconds: float = 0.25) -> None:
@@ -110,10 +117,7 @@ def shortcomings() -> dict[str, int]:
 
 
 class _Written(NamedTuple):
-    """What the index needs of a message. `text` is the beginning of its content.
-
-    `is_entered` says that it has an entry, `has_calls` that calls which have a row stand in it.
-    """
+    """What the index needs of a message. `text` is the beginning of its content."""
 
     pk: int
     session_id: int
@@ -122,8 +126,6 @@ class _Written(NamedTuple):
     agent_name: str | None
     created_at: datetime
     text: str | None
-    is_entered: bool
-    has_calls: bool
 
 
 _OF_A_SESSION = (
@@ -173,7 +175,7 @@ def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[_Written],
         if task.last_message > task.first_message:
             rows += _stretch(task.session_id, task.first_message, task.last_message, size=size)
     by_id = {row[0]: row for row in rows}  # a message may stand in several
-    found = [_Written(*by_id[pk]) for pk in sorted(by_id)[:size]]
+    found = [_Written._make(by_id[pk]) for pk in sorted(by_id)[:size]]
     return found, len(found) < size
 
 
@@ -189,11 +191,7 @@ def _stretch(session_id: Place, first: Place, last: Place, *, size: int) -> mode
 
 def _written(messages: MessageQuerySet, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
     """Ask for what the index needs of the first of these."""
-    rows = messages.annotate(
-        text=Substr("content", 1, CLIP),
-        is_entered=models.Exists(SearchEntry.objects.filter(message=models.OuterRef("pk"))),
-        has_calls=models.Exists(ToolCall.objects.filter(message=models.OuterRef("pk"))),
-    )
+    rows = messages.annotate(text=Substr("content", 1, CLIP))
     return rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)[:size]
 
 
@@ -217,15 +215,24 @@ def _calls_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[ToolCall], bo
 
 def _drop_entries(messages: Sequence[_Written], calls: Sequence[ToolCall]) -> None:
     """Drop what the index holds of these, and of calls that an event told of first and that now stand in a message."""
-    if entered := [message.pk for message in messages if message.is_entered]:
-        SearchEntry.objects.of_messages(entered).delete()
-    told = {call.pk for call in calls}
-    if asking := [message.pk for message in messages if message.has_calls]:
-        told.update(ToolCall.objects.filter(message__in=asking).values_list("pk", flat=True))
+    ids = joined(message.pk for message in messages)
+    if entered := _entered(ids):
+        SearchEntry.objects.filter(Among("pk", entered)).delete()
+    told = {call.pk for call in calls}.union(_asked_in(ids))
     # By ids: of rows that nobody has counted yet, PostgreSQL would put a join together the wrong way round, and take
     # minutes for a batch.
-    for ids in batched(sorted(told)):
-        SearchEntry.objects.filter(tool_call__in=ids).delete()
+    for some in batched(sorted(told)):
+        SearchEntry.objects.filter(tool_call__in=some).delete()
+
+
+@prepared
+def _entered(messages: Place) -> "models.QuerySet[SearchEntry, int]":
+    return SearchEntry.objects.filter(Among("message", messages)).values_list("pk", flat=True)
+
+
+@prepared
+def _asked_in(messages: Place) -> "models.QuerySet[ToolCall, int]":
+    return ToolCall.objects.filter(Among("message", messages)).values_list("pk", flat=True)
 
 
 def _settle(
@@ -254,7 +261,7 @@ def _settle(
 # --- Entries -----------------------------------------------------------------------------------------------
 
 
-def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+def _of_sessions(sessions: dict[int, Session]) -> Iterator[Entry]:
     """Yield new entries for the titles and keys of these sessions, and drop the old ones."""
     if not sessions:
         return
@@ -265,7 +272,7 @@ def _of_sessions(sessions: dict[int, Session]) -> Iterator[SearchEntry]:
             yield _entry(session, words, at=session.created_at, agent=session.agent_name)
 
 
-def _of_messages(messages: Sequence[_Written], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+def _of_messages(messages: Sequence[_Written], sessions: dict[int, Session]) -> Iterator[Entry]:
     """Yield the entries of messages that have words."""
     tools = _tools_by_result(messages)
     for message in messages:
@@ -274,36 +281,33 @@ def _of_messages(messages: Sequence[_Written], sessions: dict[int, Session]) -> 
         session = sessions.get(message.session_id)
         if session is None or not words:
             continue
-        names = [name_of(call) for call in calls] or tools.get(message.pk, [])
-        agent = message.agent_name or session.agent_name
-        entry = _entry(session, words, at=message.created_at, agent=agent, role=message.role, tools=names)
-        entry.message_id = message.pk
-        yield entry
+        yield _entry(
+            session, words, at=message.created_at, agent=message.agent_name or session.agent_name, role=message.role,
+            tools=[name_of(call) for call in calls] or tools.get(message.pk, ()), message_id=message.pk,
+        )  # fmt: skip
 
 
-def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterator[SearchEntry]:
+def _of_calls(calls: Sequence[ToolCall], sessions: dict[int, Session]) -> Iterator[Entry]:
     """Yield the entries of calls of which only the log tells."""
     texts = texts_of_calls(calls)
     for call in calls:
         words = folded(texts[call.pk])
         if words:
             session = sessions[call.session_id]
-            entry = _entry(session, words, at=call.started_at, agent=session.agent_name, role="tool", tools=[call.name])
-            entry.tool_call_id = call.pk
-            yield entry
+            yield _entry(
+                session, words, at=call.started_at, agent=session.agent_name, role="tool", tools=[call.name],
+                tool_call_id=call.pk,
+            )  # fmt: skip
 
 
 def _entry(
-    session: Session, words: str, *, at: Any, agent: str, role: str = "", tools: Sequence[str] = ()
-) -> SearchEntry:
-    """Return an entry with the facets under which it is found."""
+    session: Session, words: str, *, at: datetime, agent: str, role: str = "", tools: Sequence[str] = (), **of: int
+) -> Entry:
+    """Return an entry with the facets under which it is found; `of` says what it stands for."""
     scope = _scope(
         session.owner_id, session.visibility, session.project_root, session.source, agent, role, *dict.fromkeys(tools)
     )
-    tool = tools[0] if tools else ""
-    return born(
-        SearchEntry, session_id=session.pk, role=role, agent_name=agent, tool=tool, at=at, words=words, scope=scope
-    )
+    return Entry(session.pk, words, scope, at, role, agent, tools[0] if tools else "", **of)
 
 
 @lru_cache(maxsize=1_000)
@@ -325,8 +329,10 @@ def _tools_by_result(messages: Sequence[_Written]) -> dict[int, list[str]]:
 # --- Text --------------------------------------------------------------------------------------------------
 
 
-def text_of(content: str | None, calls: Iterable[dict[str, Any]]) -> str:
+def text_of(content: str | None, calls: Sequence[dict[str, Any]]) -> str:
     """Return what a message says and asks tools for, as people read it."""
+    if not calls:
+        return content or ""
     lines = [content or "", *(f"{name_of(call)} {' '.join(_texts(_args_of(call)))}" for call in calls)]
     return "\n".join(line for line in lines if line)
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from sessions import loops
 from sessions.models import EventDraft, Message, Role, Session, ToolCall, telling_argument
 from sessions.models.fields import NAME_BYTES, clean_text
-from sessions.models.prepared import update_all
+from sessions.models.writing import update_all
 
 EARLY_RESULTS = 200
 """Tool messages, newest first, among which a result is looked for that came before its call."""

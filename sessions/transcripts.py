@@ -26,7 +26,8 @@ from sessions.models import (
     Usage,
 )
 from sessions.models.fields import require_content, require_name
-from sessions.models.prepared import Place, born, insert, known, prepared
+from sessions.models.prepared import Place, known, prepared
+from sessions.models.writing import born, insert
 from sessions.pairing import pair_tools
 
 _ROLES = tuple(Role.values)

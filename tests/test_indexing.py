@@ -288,6 +288,17 @@ def test_who_shares_a_turn_has_it_for_a_short_batch_at_a_time(ada, session, monk
     require_whole()
 
 
+def test_an_index_that_is_far_behind_goes_on_in_long_batches(ada, session, monkeypatch):
+    monkeypatch.setattr(indexing, "SHORT_BATCH", 4)
+    monkeypatch.setattr(indexing, "BATCH", 20)
+    monkeypatch.setattr(indexing, "MOST_WAITING", 30)
+    append(session, *[user(f"zebra {n}") for n in range(60)])
+    turn = Turn()
+    indexing.catch_up(seconds=60, turn=turn)
+    assert turn.waiting[:4] == [(60, 40), (40, 20), (20, 16), (16, 12)]
+    require_whole()
+
+
 def test_who_writes_much_lets_the_index_come_near(ada, session, monkeypatch):
     monkeypatch.setattr(indexing, "BATCH", 5)
     monkeypatch.setattr(indexing, "MOST_WAITING", 12)

@@ -9,7 +9,7 @@ from django.db import models
 
 from sessions import redaction
 from sessions.models.fields import WrittenJSONField, dump_json
-from sessions.models.prepared import born, insert
+from sessions.models.writing import born, insert
 
 if TYPE_CHECKING:
     from sessions.models.session import Session

@@ -29,8 +29,6 @@ _MARKS = "\u0300-\u036f"
 _SIGNS = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _RUN = re.compile(rf"(?:[^\W_]|[{_MARKS}])+")
 _WORD = re.compile(rf"[{_SIGNS}]|[^\W_{_SIGNS}]+")
-_SHORT_WORDS = re.compile(rf"(?:[^ ]{{0,{LONGEST_WORD}}}+ )*+[^ ]{{0,{LONGEST_WORD}}}+")
-"""A text of words none of which is too long, in one walk through it."""
 _ASCII = str.maketrans({sign: sign.lower() if sign.isalnum() else " " for sign in map(chr, range(128))})
 """What becomes of a sign of ASCII: small, or the space between two words."""
 _SIGN = re.compile(rf"[{_SIGNS}]")
@@ -111,11 +109,21 @@ def folded(text: str) -> str:
     if not text.isascii():
         return " ".join(spot.word for spot in islice(spots(text), MOST_WORDS))
     line = text.translate(_ASCII)  # Most text is ASCII, and to take it apart like this is ten times as fast.
-    if not _SHORT_WORDS.fullmatch(line):
+    if _has_a_long_word(line):
         line = " ".join(word[:LONGEST_WORD] for word in line.split())
     if len(line) >= 2 * MOST_WORDS:  # A word and a space are two: a shorter line cannot have too many.
         line = " ".join(line.split()[:MOST_WORDS])
     return line.strip()
+
+
+def _has_a_long_word(line: str) -> bool:
+    """Say whether a word has more than `LONGEST_WORD` characters, in steps of nearly as many from space to space."""
+    at, end = 0, len(line) - LONGEST_WORD
+    while at < end:
+        at = line.rfind(" ", at, at + LONGEST_WORD + 1) + 1
+        if not at:
+            return True
+    return False
 
 
 @lru_cache(maxsize=20_000)

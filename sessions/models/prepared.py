@@ -1,24 +1,23 @@
 """Statements that are made once: those of every request of an agent, and those of the pages that people look at.
 
 For a model of seventy columns Django takes longer to build SQL and values than the database takes for the rest. Rows
-come back with Django's own converters and related objects, and go in through its own fields.
+come back with Django's own converters and related objects; `sessions.models.writing` is their way in.
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache, update_wrapper
-from itertools import chain, repeat
-from operator import is_, itemgetter
+from functools import lru_cache, update_wrapper
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, router
+from django.db import connections, models
 from django.db.models import query as django_query
-from django.db.models.base import ModelState
 
-M = TypeVar("M", bound=models.Model)
+from sessions.models.writing import made_of
+
 R = TypeVar("R")
 
 _SHAPES = 20
@@ -154,18 +153,24 @@ class _Reader(Generic[R]):
         with connection.cursor() as cursor:
             cursor.execute(self.sql, given)
             came = cursor.fetchall()
-        if self.converters:
-            came = [self._converted(row, connection) for row in came]
-        return list(map(self.read, came))
+        return list(map(self.read, self._converted(came, connection) if self.converters else came))
 
-    def _converted(self, row: Sequence[Any], connection: Any) -> list[Any]:
-        values = list(row)
+    def _converted(self, came: Sequence[Sequence[Any]], connection: Any) -> list[list[Any]]:
+        """Return rows with Python's values; one that equals that of the row before is made once."""
+        rows = list(map(list, came))
         for place, functions, expression in self.converters:
-            if values[place] is None:  # as most are; no converter makes anything of it
-                continue
-            for function in functions:
-                values[place] = function(values[place], expression, connection)
-        return values
+            before = made = None
+            for row in rows:
+                value = row[place]
+                if value is None:  # as most are; no converter makes anything of it
+                    continue
+                if value != before:
+                    made = value
+                    for function in functions:
+                        made = function(made, expression, connection)
+                    before = None if isinstance(made, dict | list) else value  # nobody changes another row's
+                row[place] = made
+        return rows
 
 
 def _ready(value: Any, connection: Any) -> Any:
@@ -199,7 +204,7 @@ def _reading(queryset: "models.QuerySet[Any, R]", compiler: Any) -> Callable[[li
     populators = populators_of(info, compiler.select, alias)
 
     def read(values: list[Any]) -> Any:
-        found = _made(model, dict(zip(names, values, strict=False)))
+        found = made_of(model, dict(zip(names, values, strict=False)))
         found._state.adding, found._state.db = False, alias  # noqa: SLF001 - as its manager would
         for populator in populators:
             populator.populate(values, found)
@@ -208,190 +213,3 @@ def _reading(queryset: "models.QuerySet[Any, R]", compiler: Any) -> Callable[[li
         return found
 
     return read
-
-
-# --- Rows on their way in --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Column:
-    """A column: its name, quoted; how its value is taken from a row, and how made ready for the database."""
-
-    name: str
-    place: str
-    """What stands for the value in a statement."""
-    field: Any
-    prepare: Callable[..., Any]
-
-    def values(self, taken: Sequence[Any], connection: Any) -> list[Any]:
-        """Return the values of rows as the database takes them; rows that are born together share most of them."""
-        prepare, first = self.prepare, taken[0]
-        given = None if first is None else prepare(first, connection)
-        if all(map(is_, taken, repeat(first))):
-            return [given] * len(taken)
-        before, values = first, []
-        for value in taken:
-            # Moments that were read from the database are the same without being one.
-            if value is not before and not (type(value) is datetime and value == before):
-                given, before = None if value is None else prepare(value, connection), value
-            values.append(given)
-        return values
-
-
-def _connection_of(model: type[models.Model]) -> Any:
-    """Return this thread's connection to the database that a model is written to."""
-    return connections[router.db_for_write(model) or DEFAULT_DB_ALIAS]
-
-
-@cache
-def _columns(model: type[models.Model]) -> dict[str, _Column]:
-    """Return the columns of a model but its key, by the names of its attributes."""
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]  # noqa: SLF001 - public, too
-    assert not any(getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False) for field in fields)
-    connection = _connection_of(model)
-    quote = connection.ops.quote_name
-    places = {
-        field: field.get_placeholder(None, None, connection) if hasattr(field, "get_placeholder") else "%s"
-        for field in fields
-    }
-    return {
-        field.attname: _Column(quote(field.column), places[field], field, field.get_db_prep_save) for field in fields
-    }
-
-
-@cache
-def _taker(model: type[models.Model]) -> Callable[[models.Model], tuple[Any, ...]]:
-    """Return what takes the values of all columns of a row but its key."""
-    take = itemgetter(*_columns(model))
-    return lambda row: take(vars(row))
-
-
-def changed_names(row: models.Model, before: Mapping[str, Any]) -> list[str]:
-    """Return the attributes of a row that are others than in `before`, without its key."""
-    now = vars(row)
-    return [name for name in _columns(type(row)) if now[name] is not before[name] and now[name] != before[name]]
-
-
-def born(model: type[M], /, **values: Any) -> M:
-    """Return a new row with these attributes, by the names of their columns, and the defaults of all others.
-
-    What the model's constructor does, without looking at each field by itself and without its signals.
-    """
-    defaults, made = _defaults(model)
-    row = _made(model, {**defaults, **values})
-    for name, make in made.items():
-        if name not in values:
-            setattr(row, name, make())
-    return row
-
-
-def _made(model: type[M], values: dict[str, Any]) -> M:
-    """Return a row that has these attributes."""
-    row = model.__new__(model)
-    row.__dict__ = {"_state": ModelState(), **values}
-    return row
-
-
-@cache
-def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
-    """Return what a new row has in columns that nothing is said of, and what has to be made for each row anew."""
-    fields = model._meta.concrete_fields  # noqa: SLF001 - public, too
-    made = {field.attname: field.default for field in fields if field.has_default() and callable(field.default)}
-    return {field.attname: None if field.attname in made else field.get_default() for field in fields}, made
-
-
-def insert(rows: Iterable[M]) -> list[M]:
-    """Insert new rows of one model, give them their ids, and return them.
-
-    What `bulk_create` does, without what these rows never need: for a row with a kilobyte of text its preparation of
-    each value takes longer than the database. The caller has a transaction when there are many.
-    """
-    new = list(rows)
-    if not new:
-        return new
-    model = type(new[0])
-    connection = _connection_of(model)
-    given = {
-        column: column.values(taken, connection)
-        for column, taken in zip(_columns(model).values(), zip(*map(_taker(model), new), strict=True), strict=True)
-        if taken.count(None) < len(taken)  # a column without values stays null
-    }
-    size = max(1, connection.ops.bulk_batch_size([column.field for column in given], new)) if len(new) > 1 else 1
-    for start in range(0, len(new), size):
-        end = start + size
-        _insert(new[start:end], tuple(given), [values[start:end] for values in given.values()], connection)
-    for row in new:
-        row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - as its manager would
-    return new
-
-
-def _insert(
-    rows: Sequence[models.Model], columns: tuple[_Column, ...], values: Sequence[Sequence[Any]], connection: Any
-) -> None:
-    """Insert as many rows as one statement takes; `values` are by column."""
-    sql = _insertion(type(rows[0]), columns, len(rows))
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(chain.from_iterable(zip(*values, strict=True))))
-        for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
-            row.pk = pk
-
-
-@lru_cache(maxsize=100)
-def _insertion(model: type[models.Model], columns: tuple[_Column, ...], count: int) -> str:
-    """Return the statement that inserts these columns of so many rows and returns their keys."""
-    table, key = _table(model)
-    names = ", ".join(column.name for column in columns)
-    places = f"({', '.join(column.place for column in columns)})"
-    return f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * count)} RETURNING {key}"  # noqa: S608
-
-
-def update(row: models.Model, names: Collection[str]) -> None:
-    """Write these attributes of a row that is stored already. Raises `DatabaseError` when it is not.
-
-    What `save(update_fields=…)` does, without the signals, for which nobody listens here.
-    """
-    if not names:
-        return
-    model = type(row)
-    connection = _connection_of(model)
-    shared: dict[tuple[type[Any], int], Any] = {}  # one moment is written to several columns
-    values = []
-    for name in names:
-        column, value = _columns(model)[name], getattr(row, name)
-        kind = (type(column.field), id(value))
-        if kind not in shared:
-            shared[kind] = None if value is None else column.prepare(value, connection)
-        values.append(shared[kind])
-    with connection.cursor() as cursor:
-        cursor.execute(_updating(model, tuple(names)), [*values, row.pk])
-        if cursor.rowcount != 1:
-            raise DatabaseError(f"There is no row {row.pk} of {_table(model)[0]}.")
-
-
-@lru_cache(maxsize=100)
-def _updating(model: type[models.Model], names: tuple[str, ...]) -> str:
-    """Return the statement that writes these attributes of one row."""
-    table, key = _table(model)
-    settings = ", ".join(f"{column.name} = {column.place}" for column in map(_columns(model).__getitem__, names))
-    return f"UPDATE {table} SET {settings} WHERE {key} = %s"  # noqa: S608
-
-
-def update_all(rows: Sequence[models.Model], names: Collection[str]) -> None:
-    """Write these attributes of rows of one model that are stored already, by one statement for all of them."""
-    if not rows or not names:
-        return
-    model = type(rows[0])
-    connection = _connection_of(model)
-    taken = {name: [getattr(row, name) for row in rows] for name in names}
-    values = [_columns(model)[name].values(given, connection) for name, given in taken.items()]
-    with connection.cursor() as cursor:
-        keys = [row.pk for row in rows]
-        cursor.executemany(_updating(model, tuple(names)), list(zip(*values, keys, strict=True)))
-
-
-@cache
-def _table(model: type[models.Model]) -> tuple[str, str]:
-    """Return the names of a model's table and of its key, quoted."""
-    meta = model._meta  # noqa: SLF001
-    quote = _connection_of(model).ops.quote_name
-    return quote(meta.db_table), quote(meta.pk.column)

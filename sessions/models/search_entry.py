@@ -6,8 +6,9 @@ The words are kept folded. On SQLite they are the content of an FTS5 table, on P
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,8 +17,8 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from sessions.models.fields import NAME_BYTES
 from sessions.models.folding import Query, Term
-from sessions.models.prepared import insert
 from sessions.models.search_index import FULL_TEXT, TABLE
+from sessions.models.writing import insert_values
 
 
 class Kind(models.TextChoices):
@@ -53,6 +54,20 @@ class WordsField(models.Field[Any, Any]):
 def facet(letter: str, value: object) -> str:
     """Return the term of the index under which entries with this value of a filter stand."""
     return letter + hashlib.sha256(str(value).encode(errors="replace")).hexdigest()[:15]
+
+
+class Entry(NamedTuple):
+    """What there is to say of a new row of the index; its attributes are those of `SearchEntry`."""
+
+    session_id: int
+    words: str
+    scope: str
+    at: datetime
+    role: str = ""
+    agent_name: str = ""
+    tool: str = ""
+    message_id: int | None = None
+    tool_call_id: int | None = None
 
 
 class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
@@ -128,16 +143,16 @@ _SearchEntryManager = models.Manager.from_queryset(SearchEntryQuerySet)
 class SearchEntryManager(_SearchEntryManager["SearchEntry"]):
     """Birth of entries; `sessions.indexing` calls it."""
 
-    def enter(self, entries: Sequence["SearchEntry"]) -> None:
+    def enter(self, entries: Sequence["Entry"]) -> None:
         """Insert entries, inside the caller's transaction, in the order in which they happened."""
-        born = insert(entries)
-        if born and connection.vendor == "sqlite":
+        keys = insert_values(SearchEntry, Entry._fields, entries) if entries else []
+        if keys and connection.vendor == "sqlite":
             with connection.cursor() as cursor:
                 # One transaction holds the write lock: what was born lies side by side.
                 cursor.execute(
                     f"INSERT INTO {FULL_TEXT}(rowid, words, scope)"  # noqa: S608 - names of ours
                     f" SELECT id, words, scope FROM {TABLE} WHERE id BETWEEN %s AND %s",
-                    [born[0].pk, born[-1].pk],
+                    [keys[0], keys[-1]],
                 )
 
 

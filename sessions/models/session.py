@@ -19,12 +19,12 @@ from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.looping import LoopingSession
-from sessions.models.prepared import changed_names, update
 from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
 from sessions.models.unindexed import Unindexed
 from sessions.models.watched import ADRIFT, Liveness, Needs, State, WatchedSession
+from sessions.models.writing import changed_names, update
 from sessions.signals import event_recorded
 
 

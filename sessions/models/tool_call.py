@@ -12,8 +12,8 @@ from django.db.models.functions import Length, Replace, Right, Substr
 
 from sessions.models.batching import batched
 from sessions.models.fields import WrittenJSONField, WrittenTextField, load_written
-from sessions.models.prepared import insert
 from sessions.models.turn import Turn
+from sessions.models.writing import insert
 
 if TYPE_CHECKING:
     from sessions.models.message import Message

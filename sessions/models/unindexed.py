@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
-from sessions.models.prepared import born, insert, prepared
+from sessions.models.prepared import prepared
 from sessions.models.search_entry import SearchEntry
+from sessions.models.writing import born, insert
 
 if TYPE_CHECKING:
     from sessions.models.event import Event

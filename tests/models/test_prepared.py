@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions.exceptions import NotFound
 from sessions.models import ApiKey, Event, Message, SearchEntry, Session
-from sessions.models.prepared import born, changed_names, insert, update
+from sessions.models.writing import born, changed_names, insert, update
 from tests.factories import make_key, make_session, make_user
 from tests.threads import in_threads
 
