@@ -89,6 +89,27 @@ def test_nobody_may_make_children_of_what_is_somebody_elses(agent):
     assert agent.post("sessions", {"agent_name": "scout", "parent_id": str(public.uuid)}).status == 403
 
 
+def test_the_parent_of_a_public_session_is_named_only_to_who_may_see_it(agent):
+    eve = make_user("eve")
+    hidden, shown = make_session(eve), make_session(eve, visibility="PUBLIC")
+    child = make_session(eve, visibility="PUBLIC", parent=hidden, state="running", turn_started_at="2026-03-15T09:00Z")
+    sibling = make_session(eve, visibility="PUBLIC", parent=shown)
+
+    for asking, parent in (
+        (agent, None),
+        (agent_of(eve), str(hidden.uuid)),
+        (agent_of(make_user("root", is_staff=True)), str(hidden.uuid)),
+    ):
+        assert asking.get(f"sessions/{child.uuid}")["parent_id"] == parent
+        for path in ("sessions", "sessions/running", "sessions/stuck?threshold_secs=1"):
+            listed = {one["id"]: one["parent_id"] for one in asking.get(path)["items"]}
+            assert listed[str(child.uuid)] == parent, path
+        found = asking.get(f"sessions?parent_id={hidden.uuid}")["items"]
+        assert [one["id"] for one in found] == ([str(child.uuid)] if parent else [])
+    assert agent.get(f"sessions/{sibling.uuid}")["parent_id"] == str(shown.uuid)
+    assert [one["id"] for one in agent.get(f"sessions?parent_id={shown.uuid}")["items"]] == [str(sibling.uuid)]
+
+
 def test_what_this_server_does_not_know_of_a_session_is_passed_over(agent):
     assert agent.post("sessions", {"agent_name": "koda", "colour": "blue"}).status == 201
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Status
@@ -36,16 +36,23 @@ LONGEST_THRESHOLD = 10**9
 """Seconds; thirty years, and still within the calendar."""
 
 
-def with_ids(rows: SessionQuerySet) -> SessionQuerySet:
-    """Load with each session the public ids of its parent and of its active checkpoint."""
+def with_ids(rows: SessionQuerySet, *, user: AbstractBaseUser) -> SessionQuerySet:
+    """Load with each session the public ids of its parent, if `user` may see that, and of its active checkpoint."""
+    parent = Session.objects.visible_to(user).filter(pk=OuterRef("parent")).values("uuid")
     annotated: SessionQuerySet = rows.annotate(
-        parent_uuid=F("parent__uuid"), active_checkpoint_uuid=F("active_checkpoint__uuid")
+        parent_uuid=Subquery(parent), active_checkpoint_uuid=F("active_checkpoint__uuid")
     )
     return annotated
 
 
+def _visible(request: HttpRequest) -> SessionQuerySet:
+    """Return the sessions that the caller may read, as answers show them."""
+    caller = authenticate(request)
+    return with_ids(access.visible(caller), user=caller.user)
+
+
 def _look(uuid: UUID, *, user: AbstractBaseUser) -> Session:
-    return with_ids(Session.objects.visible_to(user)).find(uuid)
+    return with_ids(Session.objects.visible_to(user), user=user).find(uuid)
 
 
 @router.post(
@@ -65,7 +72,7 @@ def create_session(request: HttpRequest, session: SessionIn) -> Status[SessionOu
     started = Session.objects.start(
         owner=caller.user, source=caller.source, agent_name=session.agent_name, uuid=session.id, **facts
     )
-    return Status(201 if started.is_new else 200, _shown(started.session))
+    return Status(201 if started.is_new else 200, _shown(started.session, caller))
 
 
 @router.get(
@@ -78,7 +85,8 @@ def list_sessions(
     request: HttpRequest, filters: Query[SessionListIn], cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> dict[str, Any]:
     """Return the sessions that the caller may read, a page at a time."""
-    rows = with_ids(access.visible(authenticate(request))).filter(_condition(filters)).filtered(q=filters.q or "")
+    user = authenticate(request).user
+    rows = _visible(request).filter(_condition(filters, user=user)).filtered(q=filters.q or "")
     found = page(rows, order=filters.order, cursor=cursor, limit=limit)
     return {"items": [SessionOut.of(session) for session in found.items], "next_cursor": found.next_cursor}
 
@@ -91,7 +99,7 @@ def list_sessions(
 )
 def list_running_sessions(request: HttpRequest, cursor: Cursor | None = None, limit: Limit = LIMIT) -> dict[str, Any]:
     """Return the sessions whose agents said that they work, the newest start first."""
-    rows = with_ids(access.visible(authenticate(request))).active().running()
+    rows = _visible(request).active().running()
     return _running(rows, order="-turn_started_at", cursor=cursor, limit=limit)
 
 
@@ -111,8 +119,7 @@ def list_stuck_sessions(
 
     This is the contracts' literal rule; `liveness` is what the server concludes from all that it knows.
     """
-    visible = with_ids(access.visible(authenticate(request))).active()
-    rows = visible.stuck(threshold=timedelta(seconds=threshold_secs), now=timezone.now())
+    rows = _visible(request).active().stuck(threshold=timedelta(seconds=threshold_secs), now=timezone.now())
     return _running(rows, order="turn_started_at", cursor=cursor, limit=limit)
 
 
@@ -142,7 +149,7 @@ def update_session(request: HttpRequest, session_id: UUID, changes: SessionPatch
     with transaction.atomic():
         if "stuck_after_secs" in said:
             liveness.set_patience(session.pk, said.pop("stuck_after_secs"), by=caller.name)
-        return _shown(session.edit(by=caller.name, **said))
+        return _shown(session.edit(by=caller.name, **said), caller)
 
 
 @router.delete(
@@ -186,7 +193,7 @@ def fork_session(request: HttpRequest, session_id: UUID, body: ForkIn) -> Status
         made = forks.fork(_checkpoint(session, body.checkpoint_id), by=caller.name, title=body.title)
     else:
         made = forks.fork_whole(session, by=caller.name, title=body.title)
-    return Status(201, _shown(made))
+    return Status(201, _shown(made, caller))
 
 
 def _checkpoint(session: Session, uuid: UUID) -> Checkpoint:
@@ -197,9 +204,9 @@ def _checkpoint(session: Session, uuid: UUID) -> Checkpoint:
     return found
 
 
-def _shown(session: Session) -> SessionOut:
+def _shown(session: Session, caller: Caller) -> SessionOut:
     """Return a session as it now stands in the store."""
-    return SessionOut.of(with_ids(Session.objects.filter(pk=session.pk)).get())
+    return SessionOut.of(with_ids(Session.objects.filter(pk=session.pk), user=caller.user).get())
 
 
 def _running(rows: SessionQuerySet, *, order: str, cursor: str | None, limit: int) -> dict[str, Any]:
@@ -217,14 +224,14 @@ def _find_parent(caller: Caller, parent_id: UUID) -> Session:
         raise InvalidRequest.field("parent_id", "there is no such session") from None
 
 
-def _condition(filters: SessionListIn) -> Q:
+def _condition(filters: SessionListIn, *, user: AbstractBaseUser) -> Q:
     """Return the condition for what the filters say."""
     exact = filters.model_dump(
         exclude_none=True, include={"agent_name", "key", "source", "state", "liveness", "visibility"}
     )
     condition = Q(**exact)
     if filters.parent_id is not None:
-        condition &= Q(parent__uuid=filters.parent_id)
+        condition &= Q(parent__in=Session.objects.visible_to(user).filter(uuid=filters.parent_id))
     if filters.status != "ALL":
         condition &= Q(status=filters.status)
     if filters.project_root is not None:
