@@ -1,6 +1,7 @@
 """An export that cannot be read to its end is not taken for a whole one."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -58,3 +59,17 @@ def test_an_export_that_breaks_off_in_the_middle_is_seen_to_be_incomplete(server
             pytest.fail(f"it looks whole: …{taken[-200:]!r}")
     assert 0 < len(taken) < len(whole)
     assert len(client.get(path).raise_for_status().content) == len(whole), "and the next is whole again"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "markdown", "html"])
+def test_who_leaves_an_export_in_the_middle_leaves_no_reader_behind(server, client, session, form):
+    """A thread keeps its connection: a query not read to its end would keep the log from being written back."""
+    for _ in range(3):
+        with client.stream("GET", f"/api/v1/sessions/{session}/export?format={form}") as answer:
+            assert next(answer.iter_raw())
+    client.post(f"/api/v1/sessions/{session}/messages", json={"role": "user", "content": "after"}).raise_for_status()
+    with closing(sqlite3.connect(server.data_dir / "koda.sqlite3", timeout=PATIENCE)) as database:
+        until = time.monotonic() + PATIENCE
+        while (told := database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())[0] and time.monotonic() < until:
+            time.sleep(0.05)
+    assert told == (0, 0, 0), "nobody stands in the way, and nothing is left in the log"
