@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 FIXED_VERSION = (3, 51, 3)
-STATEMENTS = 400
-"""Statements that a connection keeps ready. When there is no room for a new one, pysqlite3 lets go of the one that came
-last: those that come after the first hundred, which is its own number, would be worked out each time."""
 BUSY_SECONDS = 20
 """How long a transaction waits for another's lock before it gives up; the client is told to come again."""
 
@@ -58,7 +55,6 @@ def database(path: Path) -> dict[str, Any]:
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": BUSY_SECONDS,
-            "cached_statements": STATEMENTS,
             "init_command": " ".join(f"PRAGMA {name}={value};" for name, value in pragmas.items()),
         },
     }

@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
+from functools import partial
 from urllib.parse import parse_qs
 
 from asgiref.sync import ThreadSensitiveContext
 
 from sessions.live.asgi_types import Application, Message, Receive, Scope, Send
-from sessions.live.kept import keep_connection
+from sessions.live.kept import PAGE_STATEMENTS, keep_connection
 from sessions.live.lanes import Lanes
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 
@@ -102,8 +103,9 @@ class Admission:
         self._application = application
         self._waits = Lanes(application, name="wait")
         self._is_waiting = is_waiting
+        keep = partial(keep_connection, statements=PAGE_STATEMENTS)
         self._slots = [
-            ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"request-{n}", initializer=keep_connection)
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"request-{n}", initializer=keep)
             for n in range(admitted)
         ]
         # The slot that became free last is taken first: its thread exists, its caches are warm.

@@ -94,7 +94,7 @@ def kept(path):
     """Return a connection to a file of its own, which its thread keeps with a cache of 1,000 KiB."""
     opened = connection.copy("kept")
     opened.settings_dict["NAME"] = path
-    opened.keep(cache_kib=1_000)
+    opened.keep(cache_kib=1_000, statements=400)
     opened.ensure_connection()
     return opened
 
@@ -147,10 +147,9 @@ def test_a_kept_connection_is_left_after_an_error(tmp_path):
 
 
 @on_sqlite
-def test_a_connection_keeps_many_statements_ready():
+def test_a_kept_connection_holds_as_many_statements_ready_as_it_was_told(tmp_path):
     """With pysqlite3's own hundred, a statement that comes after so many is worked out again each time."""
-    mine = connection.copy("mine")
-    mine.ensure_connection()
+    mine = kept(tmp_path / "one.sqlite3")
     try:
         wide = f"SELECT {', '.join(f'{n} + {n}' for n in range(300))}"
         one_after_the_other = [f"{wide}, {n}" for n in range(300)]

@@ -37,11 +37,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*arguments, **options)
         self._is_kept = False
         self._cache_kib: int | None = None
+        self._statements: int | None = None
         self._file: tuple[int, int] | None = None
 
-    def keep(self, *, cache_kib: int | None) -> None:
-        """Stay open beyond the end of a request, holding as much of the file in memory, None: as all others do."""
-        self._is_kept, self._cache_kib = True, cache_kib
+    def keep(self, *, cache_kib: int | None, statements: int | None) -> None:
+        """Stay open beyond the end of a request, holding as much of the file in memory and as many statements ready.
+
+        None: as all others do.
+        """
+        self._is_kept, self._cache_kib, self._statements = True, cache_kib, statements
 
     def connect(self) -> None:
         """Open the file, and note which it is."""
@@ -51,9 +55,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._file = self._file_now()
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        """Open the file with the cache that this thread may have."""
+        """Open the file with what this thread may have."""
+        if self._statements is not None:
+            conn_params = {**conn_params, "cached_statements": self._statements}
         opened = super().get_new_connection(conn_params)
-        if self._is_kept and self._cache_kib is not None:
+        if self._cache_kib is not None:
             opened.execute(f"PRAGMA cache_size = -{self._cache_kib}")
         return opened
 
