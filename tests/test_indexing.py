@@ -288,14 +288,13 @@ def test_who_shares_a_turn_has_it_for_a_short_batch_at_a_time(ada, session, monk
     require_whole()
 
 
-def test_an_index_that_is_far_behind_goes_on_in_long_batches(ada, session, monkeypatch):
-    monkeypatch.setattr(indexing, "SHORT_BATCH", 4)
-    monkeypatch.setattr(indexing, "BATCH", 20)
-    monkeypatch.setattr(indexing, "MOST_WAITING", 30)
-    append(session, *[user(f"zebra {n}") for n in range(60)])
+def test_an_index_that_is_far_behind_goes_on_in_long_batches(ada, session):
+    near, long, short = indexing.MOST_WAITING, indexing.BATCH, indexing.SHORT_BATCH
+    many = near + long
+    append(session, *[user(f"zebra {n}") for n in range(many)])
     turn = Turn()
     indexing.catch_up(seconds=60, turn=turn)
-    assert turn.waiting[:4] == [(60, 40), (40, 20), (20, 16), (16, 12)]
+    assert turn.waiting[:3] == [(many, near), (near, near - short), (near - short, near - 2 * short)]
     require_whole()
 
 

@@ -145,7 +145,7 @@ class SearchEntryManager(_SearchEntryManager["SearchEntry"]):
 
     def enter(self, entries: Sequence["Entry"]) -> None:
         """Insert entries, inside the caller's transaction, in the order in which they happened."""
-        keys = insert_values(SearchEntry, Entry._fields, entries) if entries else []
+        keys = insert_values(SearchEntry, Entry._fields, entries)
         if keys and connection.vendor == "sqlite":
             with connection.cursor() as cursor:
                 # One transaction holds the write lock: what was born lies side by side.

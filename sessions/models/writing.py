@@ -120,21 +120,24 @@ def insert(rows: Iterable[M]) -> list[M]:
     each value takes longer than the database. The caller has a transaction when there are many.
     """
     new = list(rows)
-    if new:
-        model = type(new[0])
-        alias = _connection_of(model).alias
-        keys = insert_values(model, list(_columns(model)), list(map(_taker(model), new)))
-        for row, key in zip(new, keys, strict=True):
-            row.pk = key
-            row._state.adding, row._state.db = False, alias  # noqa: SLF001 - as its manager would
+    if not new:
+        return new
+    model = type(new[0])
+    alias = _connection_of(model).alias
+    keys = insert_values(model, list(_columns(model)), list(map(_taker(model), new)))
+    for row, key in zip(new, keys, strict=True):
+        row.pk = key
+        row._state.adding, row._state.db = False, alias  # noqa: SLF001 - as its manager would
     return new
 
 
 def insert_values(model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """Insert new rows, at least one, of which these attributes are given in order, and return their keys.
+    """Insert new rows of which these attributes are given in order, and return their keys.
 
     For rows of which nobody needs the objects. Columns that are not named are null.
     """
+    if not rows:
+        return []
     connection = _connection_of(model)
     columns = [_columns(model)[name] for name in names]
     given = {

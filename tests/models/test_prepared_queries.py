@@ -210,3 +210,17 @@ def test_each_thread_asks_on_its_own_connection():
     connection.close()
     assert ask("seen from afar") == [made]  # and on one that was opened anew
     assert len(built) <= 4  # once, or by those that came at the same time
+
+
+def test_rows_with_equal_values_share_none_that_can_be_changed():
+    session = make_session()
+    for _ in range(3):
+        make_message(session, role="assistant", tool_calls=[{"id": "c1", "name": "Bash"}])
+    ask = prepared(lambda pk: Message.objects.filter(session=pk).order_by("pk"))
+    first, second, third = ask(session.pk)
+    assert first.tool_calls == second.tool_calls == third.tool_calls
+    first.tool_calls[0]["id"] = "changed"
+    assert second.tool_calls[0]["id"] == third.tool_calls[0]["id"] == "c1"
+    assert [row.created_at for row in (first, second, third)] == list(
+        Message.objects.order_by("pk").values_list("created_at", flat=True)
+    )

@@ -48,11 +48,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._is_kept, self._cache_kib, self._statements = True, cache_kib, statements
 
     def connect(self) -> None:
-        """Open the file, and note which it is."""
+        """Open the file, and note which it is: the one that stood there before, lest another came meanwhile."""
+        before = self._file_now()
         super().connect()
         if self._is_kept:
             self.close_at = None
-            self._file = self._file_now()
+            self._file = before or self._file_now()
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """Open the file with what this thread may have."""
