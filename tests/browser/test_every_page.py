@@ -32,6 +32,8 @@ PAPER: Any = {"width": 718, "height": 1047}
 """A sheet of A4 within the margins that the browser leaves."""
 GRID = 24
 WITHIN_SECONDS = 60
+LATER = "86400"
+"""Seconds. A session stuck while the pages are looked at would be told of, and they would not look as they did."""
 SAME_INK = 0.06
 """How much of a picture's cells may differ between themes: dashes and antialiasing differ, a lost part does not."""
 OTHER_LOOKS = 0.25
@@ -87,7 +89,7 @@ def full(
     serve: Callable[..., Server], prepared: Prepared, chromium: Browser, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
     """A site that shows what is furnished here and nothing else."""
-    server = serve(KODA_WEBHOOK_PRIVATE="on")
+    server = serve(KODA_WEBHOOK_PRIVATE="on", KODA_STUCK_AFTER=LATER)
     with ExitStack() as stack:
         stack.callback(stop_server, server)
         site = Site(server, {}, chromium, request, stack)
