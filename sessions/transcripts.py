@@ -98,7 +98,7 @@ def append(
         added = EventDraft(type="server.messages_added", payload={"message_ids": ids}, turn_id=session.turn_id)
         session.note_progress_at(session.last_seq + 1)
         session.record([added, *noticed, *liveness.settle(session, now)], now=now, activity_at=activity_at)
-    nameless = iter(row.pk for row in messages if row.client_id is None)
+    nameless = iter(pk for row, pk in zip(messages, ids, strict=True) if row.client_id is None)
     return Appended(
         [known[draft.client_id] if draft.client_id else next(nameless) for draft in drafts],
         len(drafts) - len(fresh),

@@ -108,6 +108,10 @@ def require_content(field: str, text: str | None) -> None:
 class WrittenTextField(models.TextField[Any, Any]):
     """Text that an agent or a tool wrote; cleaned on its way into the database."""
 
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Return the text with broken characters replaced, without the way there of other types."""
+        return clean_text(value) if type(value) is str else super().get_db_prep_save(value, connection)
+
     def get_prep_value(self, value: Any) -> Any:
         """Return the text with broken characters replaced."""
         prepared = super().get_prep_value(value)

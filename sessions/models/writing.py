@@ -20,31 +20,48 @@ M = TypeVar("M", bound=models.Model)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Column:
-    """A column: its name, quoted; how its value is taken from a row, and how made ready for the database."""
+    """A column: its name, quoted, and how its values are made ready for the database."""
 
     name: str
     place: str
     """What stands for the value in a statement."""
     field: Any
     prepare: Callable[..., Any]
-    is_of_numbers: bool
-    """Whether a whole number is ready as it is."""
+    plain: type | None
+    """Values of this type are ready as they are."""
+
+    def value(self, taken: Any, connection: Any) -> Any:
+        """Return the value of a row as the database takes it."""
+        return taken if taken is None or type(taken) is self.plain else self.prepare(taken, connection)
 
     def values(self, taken: Sequence[Any], connection: Any) -> list[Any]:
         """Return the values of rows as the database takes them; rows that are born together share most of them."""
-        prepare, first = self.prepare, taken[0]
-        given = None if first is None else prepare(first, connection)
-        if all(map(is_, taken, repeat(first))):
+        prepare, before = self.prepare, taken[0]
+        given = self.value(before, connection)
+        if all(map(is_, taken, repeat(before))):
             return [given] * len(taken)
-        if self.is_of_numbers and all(type(value) is int for value in taken):
+        if all(type(value) is self.plain for value in taken):
             return list(taken)
-        before, values = first, []
+        values = []
         for value in taken:
-            # Moments that were read from the database are the same without being one.
-            if value is not before and not (type(value) is datetime and value == before):
+            if value is not before:
                 given, before = None if value is None else prepare(value, connection), value
             values.append(given)
         return values
+
+
+_PLAIN: Mapping[type[Any], type] = {
+    **dict.fromkeys([models.BigAutoField, models.BigIntegerField, models.PositiveIntegerField], int),
+    **dict.fromkeys([models.CharField, models.TextField], str),
+    models.BooleanField: bool,
+}
+"""Types of columns, and of their values those that Django passes on as they are."""
+
+
+def _moment(moment: datetime, connection: Any) -> Any:
+    """Return a moment, which bears its time zone, as the database takes it."""
+    assert moment.tzinfo is not None, moment
+    return connection.ops.adapt_datetimefield_value(moment)
 
 
 def _connection_of(model: type[models.Model]) -> Any:
@@ -65,8 +82,9 @@ def _columns(model: type[models.Model]) -> dict[str, _Column]:
     }
     return {
         field.attname: _Column(
-            quote(field.column), places[field], field, field.get_db_prep_save,
-            isinstance(getattr(field, "target_field", field), models.IntegerField),
+            quote(field.column), places[field], field,
+            _moment if type(field) is models.DateTimeField else field.get_db_prep_save,
+            _PLAIN.get(type(getattr(field, "target_field", field))),
         )
         for field in fields
     }  # fmt: skip
@@ -123,10 +141,10 @@ def insert(rows: Iterable[M]) -> list[M]:
     if not new:
         return new
     model = type(new[0])
-    alias = _connection_of(model).alias
+    alias, name = _connection_of(model).alias, model._meta.pk.attname  # noqa: SLF001 - public, too
     keys = insert_values(model, list(_columns(model)), list(map(_taker(model), new)))
     for row, key in zip(new, keys, strict=True):
-        row.pk = key
+        setattr(row, name, key)
         row._state.adding, row._state.db = False, alias  # noqa: SLF001 - as its manager would
     return new
 
@@ -174,15 +192,8 @@ def update(row: models.Model, names: Collection[str]) -> None:
     if not names:
         return
     model = type(row)
-    connection = _connection_of(model)
-    shared: dict[tuple[type[Any], int], Any] = {}  # one moment is written to several columns
-    values = []
-    for name in names:
-        column, value = _columns(model)[name], getattr(row, name)
-        kind = (type(column.field), id(value))
-        if kind not in shared:
-            shared[kind] = None if value is None else column.prepare(value, connection)
-        values.append(shared[kind])
+    connection, columns, taken = _connection_of(model), _columns(model), vars(row)
+    values = [columns[name].value(taken[name], connection) for name in names]
     with connection.cursor() as cursor:
         cursor.execute(_updating(model, tuple(names)), [*values, row.pk])
         if cursor.rowcount != 1:

@@ -2,10 +2,15 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
 
 import pytest
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.db.backends.sqlite3 import base as djangos_engine
+from django.utils.dateparse import parse_datetime
+from hypothesis import given
+from hypothesis.strategies import datetimes, just, timezones
 
 from koda_web import sqlite
 
@@ -42,6 +47,29 @@ def test_sqlite_is_free_of_the_lost_page_fault():
 )
 def test_every_connection_has_the_options_that_keep_data_safe(pragma, value):
     assert ask(pragma) == value
+
+
+@on_sqlite
+@given(moment=datetimes(timezones=timezones() | just(UTC), allow_imaginary=True))
+def test_moments_are_written_and_read_as_django_does(moment):
+    djangos = djangos_engine.DatabaseWrapper.ops_class(connection)
+    for _ in range(2):  # the second time by heart
+        try:
+            text = djangos.adapt_datetimefield_value(moment)
+        except OverflowError:  # before the first year, in UTC
+            with pytest.raises(OverflowError):
+                connection.ops.adapt_datetimefield_value(moment)
+            return
+        assert connection.ops.adapt_datetimefield_value(moment) == text
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS moments (at datetime)")
+            cursor.execute("DELETE FROM moments")
+            cursor.execute("INSERT INTO moments VALUES (%s)", [text])
+            cursor.execute("SELECT at FROM moments")
+            kept = cursor.fetchone()[0]
+        assert kept == parse_datetime(text)
+        read = connection.ops.convert_datetimefield_value(kept, None, connection)
+        assert repr(read) == repr(djangos.convert_datetimefield_value(kept, None, connection))
 
 
 @on_sqlite

@@ -1,14 +1,17 @@
-"""Django's SQLite, whose statements are put into SQLite's words once.
+"""Django's SQLite, whose statements are put into SQLite's words once, and so are moments.
 
 Django writes `%s` where a value goes, SQLite reads `?`. To look for it in the text of every statement took a twentieth
-of what the server does for a message.
+of what the server does for a message. SQLite keeps moments as text; one write names the same in many columns.
 """
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from sqlite3 import dbapi2
 from typing import Any
 
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, operations
+from django.utils import dateparse
 
 _KEPT = 512
 _LONGEST_KEPT = 10_000
@@ -30,8 +33,39 @@ def _converted(query: str) -> str:
     return base.SQLiteCursorWrapper.convert_query(None, query)  # type: ignore[arg-type] # it looks at no cursor
 
 
+class Operations(operations.DatabaseOperations):
+    """Django's, which know the last moments by heart."""
+
+    def adapt_datetimefield_value(self, value: datetime | None) -> Any:
+        """Return a moment as SQLite keeps it; only those of UTC are known by heart: elsewhere an hour comes twice."""
+        if value is None or value.tzinfo is not UTC or self.connection.timezone is not UTC:
+            return super().adapt_datetimefield_value(value)
+        return _moment_written(value)
+
+    def convert_datetimefield_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return the moment that SQLite kept, with its time zone."""
+        if type(value) is not datetime or value.tzinfo is not None or self.connection.timezone is not UTC:
+            return super().convert_datetimefield_value(value, expression, connection)
+        return value.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=_KEPT)
+def _moment_written(moment: datetime) -> str:
+    return str(moment.replace(tzinfo=None))
+
+
+@lru_cache(maxsize=_KEPT)
+def _moment_read(text: bytes) -> datetime | None:
+    return dateparse.parse_datetime(text.decode())
+
+
+dbapi2.register_converter("datetime", _moment_read)  # in the place of Django's
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's connection, which its thread may keep from one request to the next."""
+
+    ops_class = Operations
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
