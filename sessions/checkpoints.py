@@ -17,6 +17,7 @@ from sessions.exceptions import InvalidRequest
 from sessions.likeness import Stem
 from sessions.models import Checkpoint, EventDraft, Session, ToolCall
 from sessions.models.exact_json import array_of, dump_exact, load_exact
+from sessions.models.writing import insert
 from sessions.projection import ending_of
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def add(
             rest=state.rest, created_at=created_at, updated_at=created_at, **origin,
         )  # fmt: skip
         _continue(session, checkpoint, newest, is_grown=placed.is_grown, given=given)
-        checkpoint.save(force_insert=True)
+        insert([checkpoint])
         transcript_of_checkpoint.write(checkpoint, texts, placed, newest=newest, at=at, is_copy=is_copy, now=now)
         session = Session.objects.locked(session_id)
         session.active_checkpoint = checkpoint

@@ -6,8 +6,9 @@ rewritten one is compared with all that the pool holds. The caller holds the ses
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from sessions.likeness import (
     Span,
@@ -20,6 +21,8 @@ from sessions.likeness import (
     spans_of,
 )
 from sessions.models import Checkpoint, CheckpointPiece, Session
+from sessions.models.prepared import Place, prepared
+from sessions.models.writing import born, insert, update
 
 PIECE_MESSAGES = 32
 PIECE_CHARACTERS = 32_000
@@ -47,7 +50,7 @@ class Placed:
 
 def place(session: Session, newest: Checkpoint | None, texts: Sequence[str], stem: Stem) -> Placed:
     """Put into the pool what it lacks of these messages, whose stem is given; return where all of them stand."""
-    tail = CheckpointPiece.objects.filter(session=session).order_by("-first").first()
+    tail = _last_piece.first(session.pk)
     end = 0 if tail is None else tail.end
     if newest is None or not end:
         _append(session, tail, texts)
@@ -74,10 +77,10 @@ def _grow(
         if not is_its_own or not are_alike(texts[count - 1], stored):
             return None
         tail.text = "\n".join([*tail.lines[:-1], texts[count - 1]])
-        tail.save(update_fields=["text"])
+        update(tail, ["text"])
         changed = Variant.between(count - 1, text=stored, base=texts[count - 1])
         newest.variants = [*newest.variants, changed.as_row()]
-        newest.save(update_fields=["variants"])
+        update(newest, ["variants"])
         revised = count - 1
     fresh = texts[count:]
     spans = [list(span) for span in newest.spans]
@@ -154,14 +157,16 @@ def _append(session: Session, tail: CheckpointPiece | None, texts: Sequence[str]
         taken = _fitting(left, count=tail.end - tail.first, size=len(tail.text))
         tail.text = "\n".join([tail.text, *taken])
         tail.end += len(taken)
-        tail.save(update_fields=["text", "end"])
+        update(tail, ["text", "end"])
         end, left = tail.end, left[len(taken) :]
     pieces = []
     while left:
         taken = _fitting(left, count=0, size=0)
-        pieces.append(CheckpointPiece(session=session, first=end, end=end + len(taken), text="\n".join(taken)))
+        pieces.append(
+            born(CheckpointPiece, session_id=session.pk, first=end, end=end + len(taken), text="\n".join(taken))
+        )
         end, left = end + len(taken), left[len(taken) :]
-    CheckpointPiece.objects.bulk_create(pieces)
+    insert(pieces)
 
 
 def _is_full(count: int, size: int) -> bool:
@@ -215,8 +220,20 @@ def _lines_of(session_id: int, spans: Sequence[Span]) -> dict[int, str]:
     """Return the lines of the pieces that spans touch, by place."""
     if not spans:
         return {}
-    touched = Q()
-    for first, end in spans if len(spans) <= MOST_SPANS else [[min(spans)[0], max(end for _, end in spans)]]:
-        touched |= Q(first__lt=end, end__gt=first)
-    pieces = CheckpointPiece.objects.filter(touched, session=session_id)
+    asked = spans if len(spans) <= MOST_SPANS else [[min(spans)[0], max(end for _, end in spans)]]
+    pieces = _pieces(session_id, *chain.from_iterable(asked))
     return {piece.first + at: line for piece in pieces for at, line in enumerate(piece.lines)}
+
+
+@prepared
+def _last_piece(session_id: Place) -> QuerySet[CheckpointPiece]:
+    return CheckpointPiece.objects.filter(session=session_id).order_by("-first")[:1]
+
+
+@prepared
+def _pieces(session_id: Place, *bounds: Place) -> QuerySet[CheckpointPiece]:
+    """Ask for the pieces that spans touch, whose firsts and ends are given by turns."""
+    touched = Q()
+    for first, end in zip(bounds[::2], bounds[1::2], strict=True):
+        touched |= Q(first__lt=end, end__gt=first)
+    return CheckpointPiece.objects.filter(touched, session=session_id)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -25,6 +25,7 @@ from sessions.models import (
     Turn,
     Usage,
 )
+from sessions.models.among import AmongTexts, in_json
 from sessions.models.fields import require_content, require_name
 from sessions.models.prepared import Place, known, prepared
 from sessions.models.writing import born, insert
@@ -33,8 +34,7 @@ from sessions.pairing import pair_tools
 _ROLES = tuple(Role.values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageDraft:
+class MessageDraft(NamedTuple):
     """A message before it is stored. `content` None and "" differ; `usage` None means nothing was reported.
 
     `outcome` is for a tool message whose sender knows how the call ended; else its text decides.
@@ -133,10 +133,13 @@ def _faults_of_names(draft: MessageDraft, index: int, *, any_role: bool) -> Iter
 def _known_ids(session: Session, drafts: Sequence[MessageDraft]) -> dict[str, int]:
     """Return the ids of the drafts that the session already holds, by client id."""
     wanted = [draft.client_id for draft in drafts if draft.client_id]
-    if not wanted:
-        return {}
-    rows = session.messages.filter(client_id__in=wanted).values_list("client_id", "pk")
-    return {str(client_id): pk for client_id, pk in rows}
+    return {str(client_id): pk for client_id, pk in _held(session.pk, in_json(wanted))} if wanted else {}
+
+
+@prepared
+def _held(session_id: Place, client_ids: Place) -> "QuerySet[Message, tuple[str | None, int]]":
+    rows = Message.objects.filter(AmongTexts("client_id", client_ids), session=session_id)
+    return rows.values_list("client_id", "pk")
 
 
 def _first_of_each(drafts: Sequence[MessageDraft], known: dict[str, int]) -> list[MessageDraft]:

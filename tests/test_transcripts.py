@@ -103,6 +103,34 @@ def test_the_very_same_draft_twice_is_a_repeat_if_it_has_an_id_and_two_messages_
     assert list(session.messages.order_by("id").values_list("content", flat=True)) == ["a", "b", "b"]
 
 
+def test_any_id_is_found_again_as_it_was_written():
+    names = [
+        "1",
+        "1.0",
+        "01",
+        "null",
+        "[1]",
+        "a,b",
+        "a\nb",
+        "\x01",
+        '"',
+        "'",
+        "\\",
+        "\\u0061",
+        "%s",
+        "?",
+        " ",
+        "é",
+        "e\u0301",
+        "😀",
+    ]
+    session = make_session()
+    first = append(session, *(user(client_id=name) for name in names))
+    again = append(session, *(user(client_id=name) for name in reversed(names)))
+    assert (first.duplicates, again.duplicates) == (0, len(names))
+    assert again.ids == first.ids[::-1]
+
+
 def test_an_empty_client_id_is_none():
     session = make_session()
     assert append(session, user(client_id=""), user(client_id="")).duplicates == 0

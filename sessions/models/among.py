@@ -1,5 +1,6 @@
 """Many ids in one query, as one value."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -15,6 +16,11 @@ Row = TypeVar("Row", bound=models.Model)
 def joined(ids: Iterable[int]) -> str:
     """Return ids as one value."""
     return ",".join(map(str, ids))
+
+
+def in_json(texts: Iterable[str]) -> str:
+    """Return texts as one value."""
+    return json.dumps(list(texts))
 
 
 def give(rows: Sequence[Row], *, into: str, by: str, ask: Callable[[list[int]], Iterable[Any]]) -> Sequence[Row]:
@@ -51,3 +57,24 @@ class Among(Func):
         """Read the ids as an array, which the planner counts: of a subquery it would guess a hundred."""
         template = "%(expressions)s, ',')::bigint[])"
         return self.as_sql(compiler, connection, template=template, arg_joiner=" = ANY(string_to_array(", **extra)
+
+
+class AmongTexts(Func):
+    """Whether a column is one of some texts, however many."""
+
+    arity = 2
+    output_field = models.BooleanField()
+
+    def __init__(self, column: str, texts: Place) -> None:
+        """Take the name of a column of text, and the place of what `in_json` makes of the texts."""
+        super().__init__(F(column), texts)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Read the texts as rows."""
+        template, joiner = "%(expressions)s))", " IN (SELECT value FROM json_each("
+        return self.as_sql(compiler, connection, template=template, arg_joiner=joiner, **extra)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Read the texts as an array, once."""
+        template, joiner = "%(expressions)s::json)))", " = ANY(ARRAY(SELECT json_array_elements_text("
+        return self.as_sql(compiler, connection, template=template, arg_joiner=joiner, **extra)
