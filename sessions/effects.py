@@ -45,15 +45,14 @@ class Stage:
         if turn_id is None:
             return None
         if turn_id not in self.turns:
-            self.turns[turn_id] = Turn.objects.filter(session=self.session, turn_id=turn_id).first()
+            self.turns[turn_id] = Turn.objects.called(self.session, turn_id)
         return self.turns[turn_id]
 
 
 def turn_start(stage: Stage, draft: EventDraft) -> None:
     """Begin a turn; one that is still open has lost its process and is closed as abandoned."""
     turn_id = str(draft.turn_id)
-    left_open = Turn.objects.filter(session=stage.session).open().exclude(turn_id=turn_id)
-    for turn in left_open:
+    for turn in Turn.objects.open_beside(stage.session, turn_id):
         stage.turns[turn.turn_id] = turn
         turn.end(TurnEnd.ABANDONED, message="The next turn began before this one ended.", now=stage.now)
         close_what_is_open(stage, turn.turn_id)
@@ -92,11 +91,11 @@ def turn_end(stage: Stage, draft: EventDraft) -> None:
 
 def close_what_is_open(stage: Stage, turn_id: str | None) -> None:
     """Abort the calls and expire the requests and commands that a turn leaves open; None: those of no turn."""
-    for call in ToolCall.objects.filter(session=stage.session, turn_id=turn_id).open():
+    for call in ToolCall.objects.open_of(stage.session, turn_id):
         _close_call(stage, call, Outcome.ABORTED)
-    Request.objects.filter(session=stage.session, turn_id=turn_id).expire(stage.now)
+    Request.objects.expire_in(stage.session, turn_id, now=stage.now)
     if turn_id is not None:  # A command of no turn outlives them all.
-        Command.objects.filter(session=stage.session, turn_id=turn_id).expire()
+        Command.objects.expire_in(stage.session, turn_id)
     Request.objects.let_need(stage.session, now=stage.now)
 
 
@@ -197,8 +196,8 @@ def _open_request(stage: Stage, draft: EventDraft, **what: Any) -> None:
     Request.objects.let_need(stage.session, now=stage.now)
 
 
-def _settle_requests(stage: Stage, draft: EventDraft, **which: str) -> None:
-    """Expire the turn's open requests of `which`: the agent has gone on, so they were settled elsewhere.
+def _settle_requests(stage: Stage, draft: EventDraft, *, tool_name: str | None = None) -> None:
+    """Expire the turn's open requests, of one tool or of all: the agent has gone on, so they were settled elsewhere.
 
     An agent that waits says nothing. When its model speaks again, or the very tool has a result, the question was
     answered in its own terminal, or never could be (a sub-agent's); nobody here refused it (contracts/koda.md 4.5).
@@ -206,7 +205,7 @@ def _settle_requests(stage: Stage, draft: EventDraft, **which: str) -> None:
     if not stage.session.needs:
         return
     turn_id = draft.turn_id or stage.session.turn_id
-    if Request.objects.filter(session=stage.session, turn_id=turn_id, **which).expire(stage.now):
+    if Request.objects.expire_in(stage.session, turn_id, now=stage.now, tool_name=tool_name):
         Request.objects.let_need(stage.session, now=stage.now)
 
 

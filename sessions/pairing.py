@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from django.db.models import QuerySet
+
 from sessions import loops
 from sessions.models import EventDraft, Message, Role, Session, ToolCall, telling_argument
 from sessions.models.fields import NAME_BYTES, clean_text
-from sessions.models.writing import update_all
+from sessions.models.prepared import Place, prepared
+from sessions.models.writing import born, update_all
 
 EARLY_RESULTS = 200
 """Tool messages, newest first, among which a result is looked for that came before its call."""
@@ -81,13 +84,13 @@ class _Pairing:
         function: dict[str, Any] = nested if isinstance(nested, dict) else {}
         name = call.get("function_name") or call.get("name") or function.get("name")
         args = call.get("arguments", call.get("input", function.get("arguments")))
-        born = ToolCall(
-            session=self.session, call_id=call_id, message_id=message.pk, name=str(name or "?"), args=args,
-            detail=telling_argument(args), turn_id=message.turn_id, started_at=message.created_at,
+        fresh = born(
+            ToolCall, session_id=self.session.pk, call_id=call_id, message_id=message.pk, name=str(name or "?"),
+            args=args, detail=telling_argument(args), turn_id=message.turn_id, started_at=message.created_at,
         )  # fmt: skip
-        self._born.append(born)
-        known.append(born)
-        self.noticed += loops.note_call(self.session, born, seq=self.session.last_seq + 1)
+        self._born.append(fresh)
+        known.append(fresh)
+        self.noticed += loops.note_call(self.session, fresh, seq=self.session.last_seq + 1)
         if (result := self.early.pop(call_id, None)) is not None:
             self.take(result)
 
@@ -146,11 +149,16 @@ def _announced(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _early_results(session: Session, asked: set[str], *, before: int) -> dict[str, _Result]:
     """Return the newest stored result of each of these call ids that no call has: batches may come reordered."""
-    results = session.messages.filter(role=Role.TOOL, pk__lt=before).order_by("-id")
-    newest = reversed(results.values_list("tool_call_id", "pk")[:EARLY_RESULTS])
-    found = {str(call_id): pk for call_id, pk in newest if call_id in asked}
+    found = {str(call_id): pk for call_id, pk in reversed(_results(session.pk, before)) if call_id in asked}
     if not found:
         return {}
     taken = ToolCall.objects.filter(result_message__in=found.values()).values_list("result_message", flat=True)
     waiting = Message.objects.filter(pk__in=set(found.values()) - set(taken))
     return {result.call_id: result for result in map(_Result, waiting)}
+
+
+@prepared
+def _results(session_id: Place, before: Place) -> "QuerySet[Message, tuple[str | None, int]]":
+    """Ask for the newest tool messages before a message, and their calls."""
+    results = Message.objects.filter(session=session_id, role=Role.TOOL, pk__lt=before).order_by("-id")
+    return results.values_list("tool_call_id", "pk")[:EARLY_RESULTS]

@@ -1,12 +1,16 @@
 """A command: what a person tells an agent. It is requested, delivered, and then obeyed, refused or expired."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
 
 from sessions.models.fields import WrittenJSONField, WrittenTextField
-from sessions.models.prepared import Place
+from sessions.models.prepared import Place, prepared_change
+
+if TYPE_CHECKING:
+    from sessions.models.session import Session
 
 
 class CommandStatus(models.TextChoices):
@@ -37,9 +41,16 @@ class CommandQuerySet(models.QuerySet["Command"]):
         present = models.Q(turn_id=turn_id) if turn_id is not None else models.Q(pk=None)
         return self.filter(waits | present, session=session_id).select_related("asked_by").order_by("-id")
 
-    def expire(self) -> int:
-        """Close what no client has taken as expired; return how many."""
-        return self.filter(status=CommandStatus.REQUESTED).update(status=CommandStatus.EXPIRED)
+
+_CommandManager = models.Manager.from_queryset(CommandQuerySet)
+
+
+class CommandManager(_CommandManager["Command"]):
+    """Rows of commands, and what ends with their turn."""
+
+    def expire_in(self, session: "Session", turn_id: str) -> int:
+        """Close as expired what no client has taken of a turn; return how many."""
+        return _expire(session.pk, turn_id)
 
 
 class Command(models.Model):
@@ -60,7 +71,7 @@ class Command(models.Model):
     acked_at = models.DateTimeField(null=True, blank=True)
     detail = WrittenTextField(blank=True, default="", help_text="What the agent said when it acknowledged.")
 
-    objects = models.Manager.from_queryset(CommandQuerySet)()
+    objects = CommandManager()
 
     class Meta:
         """Asked for by the long poll: one session's undelivered ones, in order."""
@@ -110,3 +121,9 @@ class Command(models.Model):
         if self.status == CommandStatus.DELIVERED:
             self.status = CommandStatus.EXPIRED
         self.save(update_fields=["body", "detail", "status"])
+
+
+@prepared_change
+def _expire(session_id: Place, turn_id: Place) -> tuple[CommandQuerySet, dict[str, Any]]:
+    rows = Command.objects.filter(session=session_id, turn_id=turn_id, status=CommandStatus.REQUESTED)
+    return rows, {"status": CommandStatus.EXPIRED}

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from sessions import redaction
+from sessions.models.among import AmongTexts, in_json
 from sessions.models.fields import WrittenJSONField, dump_json
+from sessions.models.prepared import Place, prepared
 from sessions.models.writing import born, insert
 
 if TYPE_CHECKING:
@@ -122,9 +124,8 @@ class EventManager(_EventManager["Event"]):
         """Return the seq of each of `event_ids` that this session already holds."""
         if not event_ids:
             return {}
-        rows = self.filter(session=session, event_id__in=event_ids).values_list("event_id", "seq")
-        aliases = EventAlias.objects.filter(session=session, event_id__in=event_ids).values_list("event_id", "seq")
-        return {str(event_id): seq for event_id, seq in (*rows, *aliases)}
+        asked = session.pk, in_json(event_ids)
+        return {str(event_id): seq for event_id, seq in (*_held(*asked), *_held_as_alias(*asked))}
 
 
 class Event(models.Model):
@@ -215,3 +216,14 @@ class EventAlias(models.Model):
     def __str__(self) -> str:
         """Return the alias and its seq."""
         return f"{self.event_id} → {self.seq}"
+
+
+@prepared
+def _held(session_id: Place, event_ids: Place) -> "models.QuerySet[Event, tuple[str | None, int]]":
+    return Event.objects.filter(AmongTexts("event_id", event_ids), session=session_id).values_list("event_id", "seq")
+
+
+@prepared
+def _held_as_alias(session_id: Place, event_ids: Place) -> "models.QuerySet[EventAlias, tuple[str, int]]":
+    rows = EventAlias.objects.filter(AmongTexts("event_id", event_ids), session=session_id)
+    return rows.values_list("event_id", "seq")

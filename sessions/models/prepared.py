@@ -7,7 +7,7 @@ come back with Django's own converters and related objects; `sessions.models.wri
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache, update_wrapper
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import query as django_query
+from django.db.models.sql import UpdateQuery
 
 from sessions.models.writing import made_of
 
@@ -28,7 +29,7 @@ MOST_COUNTED = 10_000
 
 
 class Place(models.Expression):
-    """Stands in a query for a value that each call brings: a number, a text, a moment or a UUID, and never None."""
+    """Stands in a query for what each call brings: a number, a text, a day, a moment or a UUID, and never None."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -94,6 +95,48 @@ def prepared(ask: "Callable[..., models.QuerySet[Any, R] | Counts[R]]") -> Prepa
     return Prepared(ask)
 
 
+class PreparedChange:
+    """A statement that changes rows, built by its first call; `prepared_change` makes one."""
+
+    def __init__(self, ask: "Callable[..., tuple[models.QuerySet[Any], dict[str, Any]]]") -> None:
+        self._ask = ask
+        self._statement = lru_cache(maxsize=_SHAPES)(self._build)
+        update_wrapper(self, ask)
+
+    def __call__(self, *values: Any, **shape: Any) -> int:
+        """Change the rows for these values, one for each place, and return how many. Raises `ValueError` for None."""
+        if None in values:
+            raise ValueError(f"{self._ask.__name__} was given no value for one of its places.")
+        alias, sql, params = self._statement(len(values), **shape)
+        if not sql:
+            return 0
+        connection = connections[alias]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, _given(params, values, connection))
+            changed: int = cursor.rowcount
+        return changed
+
+    def _build(self, count: int, /, **shape: Any) -> tuple[str, str, Sequence[Any]]:
+        """Return the database, the statement in this shape, and its parameters."""
+        rows, changes = self._ask(*map(Place, range(count)), **shape)
+        query: Any = rows.order_by().query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        try:
+            sql, params = query.get_compiler(using=rows.db).as_sql()
+        except EmptyResultSet:
+            return rows.db, "", ()
+        return rows.db, sql, params
+
+
+def prepared_change(ask: "Callable[..., tuple[models.QuerySet[Any], dict[str, Any]]]") -> PreparedChange:
+    """Let a function say which rows get which values, and return what changes them without building that again.
+
+    It is called as `prepared` calls it. What a column gets is a value of its own, a `Place`, or an expression with
+    places; a place takes what needs no more than the database's own form, so no JSON.
+    """
+    return PreparedChange(ask)
+
+
 def known(value: Any) -> list[Any]:
     """Return a last value for a prepared query, or nothing in its stead when there is none."""
     return [] if value is None else [value]
@@ -149,9 +192,8 @@ class _Reader(Generic[R]):
         if not self.sql:
             return []
         connection = connections[self.alias]
-        given = [_ready(values[param.number], connection) if type(param) is Place else param for param in self.params]
         with connection.cursor() as cursor:
-            cursor.execute(self.sql, given)
+            cursor.execute(self.sql, _given(self.params, values, connection))
             came = cursor.fetchall()
         return list(map(self.read, self._converted(came, connection) if self.converters else came))
 
@@ -173,10 +215,17 @@ class _Reader(Generic[R]):
         return rows
 
 
+def _given(params: Sequence[Any], values: Sequence[Any], connection: Any) -> list[Any]:
+    """Return the parameters of a statement with values in their places."""
+    return [_ready(values[param.number], connection) if type(param) is Place else param for param in params]
+
+
 def _ready(value: Any, connection: Any) -> Any:
     """Return a value as the database takes it."""
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, date):
+        return connection.ops.adapt_datefield_value(value)
     if isinstance(value, uuid.UUID) and not connection.features.has_native_uuid_field:
         return value.hex
     return value

@@ -10,8 +10,9 @@ from django.db import models
 from sessions.models.among import Among, joined
 from sessions.models.command import Command
 from sessions.models.fields import WrittenJSONField, WrittenTextField
-from sessions.models.prepared import Place, prepared
+from sessions.models.prepared import Place, known, prepared, prepared_change
 from sessions.models.watched import Needs
+from sessions.models.writing import born, insert
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -47,10 +48,6 @@ class RequestQuerySet(models.QuerySet["Request"]):
         commands = models.Prefetch("commands", Command.objects.order_by("-id"), to_attr="told")
         return self.select_related("session", "session__owner", "answered_by").prefetch_related(commands)
 
-    def expire(self, now: datetime) -> int:
-        """Close what is still open in these rows as expired; return how many."""
-        return self.filter(status=RequestStatus.OPEN).update(status=RequestStatus.EXPIRED, closed_at=now)
-
 
 _RequestManager = models.Manager.from_queryset(RequestQuerySet)
 
@@ -60,7 +57,7 @@ class RequestManager(_RequestManager["Request"]):
 
     def open_one(self, session: "Session", *, opened_seq: int, now: datetime, **what: Any) -> "Request":
         """Write a request that waits from `now` on."""
-        return self.create(session=session, opened_seq=opened_seq, opened_at=now, **what)
+        return insert([born(Request, session_id=session.pk, opened_seq=opened_seq, opened_at=now, **what)])[0]
 
     def open_in(self, session_ids: Iterable[int]) -> "list[Request]":
         """Return the requests that wait in these sessions, the oldest first."""
@@ -68,7 +65,7 @@ class RequestManager(_RequestManager["Request"]):
 
     def most_urgent(self, session: "Session") -> "Request | None":
         """Return the open request of `session` that has waited longest."""
-        return self.filter(session=session).open().first()
+        return _most_urgent.first(session.pk)
 
     def let_need(self, session: "Session", *, now: datetime) -> None:
         """Let a locked session need what its longest waiting request asks for, or nothing any more."""
@@ -81,6 +78,12 @@ class RequestManager(_RequestManager["Request"]):
     def newest(self, session: "Session", *, kind: str, request_id: str) -> "Request | None":
         """Return the newest request of this kind with the agent's id, open or not; a cap's id is empty."""
         return self.filter(session=session, kind=kind, request_id=request_id).order_by("-id").first()
+
+    def expire_in(self, session: "Session", turn_id: str | None, *, now: datetime, tool_name: str | None = None) -> int:
+        """Close as expired what still waits in a turn (None: in none), of one tool or of all; return how many."""
+        if tool_name is not None:
+            return _expire_of_tool(now, session.pk, tool_name, *known(turn_id))
+        return _expire(now, session.pk, *known(turn_id))
 
 
 class Request(models.Model):
@@ -153,3 +156,22 @@ class Request(models.Model):
 @prepared
 def _open_in(session_ids: Place) -> RequestQuerySet:
     return Request.objects.filter(Among("session_id", session_ids)).open()
+
+
+@prepared
+def _most_urgent(session_id: Place) -> RequestQuerySet:
+    return Request.objects.filter(session=session_id).open()[:1]
+
+
+@prepared_change
+def _expire(now: Place, session_id: Place, turn_id: Place | None = None) -> tuple[RequestQuerySet, dict[str, Any]]:
+    rows = Request.objects.filter(session=session_id, turn_id=turn_id)
+    return rows.open(), {"status": RequestStatus.EXPIRED, "closed_at": now}
+
+
+@prepared_change
+def _expire_of_tool(
+    now: Place, session_id: Place, tool_name: Place, turn_id: Place | None = None
+) -> tuple[RequestQuerySet, dict[str, Any]]:
+    rows = Request.objects.filter(session=session_id, turn_id=turn_id, tool_name=tool_name)
+    return rows.open(), {"status": RequestStatus.EXPIRED, "closed_at": now}

@@ -5,15 +5,16 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
-from django.db.models import F, Max, Q, Value
+from django.db import connection, models
+from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Length, Replace, Right, Substr
 
-from sessions.models.batching import batched
+from sessions.models.among import in_json
 from sessions.models.fields import WrittenJSONField, WrittenTextField, load_written
+from sessions.models.prepared import Place, known, prepared
 from sessions.models.turn import Turn
-from sessions.models.writing import insert
+from sessions.models.writing import born, insert, update
 
 if TYPE_CHECKING:
     from sessions.models.message import Message
@@ -80,14 +81,6 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
         )
 
 
-_OWN = "SELECT id FROM koda_sessions_toolcall t WHERE t.session_id = %%s AND t.call_id = asked.call_id"
-_NEWEST = (
-    "WITH asked (call_id) AS (VALUES %s)"  # noqa: S608 - nothing of what was sent stands in it
-    f" SELECT ({_OWN} ORDER BY t.id DESC LIMIT 1) FROM asked"
-    f" UNION SELECT ({_OWN} AND t.outcome IS NULL ORDER BY t.id DESC LIMIT 1) FROM asked"
-)
-"""The newest call and the newest open one with each id, each found at once in an index; the ORM cannot ask so."""
-
 _ToolCallManager = models.Manager.from_queryset(ToolCallQuerySet)
 
 
@@ -101,9 +94,9 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
 
         `facts` are columns: call_id, message_id, is_sub_agent, start_seq, expected_by, is_timed.
         """
-        call = self.model(
-            session=session, name=name, args=args, detail=telling_argument(args), turn_id=turn_id, started_at=now,
-            **facts,
+        call = born(
+            ToolCall, session_id=session.pk, name=name, args=args, detail=telling_argument(args), turn_id=turn_id,
+            started_at=now, **facts,
         )  # fmt: skip
         return self.bear(session, [call])[0]
 
@@ -111,8 +104,7 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         """Insert calls that were asked for, and count them in their session and their turns; return them."""
         session.count_tool_calls(len(calls))
         for turn_id, count in Counter(call.turn_id for call in calls if call.turn_id is not None).items():
-            turns = Turn.objects.filter(session=session, turn_id=turn_id)
-            turns.update(tool_call_count=F("tool_call_count") + count)
+            Turn.objects.count_calls(session, turn_id, count)
         return insert(calls)
 
     def known(self, session: "Session", call_ids: Collection[str]) -> "dict[str, list[ToolCall]]":
@@ -121,18 +113,13 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         Agents are known to use an id again and again: no other call with it is looked at.
         """
         found: dict[str, list[ToolCall]] = defaultdict(list)
-        for some in batched(sorted(call_ids)):
-            chosen = RawSQL(_NEWEST % ", ".join(["(%s)"] * len(some)), [*some, session.pk, session.pk])  # noqa: S611
-            for call in self.filter(pk__in=chosen).order_by("id"):
-                found[call.call_id].append(call)
+        for call in _newest(session.pk, in_json(sorted(call_ids))) if call_ids else ():
+            found[call.call_id].append(call)
         return found
 
     def newest(self, session: "Session", call_id: str, *, is_open: bool | None = None) -> "ToolCall | None":
         """Return the newest call with this id; agents are known to use an id again."""
-        rows = self.filter(session=session, call_id=call_id)
-        if is_open is not None:
-            rows = rows.filter(outcome__isnull=is_open)
-        return rows.order_by("-id").first()
+        return _with_id.first(session.pk, call_id, is_open=is_open)
 
     def take_back(self, session: "Session", messages: "models.QuerySet[Message]") -> list[int]:
         """Undo what these messages told of calls, before they go: calls asked for, results brought.
@@ -146,7 +133,8 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         asked = own.filter(message__in=messages, start_seq=None)
         for turn_id, outcome, count in asked.values_list("turn_id", "outcome").annotate(models.Count("pk")).order_by():
             session.count_tool_calls(-count, outcomes={outcome: -count} if outcome else {})
-            Turn.objects.filter(session=session, turn_id=turn_id).update(tool_call_count=F("tool_call_count") - count)
+            if turn_id is not None:
+                Turn.objects.count_calls(session, turn_id, -count)
         asked.delete()
         # What an event or the end of a turn had closed before was closed at another time.
         answered = own.filter(result_message__in=messages, result_seq=None, ended_at=F("result_message__created_at"))
@@ -178,7 +166,7 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         Calls run side by side: the budget is the longest of those that are still open. What was left open before
         the running turn is not its doing.
         """
-        last = self._begun(session).order_by("-start_seq").first()
+        last = _last_begun.first(*_running(session))
         if last is None:
             session.stop_doing()
             return
@@ -187,15 +175,11 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
 
     def longest_budget(self, session: "Session") -> datetime | None:
         """Return until when the open calls of the running turn may take, by the longest of their budgets."""
-        budget: datetime | None = self._begun(session).aggregate(end=Max("expected_by"))["end"]
-        return budget
+        return _longest_budget.first(*_running(session))
 
-    def _begun(self, session: "Session") -> ToolCallQuerySet:
-        """Return the open calls that have begun in the running turn."""
-        begun = self.filter(session=session, start_seq__isnull=False).open()
-        if session.turn_started_at is None:
-            return begun
-        return begun.filter(Q(turn_id=session.turn_id) | Q(started_at__gte=session.turn_started_at))
+    def open_of(self, session: "Session", turn_id: str | None) -> "list[ToolCall]":
+        """Return the open calls of a turn; None: those of no turn."""
+        return _open_of(session.pk, *known(turn_id))
 
 
 class ToolCall(models.Model):
@@ -296,7 +280,7 @@ class ToolCall(models.Model):
             self.started_at = now
             self.expected_by = expected_by
             self.is_timed = True
-        self.save(update_fields=["start_seq", "turn_id", "is_sub_agent", "started_at", "expected_by", "is_timed"])
+        update(self, ["start_seq", "turn_id", "is_sub_agent", "started_at", "expected_by", "is_timed"])
 
     def close(
         self,
@@ -310,7 +294,7 @@ class ToolCall(models.Model):
         self.end(outcome, now=now)
         self.result_message_id = result_message_id or self.result_message_id
         self.result_seq = result_seq or self.result_seq
-        self.save(update_fields=["outcome", "ended_at", "result_message", "result_seq"])
+        update(self, ["outcome", "ended_at", "result_message_id", "result_seq"])
 
     def attach(
         self,
@@ -323,4 +307,54 @@ class ToolCall(models.Model):
         self.message_id = message_id or self.message_id
         self.result_message_id = result_message_id or self.result_message_id
         self.result_seq = result_seq or self.result_seq
-        self.save(update_fields=["message", "result_message", "result_seq"])
+        update(self, ["message_id", "result_message_id", "result_seq"])
+
+
+def _running(session: "Session") -> list[Any]:
+    """Return what `_begun` asks by: the session, since when its turn runs, and the turn's id."""
+    since = session.turn_started_at
+    return [session.pk] if since is None else [session.pk, since, *known(session.turn_id)]
+
+
+def _begun(session_id: Place, since: Place | None = None, turn_id: Place | None = None) -> ToolCallQuerySet:
+    """Return the open calls that have begun in the running turn."""
+    begun = ToolCall.objects.filter(session=session_id, start_seq__isnull=False).open()
+    return begun if since is None else begun.filter(Q(turn_id=turn_id) | Q(started_at__gte=since))
+
+
+@prepared
+def _last_begun(*running: Place) -> ToolCallQuerySet:
+    return _begun(*running).order_by("-start_seq")[:1]
+
+
+@prepared
+def _longest_budget(*running: Place) -> "models.QuerySet[ToolCall, datetime | None]":
+    budgets = _begun(*running).filter(expected_by__isnull=False).order_by("-expected_by")
+    return budgets.values_list("expected_by", flat=True)[:1]
+
+
+@prepared
+def _open_of(session_id: Place, turn_id: Place | None = None) -> ToolCallQuerySet:
+    return ToolCall.objects.filter(session=session_id, turn_id=turn_id).open()
+
+
+@prepared
+def _with_id(session_id: Place, call_id: Place, *, is_open: bool | None) -> ToolCallQuerySet:
+    rows = ToolCall.objects.filter(session=session_id, call_id=call_id)
+    if is_open is not None:
+        rows = rows.filter(outcome__isnull=is_open)
+    return rows.order_by("-id")[:1]
+
+
+@prepared
+def _newest(session_id: Place, call_ids: Place) -> ToolCallQuerySet:
+    """Ask for the newest call and the newest open one with each id, each found at once in an index."""
+    asked = "json_each" if connection.vendor == "sqlite" else "json_array_elements_text"
+    asked += "(%s)" if connection.vendor == "sqlite" else "(%s::json)"
+    own = "SELECT id FROM koda_sessions_toolcall t WHERE t.session_id = %s AND t.call_id = asked.value"
+    chosen = (  # the ORM cannot ask so
+        f"SELECT ({own} ORDER BY t.id DESC LIMIT 1) FROM {asked} asked"  # noqa: S608 - nothing of what was sent is in it
+        f" UNION SELECT ({own} AND t.outcome IS NULL ORDER BY t.id DESC LIMIT 1) FROM {asked} asked"
+    )
+    params = [session_id, call_ids, session_id, call_ids]
+    return ToolCall.objects.filter(pk__in=RawSQL(chosen, params)).order_by("id")  # noqa: S611 - values have places

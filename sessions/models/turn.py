@@ -4,9 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.db.models import F
 
 from sessions.models.fields import WrittenTextField
+from sessions.models.prepared import Place, prepared, prepared_change
 from sessions.models.session import Session
+from sessions.models.writing import born, insert, update
 
 
 class TurnEnd(models.TextChoices):
@@ -34,15 +37,27 @@ class TurnManager(_TurnManager["Turn"]):
 
     def begin(self, session: Session, *, turn_id: str, now: datetime) -> "Turn":
         """Return the turn with this id, created when it is new."""
-        turn, is_new = self.get_or_create(session=session, turn_id=turn_id, defaults={"started_at": now})
-        if is_new:
-            session.turn_count += 1
-        return turn
+        return self.called(session, turn_id) or self._bear(session, turn_id=turn_id, started_at=now)
+
+    def called(self, session: Session, turn_id: str) -> "Turn | None":
+        """Return the turn with this id, None when no start of it was seen."""
+        return _called.first(session.pk, turn_id)
+
+    def open_beside(self, session: Session, turn_id: str) -> "list[Turn]":
+        """Return the turns that have not ended, without the one with this id."""
+        return _open_beside(session.pk, turn_id)
 
     def begin_of_state(self, session: Session) -> "Turn":
         """Return the turn that the session's state tells of, now that it has a row: it began when that was set."""
+        return self._bear(session, turn_id=session.turn_id, started_at=session.turn_started_at)
+
+    def count_calls(self, session: Session, turn_id: str, count: int) -> None:
+        """Count calls that were asked for in the turn with this id, if it has begun."""
+        _count_calls(session.pk, turn_id, count)
+
+    def _bear(self, session: Session, **facts: Any) -> "Turn":
         session.turn_count += 1
-        return self.create(session=session, turn_id=session.turn_id, started_at=session.turn_started_at)
+        return insert([born(Turn, session_id=session.pk, **facts)])[0]
 
 
 class Turn(models.Model):
@@ -94,7 +109,7 @@ class Turn(models.Model):
         self.ended_at = now
         self.reason = reason
         self.reason_message = message
-        self.save(update_fields=["ended_at", "reason", "reason_message"])
+        update(self, ["ended_at", "reason", "reason_message"])
 
     def take_footer(self, footer: dict[str, Any]) -> None:
         """Keep the figures of a footer: sums over the turn's model calls."""
@@ -102,4 +117,20 @@ class Turn(models.Model):
         for name in names:
             setattr(self, name, footer.get(name))
         self.has_final_text = True
-        self.save(update_fields=[*names, "has_final_text"])
+        update(self, [*names, "has_final_text"])
+
+
+@prepared
+def _called(session_id: Place, turn_id: Place) -> TurnQuerySet:
+    return Turn.objects.filter(session=session_id, turn_id=turn_id)
+
+
+@prepared
+def _open_beside(session_id: Place, turn_id: Place) -> TurnQuerySet:
+    return Turn.objects.filter(session=session_id).open().exclude(turn_id=turn_id)
+
+
+@prepared_change
+def _count_calls(session_id: Place, turn_id: Place, count: Place) -> tuple[TurnQuerySet, dict[str, Any]]:
+    turns = Turn.objects.filter(session=session_id, turn_id=turn_id)
+    return turns, {"tool_call_count": F("tool_call_count") + count}

@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models import F
 
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
-from sessions.models.prepared import Place, prepared
+from sessions.models.prepared import Place, prepared, prepared_change
+from sessions.models.writing import born, insert
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -24,9 +25,8 @@ class UsageManager(models.Manager["Usage"]):
         """Add token counts and model calls by (agent, day)."""
         for (agent_name, day), (counts, api_calls) in entries.items():
             amounts = {**counts.as_dict(), "api_call_count": api_calls}
-            sums = {name: F(name) + amount for name, amount in amounts.items()}
-            if not self.filter(session=session, agent_name=agent_name, day=day).update(**sums):
-                self.create(session=session, agent_name=agent_name, day=day, **amounts)
+            if not _add(session.pk, agent_name, day, *map(amounts.__getitem__, _SUMS)):
+                insert([born(Usage, session_id=session.pk, agent_name=agent_name, day=day, **amounts)])
 
     def by_agent(self, session: "Session") -> list[dict[str, Any]]:
         """Return the sums of each agent of `session`, the largest prompt + completion first."""
@@ -34,6 +34,14 @@ class UsageManager(models.Manager["Usage"]):
 
 
 _SUMS = (*TOKEN_NAMES, "api_call_count")
+
+
+@prepared_change
+def _add(
+    session_id: Place, agent_name: Place, day: Place, *amounts: Place
+) -> "tuple[models.QuerySet[Usage], dict[str, Any]]":
+    rows = Usage.objects.filter(session=session_id, agent_name=agent_name, day=day)
+    return rows, {name: F(name) + amount for name, amount in zip(_SUMS, amounts, strict=True)}
 
 
 @prepared

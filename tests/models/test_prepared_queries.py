@@ -1,21 +1,24 @@
 """Queries that are built once: they find what Django finds, for the values of each call."""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, models
-from django.db.models import Count, OuterRef, Subquery, Value
+from django.db.models import Count, F, OuterRef, Subquery, Value
 from django.db.models.functions import Substr
 from django.test.utils import CaptureQueriesContext
 
 from sessions.models import Message, Session, ToolCall
 from sessions.models.among import Among, give
-from sessions.models.prepared import MOST_COUNTED, Prepared, count_of, counts_of, known, prepared
+from sessions.models.prepared import MOST_COUNTED, Prepared, count_of, counts_of, known, prepared, prepared_change
 from tests.factories import make_events, make_message, make_session, make_user, multiply
 from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def columns_of(row: models.Model) -> dict[str, object]:
@@ -224,3 +227,36 @@ def test_rows_with_equal_values_share_none_that_can_be_changed():
     assert [row.created_at for row in (first, second, third)] == list(
         Message.objects.order_by("pk").values_list("created_at", flat=True)
     )
+
+
+def test_a_change_is_built_once_and_changes_the_rows_for_the_values_of_each_call(talk):
+    built = []
+
+    @prepared_change
+    def archive(session, until, at=None, *, by=0):
+        built.append(by)
+        rows = Message.objects.filter(session=session, pk__lte=until).order_by("-id")  # whose order does not matter
+        return rows, {"compacted_at": at, "thinking": "long ago", "prompt_tokens": F("id") + session + by}
+
+    ids = list(talk.messages.order_by("id").values_list("pk", flat=True))
+    with CaptureQueriesContext(connection) as asked:
+        assert [archive(talk.pk, ids[2], NOW), archive(talk.pk, ids[0], NOW - HOUR)] == [3, 1]
+        assert archive(talk.pk, 0, NOW) == 0
+    assert (len(asked), built) == (3, [0])
+    rows = list(talk.messages.order_by("id").values_list("compacted_at", "thinking", "prompt_tokens"))
+    gone = [(at, "long ago", pk + talk.pk) for pk, at in zip(ids[:3], [NOW - HOUR, NOW, NOW], strict=True)]
+    assert rows == [*gone, (None, None, None), (None, None, None)]
+    assert archive(talk.pk, ids[1], by=1) == 2  # in another shape
+    assert list(talk.messages.order_by("id").values_list("compacted_at", "prompt_tokens")[:3]) == [
+        (None, ids[0] + talk.pk + 1), (None, ids[1] + talk.pk + 1), (NOW, ids[2] + talk.pk),
+    ]  # fmt: skip
+    assert built == [0, 1]
+
+
+def test_a_change_of_no_rows_asks_nothing_and_takes_no_none():
+    change = prepared_change(lambda _title: (Session.objects.none(), {"title": "x"}))
+    with CaptureQueriesContext(connection) as asked:
+        assert change("a") == 0
+    assert not asked
+    with pytest.raises(ValueError, match="no value"):
+        change(None)
