@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.models.fields import clean_text
 from tests.engine_events import (
     CALL,
     NOW,
@@ -14,6 +15,7 @@ from tests.engine_events import (
     end,
 )
 from tests.factories import make_events, make_message
+from tests.message_drafts import answering, append, asking
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +77,20 @@ def test_an_id_used_again_is_another_call():
     assert calls_of(session) == [("c", "success"), ("c", None)]
     make_events(session, {**RESULT, "is_error": True})
     assert calls_of(session) == [("c", "success"), ("c", "failed")]
+
+
+@pytest.mark.parametrize("odd", ["c'\"\\%s?", "c é\n😀", "1.0", "null"])
+def test_a_call_is_found_by_the_id_that_it_was_given_whatever_that_is(odd):
+    session = after(START, {**CALL, "id": odd}, {**RESULT, "id": odd})
+    append(session, asking(odd), answering(odd))  # the messages that tell of it, too
+    assert calls_of(session) == [(odd, "success")]
+
+
+@pytest.mark.parametrize("odd", ["c\x00", "c\ud800"])
+def test_broken_characters_in_the_ids_of_a_message_do_not_part_a_call_from_its_result(odd):
+    session = after(START, {**CALL, "id": clean_text(odd)})
+    append(session, asking(odd), answering(clean_text(odd)))
+    assert calls_of(session) == [(clean_text(odd), "success")]
 
 
 @pytest.mark.parametrize(

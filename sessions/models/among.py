@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.db import models
 from django.db.models import F, Func, Value
 
+from sessions.models.fields import clean_text
 from sessions.models.prepared import Place
 
 Row = TypeVar("Row", bound=models.Model)
@@ -19,8 +20,8 @@ def joined(ids: Iterable[int]) -> str:
 
 
 def in_json(texts: Iterable[str]) -> str:
-    """Return texts as one value."""
-    return json.dumps(list(texts))
+    """Return texts as one value, each as `WrittenTextField` keeps it."""
+    return json.dumps([clean_text(text) for text in texts])
 
 
 def give(rows: Sequence[Row], *, into: str, by: str, ask: Callable[[list[int]], Iterable[Any]]) -> Sequence[Row]:

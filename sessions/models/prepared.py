@@ -17,6 +17,7 @@ from django.db import connections, models
 from django.db.models import query as django_query
 from django.db.models.sql import UpdateQuery
 
+from sessions.models.fields import clean_text
 from sessions.models.writing import made_of
 
 R = TypeVar("R")
@@ -221,7 +222,9 @@ def _given(params: Sequence[Any], values: Sequence[Any], connection: Any) -> lis
 
 
 def _ready(value: Any, connection: Any) -> Any:
-    """Return a value as the database takes it."""
+    """Return a value as the database takes it; text as `WrittenTextField` keeps it."""
+    if isinstance(value, str):
+        return clean_text(value)
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
     if isinstance(value, date):
