@@ -21,9 +21,11 @@ from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
 from sessions.models import Event, Session, Visibility, overview
+from sessions.models.among import Among, joined
 from sessions.models.filtering import Words
+from sessions.models.prepared import Place, prepared
 from sessions.models.rows import with_requests, worded
-from sessions.models.session_rows import confined_to
+from sessions.models.session_rows import SessionQuerySet, confined_to
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +239,7 @@ def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int
     now = timezone.now()
     rows = {
         session.pk: Row(session, frames.encode(frames.pulse(session)))
-        for session in with_requests(list(worded(Session.objects.filter(pk__in=pks))))
+        for session in with_requests(_worded(joined(pks)))
     }
     for words in {view.words for view in views if view.words}:
         matching = set(Session.objects.filter(pk__in=pks).filtered(**dict(words)).values_list("pk", flat=True))
@@ -250,6 +252,11 @@ def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int
     for pk in _made_private_lately([rows[pk].session for pk in unknown if pk in rows]):
         rows[pk].was_public = True
     return rows
+
+
+@prepared
+def _worded(pks: Place) -> SessionQuerySet:
+    return worded(Session.objects.filter(Among("pk", pks)))
 
 
 def _render(row: Row, *, can_change: bool, now: datetime) -> None:

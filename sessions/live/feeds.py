@@ -9,13 +9,12 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Protocol
 
-from django.db.models import Q
 from django.utils import timezone
 
 from sessions import liveness, transcripts
 from sessions.asides import aside
 from sessions.live import frames
-from sessions.models import Event, Message, Outcome, Session, ToolCall
+from sessions.models import Event, Message, Session, ToolCall
 from sessions.models.message import with_calls
 
 EVENTS = 200
@@ -81,15 +80,14 @@ class ProgramFeed:
         """Return the events after `place`, each in one frame or more."""
         texts: list[str] = []
         size, seq = 0, place.seq
-        log = Event.objects.filter(session=session_id).after(place.seq)
-        for event in islice(log.iterator(chunk_size=20), EVENTS):
+        for event in islice(Event.objects.told_after(session_id, place.seq), EVENTS):
             of_event = list(frames.event_texts(event))
             texts += of_event
             size += sum(map(len, of_event))
             seq = event.seq
             if size > frames.LIMIT_BYTES:
                 break
-        return Batch(_session(session_id), tuple(texts), Place(seq))
+        return Batch(Session.objects.at_present(session_id), tuple(texts), Place(seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ class _Draft:
         room = frames.LIMIT_BYTES
         for start in range(0, len(wanted), _MESSAGES_A_READ):
             chunk = wanted[start : start + _MESSAGES_A_READ]
-            rows = Message.objects.for_transcript().in_bulk([pk for _, _, pk in chunk])
+            rows = {row.pk: row for row in Message.objects.shown(pk for _, _, pk in chunk)}
             with_calls(list(rows.values()))
             for seq, index, pk in chunk:
                 html = self.render("message", message=rows[pk]) if pk in rows else ""
@@ -198,14 +196,11 @@ class _Draft:
         named = {str(e.payload.get("id")) for e in events if e.type in {"tool_call_start", "tool_call_result"}}
         turns = [event.received_at for event in events if event.type in {"turn_start", "turn_end"}]
         reopened = [pk for event in events if event.type in _REOPENING for pk in event.payload["tool_call_ids"]]
-        is_changed = Q(call_id__in=named) | Q(result_message__in=self.message_ids) | Q(pk__in=reopened)
-        if turns:
-            is_changed |= Q(outcome=Outcome.ABORTED, ended_at__gte=min(turns))
-        if not named and not turns and not self.message_ids and not reopened:
-            return
-        calls = ToolCall.objects.filter(is_changed, session=self.session, message__isnull=False)
-        calls = calls.exclude(message__in=self.message_ids).with_outputs().order_by("-id")
-        self.parts += [self.render("tool", oob="morph", call=call) for call in calls[:_CALLS]]
+        calls = ToolCall.objects.changed(
+            self.session, names=named, ids=reopened, results=self.message_ids, aborted_since=min(turns, default=None),
+            limit=_CALLS,
+        )  # fmt: skip
+        self.parts += [self.render("tool", oob="morph", call=call) for call in calls]
 
     def add_present(self) -> None:
         """Render what is so now, at the end of the log."""
@@ -232,7 +227,7 @@ class _Draft:
     def finish(self) -> Batch:
         """Return the batch, with the session as it is after all was read."""
         html = "\n".join([*filter(None, self.parts), frames.cursor(self.place.seq)])
-        return Batch(_session(self.session.pk), (html,), self.place)
+        return Batch(Session.objects.at_present(self.session.pk), (html,), self.place)
 
 
 def brought_by(event: Event) -> list[int]:
@@ -252,10 +247,5 @@ def _news(session_id: int, place: Place) -> tuple[list[Event], Session | None]:
 
     In this order: what the events changed must be seen in the session, or the page would pass it.
     """
-    log = Event.objects.filter(session=session_id).after(place.seq)
-    events = list(islice(log.iterator(chunk_size=20), EVENTS + 1))
-    return events, _session(session_id)
-
-
-def _session(session_id: int) -> Session | None:
-    return Session.objects.filter(pk=session_id).first()
+    events = list(islice(Event.objects.told_after(session_id, place.seq), EVENTS + 1))
+    return events, Session.objects.at_present(session_id)

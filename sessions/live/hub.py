@@ -310,7 +310,7 @@ def wake_hub() -> None:
 
 
 def _newest_seqs(session_ids: Iterable[int]) -> dict[int, int]:
-    return dict(Session.objects.filter(pk__in=list(session_ids)).values_list("pk", "last_seq"))
+    return Session.objects.last_seqs(session_ids)
 
 
 def _written_after(mark: int | None) -> tuple[int, dict[int, int]]:

@@ -1,6 +1,6 @@
 """The log: what happened to a session, in order, with no gaps. It is the truth that screens follow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -59,13 +59,14 @@ def is_conclusion(drafts: Sequence[EventDraft]) -> bool:
 
 REMINDED = "server.reminded"
 """Tells that a person was reminded of what a session waits for."""
+_READ_AT_ONCE = 20
 _CONCLUSIONS = frozenset({"server.liveness_changed", REMINDED, "server.session_seen"})
 
 
 class EventQuerySet(models.QuerySet["Event"]):
     """Rows of the log."""
 
-    def after(self, seq: int) -> "EventQuerySet":
+    def after(self, seq: "int | Place") -> "EventQuerySet":
         """Return the events of the log after `seq`, oldest first."""
         return self.filter(seq__gt=seq).order_by("seq")
 
@@ -110,6 +111,14 @@ class EventManager(_EventManager["Event"]):
             for alias in draft.aliases
         )
         return events
+
+    def told_after(self, session_id: int, seq: int) -> Iterator["Event"]:
+        """Yield the events of a session's log after `seq`, the oldest first, a few read at a time: one may be large."""
+        while events := _after(session_id, seq):
+            yield from events
+            if len(events) < _READ_AT_ONCE:
+                return
+            seq = events[-1].seq
 
     def forget(self, session: "Session", rows: "list[tuple[int, int, str | None]]") -> int:
         """Destroy events given as (pk, seq, event id), so that a repeat of their ids is still known; return how many.
@@ -216,6 +225,11 @@ class EventAlias(models.Model):
     def __str__(self) -> str:
         """Return the alias and its seq."""
         return f"{self.event_id} → {self.seq}"
+
+
+@prepared
+def _after(session_id: Place, seq: Place) -> EventQuerySet:
+    return Event.objects.filter(session=session_id).after(seq)[:_READ_AT_ONCE]
 
 
 @prepared

@@ -1,6 +1,6 @@
 """A message: one row of a conversation. Its id is global, grows, and is never reused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -114,6 +114,10 @@ _MessageManager = models.Manager.from_queryset(MessageQuerySet)
 class MessageManager(_MessageManager["Message"]):
     """Birth happens in `transcripts.append`, under the session's lock."""
 
+    def shown(self, ids: Iterable[int]) -> "list[Message]":
+        """Return those of these messages that a transcript shows by themselves, as `for_transcript` loads them."""
+        return _shown(joined(ids))
+
 
 class Message(models.Model):
     """One row. Null content and empty content are different things and stay so."""
@@ -212,6 +216,11 @@ class Message(models.Model):
 def with_calls(rows: Sequence[Message]) -> Sequence[Message]:
     """Give each row its calls as `calls_made`, as `with_outputs` loads them, in one query; return the rows."""
     return give(rows, into="calls_made", by="message_id", ask=lambda ids: _calls_of(joined(ids)))
+
+
+@prepared
+def _shown(ids: Place) -> MessageQuerySet:
+    return Message.objects.for_transcript().filter(Among("pk", ids))
 
 
 @prepared

@@ -1,6 +1,7 @@
 """How sessions come to be, and how one is looked up by what names it."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from sessions import redaction
 from sessions.exceptions import Conflict, NotFound
+from sessions.models.among import Among, joined
 from sessions.models.event import EventDraft
 from sessions.models.fields import NAME_BYTES, require_name
 from sessions.models.prepared import Place, prepared
@@ -99,6 +101,14 @@ class SessionManager(_SessionManager["Session"]):
         session.remember_columns()
         return session
 
+    def at_present(self, pk: int) -> "Session | None":
+        """Return the session as it is now, None when it has been destroyed."""
+        return _by_pk.first(pk, sessions=self)
+
+    def last_seqs(self, pks: Iterable[int]) -> dict[int, int]:
+        """Return the newest seq of each of these sessions that there is."""
+        return dict(_last_seqs(joined(pks), sessions=self))
+
     def readable(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the session with this public id, if `user` may see it. Raises `NotFound`."""
         return _seen(_by_uuid.first(session_uuid, sessions=self), user)
@@ -121,6 +131,16 @@ def _seen(session: "Session | None", user: AbstractBaseUser | AnonymousUser) -> 
 @prepared
 def _locked(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
     return sessions.filter(pk=pk).select_for_update(of=("self",))
+
+
+@prepared
+def _by_pk(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    return sessions.filter(pk=pk)
+
+
+@prepared
+def _last_seqs(pks: Place, *, sessions: SessionManager) -> "models.QuerySet[Session, tuple[int, int]]":
+    return sessions.filter(Among("pk", pks)).values_list("pk", "last_seq")
 
 
 @prepared

@@ -1,8 +1,10 @@
 """A tool call: asked for by an assistant message or an event, closed by a result, a refusal or the turn's end."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
@@ -10,7 +12,7 @@ from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Length, Replace, Right, Substr
 
-from sessions.models.among import in_json
+from sessions.models.among import Among, AmongTexts, in_json, joined
 from sessions.models.fields import WrittenJSONField, WrittenTextField, load_written
 from sessions.models.prepared import Place, known, prepared
 from sessions.models.turn import Turn
@@ -177,6 +179,24 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         """Return until when the open calls of the running turn may take, by the longest of their budgets."""
         return _longest_budget.first(*_running(session))
 
+    def changed(
+        self, session: "Session", *, names: Collection[str], ids: Collection[int], results: Collection[int],
+        aborted_since: datetime | None, limit: int,
+    ) -> "list[ToolCall]":  # fmt: skip
+        """Return the newest calls of older messages that are other than they were, with what a row says of outputs.
+
+        Events named them by the agent's id or by their own, the messages `results` (which are none of the older ones)
+        brought what came of them, or they were aborted since then.
+        """
+        given = {
+            "names": in_json(names) if names else None, "ids": joined(ids) or None, "results": joined(results) or None,
+            "aborted_since": aborted_since,
+        }  # fmt: skip
+        asked = {way: value for way, value in given.items() if value is not None}
+        if not asked:
+            return []
+        return _changed(session.pk, joined(results), *asked.values(), ways=tuple(asked), limit=limit)
+
     def open_of(self, session: "Session", turn_id: str | None) -> "list[ToolCall]":
         """Return the open calls of a turn; None: those of no turn."""
         return _open_of(session.pk, *known(turn_id))
@@ -336,6 +356,22 @@ def _longest_budget(*running: Place) -> "models.QuerySet[ToolCall, datetime | No
 @prepared
 def _open_of(session_id: Place, turn_id: Place | None = None) -> ToolCallQuerySet:
     return ToolCall.objects.filter(session=session_id, turn_id=turn_id).open()
+
+
+_WAYS: dict[str, Callable[[Place], Q]] = {
+    "names": lambda names: Q(AmongTexts("call_id", names)),
+    "ids": lambda ids: Q(Among("pk", ids)),
+    "results": lambda ids: Q(Among("result_message_id", ids)),
+    "aborted_since": lambda at: Q(outcome=Outcome.ABORTED, ended_at__gte=at),
+}
+"""How a call may have changed; see `ToolCallManager.changed`."""
+
+
+@prepared
+def _changed(session_id: Place, beside: Place, *given: Place, ways: tuple[str, ...], limit: int) -> ToolCallQuerySet:
+    is_changed = reduce(or_, (_WAYS[way](place) for way, place in zip(ways, given, strict=True)))
+    calls = ToolCall.objects.filter(is_changed, session=session_id, message__isnull=False)
+    return calls.exclude(Among("message_id", beside)).with_outputs().order_by("-id")[:limit]
 
 
 @prepared

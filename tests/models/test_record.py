@@ -174,3 +174,20 @@ def test_eight_writers_leave_no_gap_and_lose_no_update():
     assert session.turns.open().count() == 1
     assert max(seq for _, seq in heard) == session.last_seq
     assert len(heard) == 2 * THREADS * TURNS_EACH
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("count", "queries"), [(0, 1), (19, 1), (20, 2), (45, 3)])
+def test_the_log_is_read_on_from_a_place_in_order_and_a_few_events_at_a_time(count, queries):
+    session, other = make_session(), make_session()
+    before = session.last_seq
+    record(session, *map(str, range(1, count + 1)))
+    record(other, "elsewhere")
+    with CaptureQueriesContext(connection) as asked:
+        found = list(Event.objects.told_after(session.pk, before))
+    assert [event.type for event in found] == list(map(str, range(1, count + 1)))
+    assert [event.seq for event in found] == list(range(before + 1, before + count + 1))
+    assert len(asked) == queries
+    with CaptureQueriesContext(connection) as asked:
+        first = next(Event.objects.told_after(session.pk, before), None)
+    assert (first is None, len(asked)) == (count == 0, 1)
