@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import OperationalError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from sessions.exceptions import InvalidRequest, NotFound
 from sessions.models import EventDraft, Lease, Liveness, Needs, Session, State
+from sessions.models.prepared import Place, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -290,7 +292,7 @@ def watch(*, now: datetime | None = None) -> Watched:
     fails is put off alone and counted; a database that does not answer ends the pass and blames no session.
     """
     now = now or timezone.now()
-    due = list(Session.objects.due(now).values_list("pk", flat=True)[:WATCHED_AT_ONCE])
+    due = _due(now)
     changed = failed = 0
     for pk in due:
         try:
@@ -304,6 +306,11 @@ def watch(*, now: datetime | None = None) -> Watched:
             logger.exception("The check of session %s failed; it is put off", pk)
             Session.objects.postpone(pk, until=now + POSTPONED_BY)
     return Watched(len(due), changed, failed)
+
+
+@prepared
+def _due(now: Place) -> "QuerySet[Session, int]":
+    return Session.objects.due(now).values_list("pk", flat=True)[:WATCHED_AT_ONCE]
 
 
 def _watch_one(pk: int, now: datetime) -> bool:

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from sessions.models.prepared import Place, prepared
+
 
 class LeaseManager(models.Manager["Lease"]):
     """Takes and gives back leases without locks: one conditional update decides."""
@@ -27,7 +29,7 @@ class LeaseManager(models.Manager["Lease"]):
 
     def last_run(self, name: str) -> datetime | None:
         """Return when the job `name` last ran anywhere, or None when it never did."""
-        return self.filter(name=name).values_list("ran_at", flat=True).first()
+        return _ran_at.first(name)
 
     def note_run(self, name: str, *, now: datetime) -> datetime | None:
         """Note a job that nobody holds alone as run at `now`; return when it ran before. The caller has a transaction.
@@ -57,3 +59,8 @@ class Lease(models.Model):
     def __str__(self) -> str:
         """Return the job and who holds it."""
         return f"{self.name} held by {self.owner}"
+
+
+@prepared
+def _ran_at(name: Place) -> "models.QuerySet[Lease, datetime | None]":
+    return Lease.objects.filter(name=name).values_list("ran_at", flat=True)

@@ -131,7 +131,7 @@ class SessionQuerySet(FilterableQuerySet):
         """
         return self.running().filter(turn_started_at__lt=now - threshold).order_by("turn_started_at", "pk")
 
-    def due(self, now: datetime) -> "SessionQuerySet":
+    def due(self, now: "datetime | Place") -> "SessionQuerySet":
         """Return the sessions whose deadline has passed, the longest overdue first."""
         return self.filter(next_deadline_at__lte=now).order_by("next_deadline_at", "pk")
 
