@@ -124,7 +124,7 @@ class Hub:
         self._admit(watcher, session_id, kind, limit)
         self._of_session[session_id].add(watcher)
         await self._find_mark()
-        self.hint(await reading(partial(_newest_seqs, [session_id])))
+        self.hint(await reading(partial(Session.objects.last_seqs, [session_id])))
 
     async def join_board(self, watcher: BoardWatcher, *, kind: str, limit: int) -> None:
         """Let a socket watch the board; changes reach it from now on. Raises `Refused` as `join` does."""
@@ -307,10 +307,6 @@ class Hub:
 def wake_hub() -> None:
     """Let the present hub look; the keeper calls this on the server's loop, the first time when the server starts."""
     Hub.present().wake()
-
-
-def _newest_seqs(session_ids: Iterable[int]) -> dict[int, int]:
-    return Session.objects.last_seqs(session_ids)
 
 
 def _written_after(mark: int | None) -> tuple[int, dict[int, int]]:

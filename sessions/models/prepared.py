@@ -70,8 +70,7 @@ class Prepared(Generic[R]):
 
     def __call__(self, *values: Any, **shape: Any) -> list[R]:
         """Return the rows for these values, one for each place. Raises `ValueError` for None, which equals nothing."""
-        if None in values:
-            raise ValueError(f"{self._ask.__name__} was given no value for one of its places.")
+        _require_values(self._ask, values)
         return self._reader(len(values), **shape).rows(values)
 
     def first(self, *values: Any, **shape: Any) -> R | None:
@@ -106,8 +105,7 @@ class PreparedChange:
 
     def __call__(self, *values: Any, **shape: Any) -> int:
         """Change the rows for these values, one for each place, and return how many. Raises `ValueError` for None."""
-        if None in values:
-            raise ValueError(f"{self._ask.__name__} was given no value for one of its places.")
+        _require_values(self._ask, values)
         alias, sql, params = self._statement(len(values), **shape)
         if not sql:
             return 0
@@ -136,6 +134,11 @@ def prepared_change(ask: "Callable[..., tuple[models.QuerySet[Any], dict[str, An
     places; a place takes what needs no more than the database's own form, so no JSON.
     """
     return PreparedChange(ask)
+
+
+def _require_values(ask: Callable[..., Any], values: Sequence[Any]) -> None:
+    if None in values:
+        raise ValueError(f"{ask.__name__} was given no value for one of its places.")
 
 
 def known(value: Any) -> list[Any]:

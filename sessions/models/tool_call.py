@@ -3,8 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
@@ -358,19 +356,21 @@ def _open_of(session_id: Place, turn_id: Place | None = None) -> ToolCallQuerySe
     return ToolCall.objects.filter(session=session_id, turn_id=turn_id).open()
 
 
-_WAYS: dict[str, Callable[[Place], Q]] = {
-    "names": lambda names: Q(AmongTexts("call_id", names)),
-    "ids": lambda ids: Q(Among("pk", ids)),
-    "results": lambda ids: Q(Among("result_message_id", ids)),
-    "aborted_since": lambda at: Q(outcome=Outcome.ABORTED, ended_at__gte=at),
+_WAYS: dict[str, Callable[[ToolCallQuerySet, Place], ToolCallQuerySet]] = {
+    "names": lambda own, names: own.filter(AmongTexts("call_id", names)),
+    "ids": lambda _own, ids: ToolCall.objects.filter(Among("pk", ids)),
+    "results": lambda _own, ids: ToolCall.objects.filter(Among("result_message_id", ids)),
+    "aborted_since": lambda own, at: own.filter(outcome=Outcome.ABORTED, ended_at__gte=at),
 }
-"""How a call may have changed; see `ToolCallManager.changed`."""
+"""How a call of a session may have changed (see `ToolCallManager.changed`), each by an index of its own."""
 
 
 @prepared
 def _changed(session_id: Place, beside: Place, *given: Place, ways: tuple[str, ...], limit: int) -> ToolCallQuerySet:
-    is_changed = reduce(or_, (_WAYS[way](place) for way, place in zip(ways, given, strict=True)))
-    calls = ToolCall.objects.filter(is_changed, session=session_id, message__isnull=False)
+    """Ask for each way by itself: asked for together, SQLite would go through all calls of the session."""
+    own = ToolCall.objects.filter(session=session_id)
+    first, *others = (_WAYS[way](own, place).values("pk") for way, place in zip(ways, given, strict=True))
+    calls = own.filter(pk__in=first.union(*others, all=True) if others else first, message__isnull=False)
     return calls.exclude(Among("message_id", beside)).with_outputs().order_by("-id")[:limit]
 
 
@@ -385,8 +385,7 @@ def _with_id(session_id: Place, call_id: Place, *, is_open: bool | None) -> Tool
 @prepared
 def _newest(session_id: Place, call_ids: Place) -> ToolCallQuerySet:
     """Ask for the newest call and the newest open one with each id, each found at once in an index."""
-    asked = "json_each" if connection.vendor == "sqlite" else "json_array_elements_text"
-    asked += "(%s)" if connection.vendor == "sqlite" else "(%s::json)"
+    asked = "json_each(%s)" if connection.vendor == "sqlite" else "json_array_elements_text(%s::json)"
     own = "SELECT id FROM koda_sessions_toolcall t WHERE t.session_id = %s AND t.call_id = asked.value"
     chosen = (  # the ORM cannot ask so
         f"SELECT ({own} ORDER BY t.id DESC LIMIT 1) FROM {asked} asked"  # noqa: S608 - nothing of what was sent is in it
