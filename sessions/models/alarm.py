@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
+from sessions.models.prepared import Place, prepared
 from sessions.models.watched import Liveness
+from sessions.models.writing import born, insert
 
 if TYPE_CHECKING:
     from sessions.models.session import Session
@@ -31,9 +33,10 @@ class AlarmManager(models.Manager["Alarm"]):
         A reminder is news although nothing has changed: a person is still waited for.
         """
         kind = AlarmKind.NEEDS if is_reminder else _kind_of(session, changed)
-        if kind is not None and not (session.is_imported or session.is_deleted):
-            alarm = Alarm(session=session, seq=session.last_seq, kind=kind, at=now)
-            self.bulk_create([alarm], ignore_conflicts=True)  # whatever was raised before, the agent's write goes on
+        if kind is None or session.is_imported or session.is_deleted:
+            return
+        if not _raised(session.pk, session.last_seq):  # whatever was raised before, the agent's write goes on
+            insert([born(Alarm, session_id=session.pk, seq=session.last_seq, kind=kind, at=now)])
 
 
 def _kind_of(session: "Session", changed: Collection[str]) -> str | None:
@@ -66,3 +69,8 @@ class Alarm(models.Model):
     def __str__(self) -> str:
         """Return the kind and where in the log it stands."""
         return f"{self.kind} at {self.seq}"
+
+
+@prepared
+def _raised(session_id: Place, seq: Place) -> "models.QuerySet[Alarm, int]":
+    return Alarm.objects.filter(session=session_id, seq=seq).values_list("pk", flat=True)
