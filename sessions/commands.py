@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from sessions import liveness, redaction
 from sessions.exceptions import Conflict, InvalidRequest, NotFound
 from sessions.models import Command, CommandStatus, EventDraft, Needs, Request, Session, who
 from sessions.models.fields import require_content, require_name
+from sessions.models.prepared import Place, prepared
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -68,7 +70,13 @@ def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: dateti
 def are_waiting(session_id: int, *, now: datetime | None = None) -> bool:
     """Say whether there is anything that the session's agent should do now."""
     again_before = (now or timezone.now()) - DELIVERED_AGAIN_AFTER
-    return Command.objects.filter(session=session_id).deliverable(again_before=again_before).exists()
+    return bool(_waiting(session_id, again_before))
+
+
+@prepared
+def _waiting(session_id: Place, again_before: Place) -> "QuerySet[Command, int]":
+    rows = Command.objects.filter(session=session_id).deliverable(again_before=again_before)
+    return rows.values_list("pk", flat=True)[:1]
 
 
 def take(session_id: int, *, now: datetime | None = None) -> list[Command]:

@@ -30,7 +30,7 @@ class CommandQuerySet(models.QuerySet["Command"]):
         """Return what no client has taken yet, in order."""
         return self.filter(status=CommandStatus.REQUESTED).order_by("id")
 
-    def deliverable(self, *, again_before: datetime) -> "CommandQuerySet":
+    def deliverable(self, *, again_before: "datetime | Place") -> "CommandQuerySet":
         """Return what a client should get now, in order: the new, and those delivered earlier without an answer."""
         forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
         return self.filter(models.Q(status=CommandStatus.REQUESTED) | forgotten).order_by("id")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from django.db.models.sql import compiler
 
-from sessions import checkpoints, protocol, transcripts
+from sessions import checkpoints, commands, protocol, transcripts
 from sessions.checkpoints import State
 from sessions.live.feeds import LogFeed, Place, ProgramFeed, TranscriptFeed
 from sessions.models import Session, TokenCounts
@@ -76,6 +76,7 @@ def a_step(session: Session, count: int) -> None:
     "tell",
     [
         pytest.param(lambda session, number: a_turn(session, f"t{number}"), id="a turn"),
+        pytest.param(lambda session, _number: commands.take(session.pk), id="asking for commands"),
         pytest.param(lambda session, number: a_round(session, f"r{number}"), id="messages"),
         pytest.param(lambda session, number: a_step(session, number + 3), id="checkpoints"),
         pytest.param(
