@@ -26,10 +26,6 @@ class CommandStatus(models.TextChoices):
 class CommandQuerySet(models.QuerySet["Command"]):
     """Rows of commands."""
 
-    def undelivered(self) -> "CommandQuerySet":
-        """Return what no client has taken yet, in order."""
-        return self.filter(status=CommandStatus.REQUESTED).order_by("id")
-
     def deliverable(self, *, again_before: "datetime | Place") -> "CommandQuerySet":
         """Return what a client should get now, in order: the new, and those delivered earlier without an answer."""
         forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
