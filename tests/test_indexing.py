@@ -190,17 +190,18 @@ def test_the_index_survives_a_remake_of_its_table(ada, session):
 
 
 @on_sqlite
-def test_a_full_text_table_of_before_merges_as_a_new_one_does():
+@pytest.mark.parametrize(("name", "of_sqlite"), [("automerge", 4), ("crisismerge", 16)])
+def test_a_full_text_table_of_before_merges_as_a_new_one_does(name, of_sqlite):
     with connection.cursor() as cursor:
 
         def setting():
-            cursor.execute(f"SELECT v FROM {FULL_TEXT}_config WHERE k = 'automerge'")
+            cursor.execute(f"SELECT v FROM {FULL_TEXT}_config WHERE k = '{name}'")
             return cursor.fetchone()[0]
 
         new = setting()
-        assert new > 4  # SQLite's own
-        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('automerge', 4)")
-        assert setting() == 4
+        assert new > of_sqlite
+        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('{name}', {of_sqlite})")
+        assert setting() == of_sqlite
         assert install(connection) is False
         assert setting() == new
 

@@ -21,9 +21,10 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from sessions import counting, indexing, liveness, retention
+from sessions import counting, liveness, retention
 from sessions.live import memory, wal, webhooks
 from sessions.live.short_way import TURN
+from sessions.live.tending import Tending
 from sessions.models import Delivery, Lease, StoredAnswer
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def jobs() -> list[Job]:
         Job(
             name="search",
             every=timedelta(seconds=0.5),
-            run=partial(indexing.catch_up, turn=TURN if connection.vendor == "sqlite" else None),
+            run=Tending(turn=TURN if connection.vendor == "sqlite" else None).tend,
             is_shared=True,
             is_slow=True,
         ),
@@ -96,7 +97,8 @@ def jobs() -> list[Job]:
             )
         )  # fmt: skip
     if connection.vendor == "sqlite":
-        work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=wal.checkpoint, is_shared=True))
+        run = partial(wal.checkpoint, turn=TURN)
+        work.append(Job(name="checkpoint", every=timedelta(seconds=10), run=run, is_shared=True))
     return work
 
 

@@ -15,8 +15,12 @@ FULL_TEXT = "koda_sessions_fulltext"
 _TRIGGER = "koda_sessions_searchentry_gone"
 _SECURE_DELETE_SINCE = (3, 42)
 """The version of SQLite from which a deleted word leaves the full-text table at once."""
-_AUTOMERGE = 8
-"""Pieces of one size from which SQLite begins to merge them; with its own 4 a batch pays a sixth more for merging."""
+_PIECES = {"automerge": 32, "crisismerge": 128}
+"""How many pieces of one size there may be until a batch merges some of them beside its own work, and until it merges
+all of them at once. With SQLite's own 4 and 16 merging is most of what a batch costs; `merge` does it when it is quiet.
+"""
+_MERGED_PAGES = 100
+"""Pages that `merge` writes at most, about: nobody else can write meanwhile, which is some ten milliseconds."""
 
 # The words come folded, with spaces between them; "ascii" leaves all else as it is. An index of prefixes would double
 # what each message costs, and helps those of one length alone.
@@ -47,7 +51,7 @@ def install(connection: BaseDatabaseWrapper) -> bool:
             cursor.execute(_CREATE)
             if connection.Database.sqlite_version_info >= _SECURE_DELETE_SINCE:  # type: ignore[attr-defined]
                 cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('secure-delete', 1)")
-        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('automerge', {_AUTOMERGE})")
+        cursor.executemany(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES (%s, %s)", [*_PIECES.items()])
         if present == {FULL_TEXT, _TRIGGER}:
             return False
         if _TRIGGER not in present:
@@ -80,6 +84,19 @@ def make_way(connection: BaseDatabaseWrapper) -> None:
     """Take away what slows down or, damaged, refuses the deletion of all entries; `install` brings it back."""
     if connection.vendor == "sqlite":
         remove(connection)
+
+
+def merge(connection: BaseDatabaseWrapper) -> bool:
+    """Merge some pieces of the full-text table, and say whether there were any to merge; PostgreSQL has none.
+
+    A merge changes rows of SQLite's own; the order for it counts as one, too.
+    """
+    if connection.vendor != "sqlite":
+        return False
+    with transaction.atomic(connection.alias), connection.cursor() as cursor:
+        before = connection.connection.total_changes
+        cursor.execute(f"INSERT INTO {FULL_TEXT}({FULL_TEXT}, rank) VALUES ('merge', {_MERGED_PAGES})")
+        return bool(connection.connection.total_changes - before > 1)
 
 
 def tidy(connection: BaseDatabaseWrapper) -> None:

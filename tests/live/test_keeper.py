@@ -3,17 +3,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from sessions import indexing
 from sessions.live import keeper as module
 from sessions.live import wal
+from sessions.live.fair_lock import FairLock
 from sessions.live.keeper import Job, Keeper, jobs, when_written_elsewhere
 from sessions.models import Lease, Session
 from tests.factories import make_copies, make_session
@@ -255,6 +257,36 @@ def test_a_reader_does_not_keep_the_checkpoint_from_what_it_can_write():
         _, in_log, written_back = cursor.fetchone()
     assert in_log == written_back > 0
     reader.close()
+
+
+@sqlite_only
+def test_writers_that_never_rest_do_not_keep_the_checkpoint_from_emptying_the_log():
+    turn, stop = FairLock(), threading.Event()
+    Lease.objects.create(name="some", owner="me", until=timezone.now())
+
+    def write():
+        while not stop.is_set():
+            with turn, transaction.atomic():
+                Lease.objects.filter(name="some").update(owner="x" * 100_000)
+                Lease.objects.filter(name="some").update(owner="me")
+        connection.close()
+
+    watch = wal.Watch()  # or the log would go with a connection
+    watch.has_changed()
+    wal.checkpoint(at_least=1)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            while size_of_log() < 4 * wal.SMALL:
+                time.sleep(0.001)
+            before = size_of_log()
+            wal.checkpoint(turn=turn)
+            assert size_of_log() < before / 2
+    finally:
+        stop.set()
+        writer.join()
+        watch.close()
 
 
 @sqlite_only

@@ -1,0 +1,35 @@
+"""The search index as the server tends it: filled soon after what was written, merged when nothing waits for it."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+
+from django.db import connection
+
+from sessions import indexing
+from sessions.models.search_index import merge
+
+_MERGE_SECONDS = 0.25
+"""How long one call merges at most."""
+
+
+class Tending:
+    """Takes into the index what waits; merges its pieces once a look found that nothing does.
+
+    A batch that merges pays more for that than for what it brings, and the writers wait for it. So batches leave that
+    to quiet moments, and SQLite merges beside them only what would become too many pieces. `turn` is shared with the
+    other writers of this process.
+    """
+
+    def __init__(self, *, turn: AbstractContextManager[object] | None = None) -> None:
+        self._turn = turn
+        self._may_have_pieces = True
+
+    def tend(self) -> None:
+        """Index for a while, or else merge for a while, in short steps with a turn for each."""
+        if indexing.catch_up(turn=self._turn):
+            self._may_have_pieces = True
+            return
+        end = time.monotonic() + _MERGE_SECONDS
+        while self._may_have_pieces and time.monotonic() < end:
+            with self._turn or nullcontext():
+                self._may_have_pieces = merge(connection)
