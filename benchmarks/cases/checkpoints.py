@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.bodies import state_of
-from benchmarks.ground import Target
+from benchmarks.ground import Target, daphne
 from benchmarks.lines import Line, interleaved, is_at_least
 from benchmarks.run import Run
 
@@ -21,9 +21,9 @@ _PEER = "langgraph-checkpoint-sqlite"
 class Stepping(AbstractContextManager["Stepping"]):
     """Speaks Stakpak's contract over one connection, with a client that parses nothing."""
 
-    def __init__(self, target: Target) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", target.port)
-        self._headers = {"Authorization": f"Bearer {target.key}", "Content-Type": "application/json"}
+    def __init__(self, port: int, key: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def __exit__(self, *_error: object) -> None:
         self._connection.close()
@@ -55,10 +55,16 @@ class Stepping(AbstractContextManager["Stepping"]):
 
 
 def measure(run: Run) -> list[Line]:
-    """Measure steps and bytes beside a neighbour that puts the same states in process, whole each time."""
+    """Measure steps and bytes beside a neighbour that puts the same states in process, whole each time.
+
+    And beside the same bodies on the same way, read by nobody and stored nowhere.
+    """
     size, count = run.size.state, run.size.checkpoints
     messages = state_of(max(size, count))
-    with run.serve("checkpoints") as target, Stepping(target) as stepping:
+    with (
+        run.serve("checkpoints") as target, Stepping(target.port, target.key) as stepping,
+        daphne("benchmarks.echo:application", target.environment) as (port, _), Stepping(port, "none") as echoing,
+    ):  # fmt: skip
         steps = partial(stepping.steps_a_second, messages[:size], seconds=run.seconds)
         given = (run.place, size, run.seconds)
         puts, whole = f"{_PEER}, put alone", f"{_PEER}, read and put"
@@ -66,6 +72,7 @@ def measure(run: Run) -> list[Line]:
             "ours": steps,
             puts: partial(run.peers.ask, _PEER, "langgraph-put", *given),
             whole: partial(run.peers.ask, _PEER, "langgraph-step", *given),
+            "plain Daphne, which stores nothing": partial(echoing.steps_a_second, messages[:size], seconds=run.seconds),
         }
         taken = interleaved(figures, rounds=run.rounds)
         before = _bytes_on_disk(target)

@@ -17,6 +17,7 @@ def measure(run: Run) -> list[Line]:
             {
                 "ours": partial(asked, target.environment, "inside", "append", batch, run.seconds),
                 "openai-agents": partial(run.peers.ask, "openai-agents", "openai-agents-append", *given),
+                "its statements by sqlite3 alone": partial(asked, target.environment, "inside", "replay", batch),
                 "google-adk": partial(run.peers.ask, "google-adk", "google-adk-append", *given),
             },
             rounds=run.rounds,

@@ -53,5 +53,5 @@ def _do_all(run: Run, target: Target) -> None:
             taken_ms(person, path, count=run.size.looks // 4)
     with target.agent() as agent:
         taken_ms(agent, "/api/v1/search", count=run.size.looks // 4, q="agent")
-    with Stepping(target) as stepping:
+    with Stepping(target.port, target.key) as stepping:
         stepping.steps_a_second(state_of(run.size.state), seconds=run.seconds)
