@@ -31,5 +31,6 @@ class Tending:
             return
         end = time.monotonic() + _MERGE_SECONDS
         while self._may_have_pieces and time.monotonic() < end:
+            self._may_have_pieces = False  # should it fail, as on a full disk, it can wait for the next batch
             with self._turn or nullcontext():
                 self._may_have_pieces = merge(connection)

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, connections
 
 from sessions import indexing, search
 from sessions.live.tending import Tending
@@ -96,6 +96,27 @@ def test_each_step_of_merging_takes_a_turn_of_its_own(session, monkeypatch):
     turn = Turn()
     Tending(turn=turn).tend()
     assert turn.taken > 2
+    assert pieces() < 4
+
+
+@on_sqlite
+def test_merging_that_fails_waits_for_the_next_batch(session):
+    other = connections.create_connection("default")
+    tending = Tending()
+    before = pieces()
+    with connection.cursor() as cursor, other.cursor() as holding:
+        cursor.execute("PRAGMA busy_timeout = 1")
+        holding.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="locked"):
+            tending.tend()
+        tending.tend()  # nothing is tried, and nothing is logged twice a second
+        holding.execute("ROLLBACK")
+    other.close()
+    tending.tend()
+    assert pieces() == before
+    make_message(session, content="late")
+    tending.tend()
+    tending.tend()
     assert pieces() < 4
 
 
