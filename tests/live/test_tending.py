@@ -112,6 +112,7 @@ def test_merging_that_fails_waits_for_the_next_batch(session):
         tending.tend()  # nothing is tried, and nothing is logged twice a second
         holding.execute("ROLLBACK")
     other.close()
+    connection.close()  # with its short patience
     tending.tend()
     assert pieces() == before
     make_message(session, content="late")
