@@ -243,6 +243,8 @@ class ToolCall(models.Model):
             models.Index(fields=["session", "id"], name="tool_in_order"),
             models.Index(fields=["session", "call_id", "-id"], name="tool_by_call_id"),
             models.Index(fields=["session", "id"], condition=models.Q(outcome__isnull=True), name="tool_open"),
+            # What a turn's beginning or end aborted, which open pages are told.
+            models.Index(fields=["session", "ended_at"], condition=models.Q(outcome="aborted"), name="tool_aborted"),
         ]
 
     def __str__(self) -> str:

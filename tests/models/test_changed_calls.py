@@ -55,13 +55,21 @@ def test_calls_that_a_new_message_brought_and_those_of_no_message_are_none_of_th
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="counts the steps of SQLite's machine")
-@pytest.mark.parametrize("ways", [("names",), ("ids",), ("results",), ("names", "ids", "results")])
+@pytest.mark.parametrize(
+    "ways", [("names",), ("ids",), ("results",), ("aborted_since",), ("names", "ids", "results", "aborted_since")]
+)
 def test_the_look_costs_the_same_however_many_calls_there_were(ways):
     session = asked("a")
     given = {"names": {"a"}, "ids": [session.tool_calls.get().pk], "results": append(session, answering("a")).ids}
+    session.tool_calls.update(outcome="aborted", ended_at=NOW)
+    given["aborted_since"] = NOW
     costs = []
     for count in (0, 300):
         append(session, *(asking(f"{count}-{number}") for number in range(count)))
+        # Half of them succeeded since, half were aborted before.
+        ended = session.tool_calls.filter(call_id__startswith=f"{count}-")
+        ended.update(outcome="aborted", ended_at=NOW - timedelta(hours=1))
+        ended.filter(call_id__endswith="1").update(outcome="success", ended_at=NOW + timedelta(hours=1))
         names(session, **{way: given[way] for way in ways})  # the statement is made
         with counted_steps() as steps:
             assert names(session, **{way: given[way] for way in ways}) == ["a"]
