@@ -15,9 +15,9 @@ _MERGE_SECONDS = 0.25
 class Tending:
     """Takes into the index what waits; merges its pieces once a look found that nothing does.
 
-    A batch that merges pays more for that than for what it brings, and the writers wait for it. So batches leave that
-    to quiet moments, and SQLite merges beside them only what would become too many pieces. `turn` is shared with the
-    other writers of this process.
+    Merging would be a third of what a batch costs, and the writers wait for it. So batches leave it to quiet moments,
+    and SQLite merges beside them only what would become too many pieces. `turn` is shared with the other writers of
+    this process.
     """
 
     def __init__(self, *, turn: AbstractContextManager[object] | None = None) -> None:

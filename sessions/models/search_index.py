@@ -17,7 +17,8 @@ _SECURE_DELETE_SINCE = (3, 42)
 """The version of SQLite from which a deleted word leaves the full-text table at once."""
 _PIECES = {"automerge": 32, "crisismerge": 128}
 """How many pieces of one size there may be until a batch merges some of them beside its own work, and until it merges
-all of them at once. With SQLite's own 4 and 16 merging is most of what a batch costs; `merge` does it when it is quiet.
+all of them at once. With fewer, as SQLite has them, merging is a third of what a batch costs and more; `merge` does it
+when it is quiet.
 """
 _MERGED_PAGES = 100
 """Pages that `merge` writes at most, about: nobody else can write meanwhile, which is some ten milliseconds."""
