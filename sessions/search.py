@@ -21,6 +21,7 @@ from sessions.exceptions import InvalidRequest
 from sessions.models import Message, Role, SearchEntry, Session, ToolCall, Unindexed, Visibility
 from sessions.models.among import Among
 from sessions.models.folding import CLIP, Query, parse
+from sessions.models.patience import patience
 from sessions.models.search_entry import Kind, facet
 from sessions.snippets import Part, count_in, snippet
 
@@ -35,6 +36,7 @@ _RANKED = 4000
 _BEHIND = 50
 """Rows of the queue that a search indexes by itself; a longer queue is left to the keeper."""
 _BEHIND_SECONDS = 0.1
+"""How long it waits for its turn to do so, and how long it goes on."""
 _WEIGHTS: dict[str, float] = {Role.USER: 1.3, Role.ASSISTANT: 1.1, Role.SYSTEM: 0.9, Role.TOOL: 0.7}
 _WEIGHT_OF_A_SESSION = 2.5
 _TYPICAL_WORDS = 80
@@ -174,7 +176,8 @@ def _catch_up() -> bool:
     """Index a short queue, so that whoever has just written finds it; say whether something still waits."""
     waiting = Unindexed.objects.all()
     if 0 < waiting[: _BEHIND + 1].count() <= _BEHIND:
-        with contextlib.suppress(OperationalError):  # Somebody writes for long: an older answer is better than none.
+        # Others write: an older answer is better than a late one.
+        with contextlib.suppress(OperationalError), patience(_BEHIND_SECONDS):
             indexing.catch_up(seconds=_BEHIND_SECONDS)
     return waiting.exists()
 
