@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 
 class FairLock(AbstractContextManager[None]):
-    """A lock that is handed to who has waited longest.
+    """A lock that is handed to who has waited longest; a thread that has it may take it again.
 
     Python's own goes to whoever asks first when it is free, which mostly is a thread that has just given it back and
     asks again: who waits wakes up too late for it, time and again.
@@ -14,27 +14,48 @@ class FairLock(AbstractContextManager[None]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._is_held = False
-        self._gates: deque[threading.Lock] = deque()
+        self._owner: int | None = None
+        self._depth = 0
+        self._gates: deque[tuple[int, threading.Lock]] = deque()
 
     @property
     def waiting(self) -> int:
         """Return how many wait for it."""
         return len(self._gates)
 
-    def __enter__(self) -> None:
+    def acquire(self, *, timeout: float = -1) -> bool:
+        """Wait for it, by default for as long as it takes; say whether it was had within `timeout` seconds."""
+        thread = threading.get_ident()
         with self._lock:
-            if not self._is_held:
-                self._is_held = True
-                return
+            if self._owner in {None, thread}:
+                self._owner, self._depth = thread, self._depth + 1
+                return True
             gate = threading.Lock()
             gate.acquire()
-            self._gates.append(gate)
-        gate.acquire()  # until the one before opens it
+            self._gates.append((thread, gate))
+        if gate.acquire(timeout=timeout):  # the one before opens it, and makes this thread the owner
+            return True
+        with self._lock:
+            if (thread, gate) not in self._gates:
+                return True  # it was opened in the last moment
+            self._gates.remove((thread, gate))
+            return False
+
+    def release(self) -> None:
+        """Give it back, as often as it was taken; then it goes to the next."""
+        with self._lock:
+            assert self._owner == threading.get_ident(), "it is somebody else's"
+            self._depth -= 1
+            if self._depth:
+                return
+            self._owner = None
+            if self._gates:
+                self._owner, gate = self._gates.popleft()
+                self._depth = 1
+                gate.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
 
     def __exit__(self, *_error: object) -> None:
-        with self._lock:
-            if self._gates:
-                self._gates.popleft().release()
-            else:
-                self._is_held = False
+        self.release()

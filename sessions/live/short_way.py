@@ -55,7 +55,7 @@ LANES = 8
 READERS = 4
 """Threads that read beside SQLite's one that writes."""
 TURN = FairLock()
-"""Held by whoever in this process writes much on SQLite, while it writes.
+"""Held by whoever in this process writes to SQLite, while it writes: by each transaction, and by who has several to do.
 
 Who waits for it goes on when the one before has written; SQLite itself lets a writer look again after a pause that
 grows up to a tenth of a second, in which others pass it.
@@ -259,8 +259,9 @@ class Line:
 
 
 def _lines() -> Mapping[Way, Line]:
-    """Return where requests of each kind stand."""
+    """Return where requests of each kind stand; on SQLite all that writes in this process takes turns from now on."""
     if connection.vendor == "sqlite":
+        connection.take_turns(TURN)  # type: ignore[attr-defined] # koda_web.engines.sqlite3
         return {
             Way.APPEND: Line(Together(), name="append", threads=1, together=GROUP),
             Way.READ: Line(OneByOne(), name="read", threads=READERS, together=1),

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -43,7 +43,8 @@ class LeaseManager(models.Manager["Lease"]):
 
     def touch(self, name: str, *, now: datetime | None = None) -> None:
         """Note that the job ran; health and the board show the age of this."""
-        self.filter(name=name).update(ran_at=now or timezone.now())
+        with transaction.atomic():  # on SQLite it takes its turn among the transactions of the process
+            self.filter(name=name).update(ran_at=now or timezone.now())
 
 
 class Lease(models.Model):

@@ -12,16 +12,15 @@ def patience(seconds: float) -> Iterator[None]:
 
     By itself a connection waits for `koda_web.sqlite.BUSY_SECONDS`.
     """
-    milliseconds = round(seconds * 1000)
     if connection.vendor == "sqlite":
-        ask, give = "PRAGMA busy_timeout", "PRAGMA busy_timeout = {}"
-    else:
-        ask, give = "SHOW lock_timeout", "SET lock_timeout = '{}'"
+        with connection.patience(seconds):  # type: ignore[attr-defined] # koda_web.engines.sqlite3
+            yield
+        return
     with connection.cursor() as cursor:
-        cursor.execute(ask)
+        cursor.execute("SHOW lock_timeout")
         (before,) = cursor.fetchone()
-        cursor.execute(give.format(milliseconds))
+        cursor.execute(f"SET lock_timeout = '{round(seconds * 1000)}ms'")
         try:
             yield
         finally:
-            cursor.execute(give.format(before))
+            cursor.execute(f"SET lock_timeout = '{before}'")

@@ -58,3 +58,37 @@ def test_nobody_is_in_it_with_another_and_an_error_gives_it_back():
     assert lock.waiting == 0
     with lock:
         assert lock.waiting == 0
+
+
+def test_a_thread_that_has_it_may_take_it_again_and_gives_it_back_as_often():
+    lock, order = FairLock(), []
+
+    def take() -> None:
+        with lock:
+            order.append("other")
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with lock:
+            with lock:
+                other = thread.submit(take)
+                wait_until(lock, waiting=1)
+            order.append("mine")
+        other.result(PATIENCE_SECONDS)
+    assert order == ["mine", "other"]
+
+
+def test_who_waits_no_longer_than_it_said_leaves_the_line():
+    lock = FairLock()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with lock:
+            assert thread.submit(lock.acquire, timeout=0.01).result(PATIENCE_SECONDS) is False
+            assert lock.waiting == 0
+        with lock:  # it has not gone to who left
+            pass
+        assert thread.submit(lock.acquire, timeout=0.01).result(PATIENCE_SECONDS) is True
+
+
+def test_nobody_gives_back_what_another_has():
+    lock = FairLock()
+    with ThreadPoolExecutor(max_workers=1) as thread, lock, pytest.raises(AssertionError):
+        thread.submit(lock.release).result(PATIENCE_SECONDS)

@@ -4,15 +4,20 @@ Django writes `%s` where a value goes, SQLite reads `?`. To look for it in the t
 of what the server does for a message. SQLite keeps moments as text; one write names the same in many columns.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from sqlite3 import dbapi2
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
+from django.db import OperationalError
 from django.db.backends.sqlite3 import base, operations
 from django.utils import dateparse
 
+_PATIENCE_SECONDS = 5.0
+"""How long SQLite's driver lets a transaction wait where nothing else is said."""
 _KEPT = 512
 _LONGEST_KEPT = 10_000
 """Characters; a longer statement has a list of values in it, and hardly comes again."""
@@ -62,17 +67,40 @@ def _moment_read(text: bytes) -> datetime | None:
 dbapi2.register_converter("datetime", _moment_read)  # in the place of Django's
 
 
+class Turn(Protocol):
+    """What a process takes in turn: given to who has waited longest, and again to a thread that has it."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Say whether it was had within so many seconds."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's connection, which its thread may keep from one request to the next."""
+    """Django's connection, which its thread may keep from one request to the next.
+
+    Transactions of a process that has a `turn` begin in the order in which they were asked for. SQLite's own lock goes
+    to who asks in the right moment: beside a writer that never rests others would wait for seconds.
+    """
 
     ops_class = Operations
+    turn: ClassVar[Turn | None] = None
+    """Taken by each transaction of the process, for as long as it lasts; None: they meet at SQLite's lock alone."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._patience_seconds = float(self.settings_dict["OPTIONS"].get("timeout", _PATIENCE_SECONDS))
+        self._turn_taken: Turn | None = None
         self._is_kept = False
         self._cache_kib: int | None = None
         self._statements: int | None = None
         self._file: tuple[int, int] | None = None
+
+    @classmethod
+    def take_turns(cls, turn: Turn | None) -> None:
+        """Let the transactions of this process take this turn from now on."""
+        cls.turn = turn
 
     def keep(self, *, cache_kib: int | None, statements: int | None) -> None:
         """Stay open beyond the end of a request, holding as much of the file in memory and as many statements ready.
@@ -80,6 +108,57 @@ class DatabaseWrapper(base.DatabaseWrapper):
         None: as all others do.
         """
         self._is_kept, self._cache_kib, self._statements = True, cache_kib, statements
+
+    @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Wait for another's transaction no longer than this, inside."""
+        before = self._patience_seconds
+        self._be_patient(seconds)
+        try:
+            yield
+        finally:
+            self._be_patient(before)
+
+    def _be_patient(self, seconds: float) -> None:
+        self._patience_seconds = seconds
+        with self.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """Begin in turn."""
+        if (turn := self.turn) is not None and self._turn_taken is None:
+            if not turn.acquire(timeout=self._patience_seconds):
+                raise OperationalError("database is locked")  # in SQLite's words
+            self._turn_taken = turn
+        try:
+            super()._start_transaction_under_autocommit()  # type: ignore[misc] # Django's own step
+        except BaseException:
+            self._give_turn_back()
+            raise
+
+    def _commit(self) -> None:
+        """Commit; a transaction that cannot be is rolled back by whoever asked for it."""
+        super()._commit()  # type: ignore[misc] # Django's own step
+        self._give_turn_back()
+
+    def _rollback(self) -> None:
+        """Roll back."""
+        try:
+            super()._rollback()  # type: ignore[misc] # Django's own step
+        finally:
+            self._give_turn_back()
+
+    def _close(self) -> None:
+        """Close, with whatever was not committed."""
+        try:
+            super()._close()  # type: ignore[misc] # Django's own step
+        finally:
+            self._give_turn_back()
+
+    def _give_turn_back(self) -> None:
+        if (turn := self._turn_taken) is not None:
+            self._turn_taken = None
+            turn.release()
 
     def connect(self) -> None:
         """Open the file, and note which it is: the one that stood there before, lest another came meanwhile."""
