@@ -1,9 +1,10 @@
 """What the reader makes of each kind of line."""
 
 import json
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sessions.importers.claude_code import Errands, recognises
@@ -304,7 +305,16 @@ LINE = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+def make_odd_call() -> dict[str, Any]:
+    """Return a line that asks for a tool whose name is no word."""
+    block = {"type": "tool_use", "id": "c", "name": ["Task"], "input": {"prompt": "Go"}}
+    return {"type": "assistant", "message": {"content": [block]}}
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@example([b'{"type": "user", "message": {"content": [{"type": [], "text": "words"}]}}'])
+@example([b'{"type": "assistant", "message": {"content": [{"type": []}]}}'])
+@example([json.dumps(make_odd_call()).encode()])
 @given(st.lists(st.binary(max_size=60) | LINE.map(lambda line: json.dumps(line).encode()), max_size=12))
 def test_no_line_can_raise(lines):
     records, reader = read(b"\n".join(lines))

@@ -177,6 +177,17 @@ def test_a_sub_agent_whose_call_is_plain_is_tied_to_it(koda):
     assert parent_of(child) == (parent, "c1")
 
 
+def test_a_call_whose_name_is_no_word_sends_nobody_and_stops_nothing(koda):
+    parent = koda.start()
+    odd = {"id": "c0", "function_name": ["InvokeAgent"], "name": {}, "arguments": "{}"}
+    koda.say(
+        parent, "assistant", None, tool_calls=[odd, make_call("c1", "InvokeAgent", agent_name="scout", prompt="Look")]
+    )
+    child = make_scout(koda, prompt="Look")
+    Import(koda.path).pull()
+    assert parent_of(child) == (parent, "c1")
+
+
 def test_a_prompt_of_ones_own_after_the_result_is_no_errand(koda):
     parent = koda.start()
     send_scout(koda, parent)

@@ -28,9 +28,9 @@ def shown(content: list[JsonObject]) -> str:
 
 def _shown_block(block: JsonObject) -> str:
     """Return one block as text; a block that is none says what it was."""
-    if isinstance(block.get("text"), str) and block.get("type") in {"text", None}:
-        return str(block["text"])
     kind = text(block, "type") or "block"
+    if isinstance(block.get("text"), str) and (kind == "text" or block.get("type") is None):
+        return str(block["text"])
     if kind in {"image", "document"}:
         return f"[{kind}: {text(inner(block, 'source'), 'media_type') or 'unknown type'}]"
     if kind == "tool_reference":
@@ -40,7 +40,7 @@ def _shown_block(block: JsonObject) -> str:
 
 def answer_part(content: list[JsonObject], *, index: int, line_id: str, usage: Usage | None) -> AnswerPart:
     """Return what one assistant line adds to its answer; `line_id` names calls that came without an id."""
-    texts = [block for block in content if block.get("type") not in {"thinking", "redacted_thinking", "tool_use"}]
+    texts = [block for block in content if text(block, "type") not in {"thinking", "redacted_thinking", "tool_use"}]
     thoughts = [thought for block in content if (thought := text(block, "thinking"))]
     calls = [block for block in content if block.get("type") == "tool_use"]
     return AnswerPart(

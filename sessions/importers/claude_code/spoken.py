@@ -122,7 +122,7 @@ def _note_errand(block: JsonObject, thread: Thread, desk: Desk) -> None:
     """Remember a call that sends a sub-agent out."""
     call_id, arguments = identifier(block.get("id")), inner(block, "input")
     prompt = text(arguments, "prompt")
-    if call_id is None or prompt is None or block.get("name") not in TOOL_NAMES:
+    if call_id is None or prompt is None or text(block, "name") not in TOOL_NAMES:
         return
     errand = Errand(
         tool_call_id=call_id,

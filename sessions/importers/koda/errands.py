@@ -59,7 +59,7 @@ class Errands:
 
     def _note_call(self, row: JsonObject, call: object) -> None:
         """Take in one call, if it sends an agent that is new: with a session id it goes on with an earlier one."""
-        if not isinstance(call, dict) or TOOL not in {call.get("function_name"), call.get("name")}:
+        if not isinstance(call, dict) or TOOL not in [call.get("function_name"), call.get("name")]:
             return
         call_id, told = call.get("id"), _arguments(call.get("arguments"))
         agent, prompt = told.get("agent_name"), told.get("prompt")
