@@ -43,7 +43,7 @@ def test_the_bar_narrows_without_a_reload_and_the_address_keeps_it(person: Perso
     page.keyboard.press("/")
     page.keyboard.type("egret")
     expect(page.locator("#list .session", has_text="Night egret")).to_be_visible()
-    page.get_by_label("Agent").select_option("watcher")
+    page.get_by_label("Agent", exact=True).select_option("watcher")
     expect(page.locator("#list .session")).to_have_count(1)
     assert is_unreloaded(page)
     assert set(re.findall(r"(\w+)=", page.url)) == {"q", "agent"}

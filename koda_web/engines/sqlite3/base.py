@@ -1,4 +1,4 @@
-"""Django's SQLite, whose statements are put into SQLite's words once, and so are moments.
+"""Django's SQLite: statements are put into SQLite's words once, and so are moments; transactions take turns.
 
 Django writes `%s` where a value goes, SQLite reads `?`. To look for it in the text of every statement took a twentieth
 of what the server does for a message. SQLite keeps moments as text; one write names the same in many columns.
