@@ -93,7 +93,7 @@ def test_the_filter_bar_narrows_the_open_wall_which_stays_live(person: Person, a
     wall.locator("#q").press_sequentially("heron")
     expect(wall).to_have_url(re.compile("q=heron$"))  # the wall may have held these two alone before
     expect(wall.locator(".session")).to_have_count(2)
-    wall.get_by_label("Agent").select_option("watcher")
+    wall.get_by_label("Agent", exact=True).select_option("watcher")
     expect(wall.locator(".session")).to_have_count(1)
     expect(wall).to_have_url(re.compile("q=heron.*agent=watcher"))
     agent.start("A heron at noon", agent_name="watcher")
