@@ -1,7 +1,7 @@
 """The search index as the server tends it: filled soon after what was written, merged when nothing waits for it."""
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from django.db import connection
 
@@ -16,8 +16,8 @@ class Tending:
     """Takes into the index what waits; merges its pieces once a look found that nothing does.
 
     Merging would be a third of what a batch costs, and the writers wait for it. So batches leave it to quiet moments,
-    and SQLite merges beside them only what would become too many pieces. `turn` is shared with the other writers of
-    this process.
+    and SQLite merges beside them only what would become too many pieces. `turn` is what batches share with the other
+    writers of this process; a step of merging is a transaction, which takes it by itself.
     """
 
     def __init__(self, *, turn: AbstractContextManager[object] | None = None) -> None:
@@ -25,12 +25,11 @@ class Tending:
         self._may_have_pieces = True
 
     def tend(self) -> None:
-        """Index for a while, or else merge for a while, in short steps with a turn for each."""
+        """Index for a while, or else merge for a while, in short steps that are transactions of their own."""
         if indexing.catch_up(turn=self._turn):
             self._may_have_pieces = True
             return
         end = time.monotonic() + _MERGE_SECONDS
         while self._may_have_pieces and time.monotonic() < end:
             self._may_have_pieces = False  # should it fail, as on a full disk, it can wait for the next batch
-            with self._turn or nullcontext():
-                self._may_have_pieces = merge(connection)
+            self._may_have_pieces = merge(connection)

@@ -50,10 +50,10 @@ class Watch:
 def checkpoint(*, at_least: int = SMALL, turn: AbstractContextManager[object] | None = None) -> None:
     """Write the log into the database and empty it, when it has `at_least` bytes.
 
-    Most of it is written while others write (PASSIVE). For what came meanwhile TRUNCATE takes the writers' lock, so it
-    cannot overlap a commit; while a reader keeps it from that, the log stays. `turn` is taken for it by whoever shares
-    it with other writers of its process: SQLite's own lock goes to who asks at the right moment, and beside writers
-    that never rest a checkpoint would hardly be that, and the log grow.
+    TRUNCATE takes the writers' lock, so it cannot overlap a commit. While a reader keeps it from emptying
+    the log, what can be written back is (PASSIVE). `turn` is taken for it by whoever shares it with other writers of
+    its process: SQLite's own lock goes to who asks in the right moment, and the log would grow beside writers that
+    never rest.
     """
     database = connections.create_connection(DEFAULT_DB_ALIAS)
     log = Path(f"{database.settings_dict['NAME']}-wal")
@@ -61,9 +61,10 @@ def checkpoint(*, at_least: int = SMALL, turn: AbstractContextManager[object] | 
         return
     try:
         _pragma(database, f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}")
-        _pragma(database, "wal_checkpoint(PASSIVE)")
         with turn or nullcontext():
-            _pragma(database, "wal_checkpoint(TRUNCATE)")
+            is_busy = _pragma(database, "wal_checkpoint(TRUNCATE)")[0]
+        if is_busy:
+            _pragma(database, "wal_checkpoint(PASSIVE)")
     finally:
         database.close()
 

@@ -19,9 +19,10 @@ class LeaseManager(models.Manager["Lease"]):
         """
         now = now or timezone.now()
         until = now + timedelta(seconds=seconds)
-        self.bulk_create([Lease(name=name, owner=owner, until=now)], ignore_conflicts=True)
         mine_or_over = Q(owner=owner) | Q(until__lte=now) | Q(until__gt=until + timedelta(seconds=seconds))
-        return self.filter(mine_or_over, name=name).update(owner=owner, until=until) == 1
+        with transaction.atomic():
+            self.bulk_create([Lease(name=name, owner=owner, until=now)], ignore_conflicts=True)
+            return self.filter(mine_or_over, name=name).update(owner=owner, until=until) == 1
 
     def give_back(self, name: str, *, owner: str, now: datetime | None = None) -> None:
         """End the lease if `owner` holds it, so that another need not wait for it to run out."""

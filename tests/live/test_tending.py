@@ -1,6 +1,6 @@
 """The server merges the pieces of SQLite's full-text table when nothing waits to be indexed, and only then."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import pytest
 from django.db import OperationalError, connection, connections
@@ -78,26 +78,31 @@ def test_once_all_is_merged_a_look_writes_nothing_until_something_came(session):
     assert merge(connection) is False
 
 
-class Turn(AbstractContextManager):
-    """Counts how often it was taken."""
+class Turn:
+    """Counts how often a transaction took it."""
 
     taken = 0
 
-    def __enter__(self) -> None:
+    def acquire(self, *, timeout: float) -> bool:
+        assert timeout > 0
         self.taken += 1
+        return True
 
-    def __exit__(self, *_error) -> None:
-        assert not connection.in_atomic_block
+    def release(self) -> None:
+        pass
 
 
 @on_sqlite
-def test_each_step_of_merging_takes_a_turn_of_its_own(session, monkeypatch):
-    monkeypatch.setattr("sessions.models.search_index._MERGED_PAGES", 1)
-    turn = Turn()
-    tending = Tending(turn=turn)
-    for _ in range(MESSAGES):  # each for a quarter of a second at most
-        tending.tend()
-    assert turn.taken >= MESSAGES + 2  # a look of each; a step that merged, and one that found nothing more
+def test_each_step_of_merging_is_a_transaction_with_a_turn_of_its_own(session):
+    before, turn = connection.turn, Turn()
+    connection.take_turns(turn)
+    try:
+        tending = Tending()
+        for _ in range(MESSAGES):  # each for a quarter of a second at most
+            tending.tend()
+    finally:
+        connection.take_turns(before)
+    assert turn.taken >= 2  # a step that merged, and one that found nothing more
     assert pieces() < 4
 
 
