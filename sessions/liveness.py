@@ -292,7 +292,7 @@ def watch(*, now: datetime | None = None) -> Watched:
     fails is put off alone and counted; a database that does not answer ends the pass and blames no session.
     """
     now = now or timezone.now()
-    due = _due(now)
+    due = _due(now, at_most=WATCHED_AT_ONCE)
     changed = failed = 0
     for pk in due:
         try:
@@ -309,8 +309,8 @@ def watch(*, now: datetime | None = None) -> Watched:
 
 
 @prepared
-def _due(now: Place) -> "QuerySet[Session, int]":
-    return Session.objects.due(now).values_list("pk", flat=True)[:WATCHED_AT_ONCE]
+def _due(now: Place, *, at_most: int) -> "QuerySet[Session, int]":
+    return Session.objects.due(now).values_list("pk", flat=True)[:at_most]
 
 
 def _watch_one(pk: int, now: datetime) -> bool:
