@@ -25,6 +25,14 @@ _WAIT_SECONDS = 0.01
 Row = TypeVar("Row")
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one look led to: of how many sessions something was kept, and whether nothing else was there then."""
+
+    count: int
+    is_last: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follower(Generic[Row]):
     """Who keeps something: `read` makes the rows of some sessions, `write` keeps them in a transaction that is held.
@@ -39,8 +47,9 @@ class Follower(Generic[Row]):
     is_due: Callable[[], bool] = lambda: False
 
     def catch_up(self, *, seconds: float) -> int:
-        """Keep what changed, until nothing is left or `seconds` have passed; return of how many sessions.
+        """Keep what has changed by now, or as much as `seconds` allow; return of how many sessions.
 
+        What comes meanwhile is for the next time: beside somebody who writes without a pause this would never end.
         Two at once do no harm.
         """
         end = time.monotonic() + seconds
@@ -51,12 +60,10 @@ class Follower(Generic[Row]):
                     break
                 time.sleep(_WAIT_SECONDS)
                 continue
-            count = self._step(mark)
-            if count is None:
-                break
-            refused = 0 if count else refused + 1
-            done += count
-            if time.monotonic() >= end or refused >= TRIES:
+            step = self._step(mark)
+            refused = 0 if step.count else refused + 1
+            done += step.count
+            if step.is_last or time.monotonic() >= end or refused >= TRIES:
                 break
         return done
 
@@ -81,13 +88,13 @@ class Follower(Generic[Row]):
     def _mark(self) -> LogMark | None:
         return self.marks._default_manager.first()  # noqa: SLF001 - Django's own
 
-    def _step(self, mark: LogMark) -> int | None:
-        """Keep what one look finds, and return of how many sessions; None when there was nothing."""
+    def _step(self, mark: LogMark) -> "_Step":
+        """Keep what one look finds."""
         ahead = mark.look()
         born = Session.objects.filter(pk__gt=mark.last_session).order_by("pk")
         new = list(born.values_list("pk", flat=True)[:SESSIONS_AT_ONCE])
         if ahead is None and not new and not self.is_due():
-            return None
+            return _Step(0, is_last=True)
         changed = ahead.sessions if ahead else set()
         pieces = list(batched(sorted(changed.union(new)), SESSIONS_AT_ONCE)) or [[]]
         done = 0
@@ -95,9 +102,10 @@ class Follower(Generic[Row]):
             if number == len(pieces):  # An interruption before it lets all be looked at again.
                 mark.take_on(ahead, last_session=max(new, default=0))
             if not self._keep(ids, mark):
-                break
+                return _Step(done, is_last=False)
             done += len(ids)
-        return done
+        is_cut = len(new) == SESSIONS_AT_ONCE or (ahead is not None and ahead.is_cut)
+        return _Step(done, is_last=not is_cut and not self.is_due())
 
     def _keep(self, ids: Sequence[int], mark: LogMark) -> bool:
         """Write what these sessions have now, and the mark; say whether it was done: not when somebody came before."""

@@ -179,3 +179,21 @@ def test_when_somebody_always_comes_before_it_is_given_up_and_said():
         follower.keep_again([session.pk])
     make_events(session, START)
     assert follower.catch_up(seconds=60) == 0
+
+
+def test_beside_somebody_who_never_pauses_only_what_was_there_is_done():
+    session = make_session()
+    counting.count(seconds=60)
+    reads: list[list[int]] = []
+
+    def read(ids: list[int]) -> list[int]:
+        assert len(reads) < 3, "it goes on for as long as others do"
+        reads.append(list(ids))
+        make_events(session, {"type": "info"})
+        return list(ids)
+
+    follower = following.Follower(name="figures", marks=FigureMark, read=read, write=lambda _rows: None)
+    make_events(session, START)
+    assert follower.catch_up(seconds=60) == 1
+    assert follower.catch_up(seconds=60) == 1, "what came meanwhile is found the next time"
+    assert reads == [[session.pk]] * 2

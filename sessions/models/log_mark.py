@@ -33,6 +33,8 @@ class Ahead:
     event: int
     sessions: set[int] = field(default_factory=set)
     unseen: list[dict[str, Any]] = field(default_factory=list)
+    is_cut: bool = False
+    """Whether more was there already, which one look does not take."""
 
 
 class LogMark(models.Model):
@@ -93,16 +95,17 @@ class LogMark(models.Model):
         late = list(Event.objects.filter(self._unseen).order_by("pk").values_list("pk", "session"))
         unseen = _still_unseen(self.unseen, [pk for pk, _ in late], writers)
         upper = rows[-1][0] if rows else self.event
+        is_cut = len(rows) == EVENTS_AT_ONCE
         if writers:
             gaps = gaps_of([pk for pk, _ in rows], after=self.event)
             free = max(0, GAPS_AT_MOST - sum(len(one["numbers"]) for one in unseen))
             if len(gaps) > free:
-                upper = gaps[free][0] - 1
+                upper, is_cut = gaps[free][0] - 1, True
             unseen += [{"numbers": gaps[:free], "writers": sorted(writers)}] if gaps[:free] else []
         if upper == self.event and not late and unseen == self.unseen:
             return None
         told = {session for pk, session in (*late, *rows) if pk <= upper}
-        return Ahead(event=upper, sessions=told, unseen=unseen)
+        return Ahead(event=upper, sessions=told, unseen=unseen, is_cut=is_cut)
 
     def take_on(self, ahead: Ahead | None, *, last_session: int) -> Self:
         """Note that this is known, too; it is not saved."""
