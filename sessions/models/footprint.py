@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 
-from sessions.models.fields import WrittenTextField
+from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.log_mark import LogMark
 
 FIGURES = {
@@ -33,6 +33,9 @@ class Footprint(models.Model):
     size = models.BigIntegerField(default=0, help_text="Bytes of text in messages, events and checkpoints.")
     archived_size = models.BigIntegerField(default=0, help_text="Of these, in archived messages.")
     born_at = models.DateTimeField(help_text="When the session began.")
+    message_to = models.BigIntegerField(null=True, help_text="The newest message that was measured.")
+    seq_to = models.BigIntegerField(null=True, help_text="The seq of the newest event that was measured.")
+    amounts = WrittenJSONField(null=True, help_text="What was there up to these two, to go on from.")
 
     objects = models.Manager["Footprint"]()
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import models
-
 from sessions.following import Follower
-from sessions.models import Checkpoint, CheckpointPiece, Event, Footprint, FootprintMark, Message, Session
+from sessions.models import Footprint, FootprintMark
 from sessions.models.footprint import FIGURES
-from sessions.models.message import octets_of
+from sessions.retention import measuring
 
 SHELVES_SHOWN = 20
 MEASURED = ("message_count", "archived_count", "checkpoint_count", "size", "archived_size")
@@ -90,14 +88,14 @@ def measure(*, seconds: float = 1.0) -> int:
 
 
 def mismeasured(ids: Sequence[int]) -> list[Mismeasured]:
-    """Return the figures of these sessions that differ from their records, in six queries; nothing is changed.
+    """Return the figures of these sessions that differ from their records, all of which are read; nothing is changed.
 
     What `measure` would measure anyway may be among them: call it before.
     """
     old = Footprint.objects.in_bulk(ids)
     return [
         Mismeasured(session_id=new.pk, figure=name, kept=getattr(old[new.pk], name), measured=getattr(new, name))
-        for new in _footprints(ids)
+        for new in measuring.footprints_anew(ids)
         if new.pk in old
         for name in MEASURED
         if getattr(old[new.pk], name) != getattr(new, name)
@@ -105,8 +103,11 @@ def mismeasured(ids: Sequence[int]) -> list[Mismeasured]:
 
 
 def measure_again(ids: Sequence[int]) -> None:
-    """Measure these sessions although nothing told of a change. Raises `Unavailable`, or what the database refuses."""
-    _FOOTPRINTS.keep_again(ids)
+    """Measure all of these sessions anew although nothing told of a change.
+
+    Raises `Unavailable`, or what the database refuses.
+    """
+    _FROM_THE_FIRST.keep_again(ids)
 
 
 def _write(footprints: list[Footprint]) -> None:
@@ -115,47 +116,5 @@ def _write(footprints: list[Footprint]) -> None:
     Footprint.objects.bulk_create(footprints, update_conflicts=True, unique_fields=["session"], update_fields=changing)
 
 
-def _footprints(ids: Sequence[int]) -> list[Footprint]:
-    """Return the footprints that some sessions have now, not saved."""
-    messages = _by_session(
-        Message, ids, ("content", "thinking", "tool_calls"),
-        archived=models.Count("pk", filter=models.Q(compacted_at__isnull=False)),
-        archived_size=models.Sum(
-            octets_of("content", "thinking", "tool_calls"), filter=models.Q(compacted_at__isnull=False), default=0
-        ),
-    )  # fmt: skip
-    events = _by_session(Event, ids, ("payload",))
-    checkpoints = _by_session(Checkpoint, ids, ("rest",))
-    pieces = _by_session(CheckpointPiece, ids, ("text",))
-    nothing: dict[str, int] = {}
-    sessions = Session.objects.filter(pk__in=ids).only("owner_id", "source", "project_root", "status", "created_at")
-    return [
-        Footprint(
-            session=session,
-            owner_id=session.owner_id,
-            source=session.source,
-            project_root=session.project_root or "",
-            is_deleted=session.is_deleted,
-            message_count=messages.get(session.pk, nothing).get("count", 0),
-            archived_count=messages.get(session.pk, nothing).get("archived", 0),
-            checkpoint_count=checkpoints.get(session.pk, nothing).get("count", 0),
-            size=sum(
-                found.get(session.pk, nothing).get("size", 0) for found in (messages, events, checkpoints, pieces)
-            ),
-            archived_size=messages.get(session.pk, nothing).get("archived_size", 0),
-            born_at=session.created_at,
-        )
-        for session in sessions
-    ]
-
-
-def _by_session(
-    model: type[models.Model], ids: Sequence[int], columns: Sequence[str], **more: Any
-) -> dict[int, dict[str, int]]:
-    """Return by session how many rows it has and how many bytes of text are in their columns."""
-    rows = model._base_manager.filter(session__in=ids).order_by().values("session")  # noqa: SLF001 - Django's own
-    figures = rows.annotate(count=models.Count("pk"), size=models.Sum(octets_of(*columns), default=0), **more)
-    return {row["session"]: row for row in figures}
-
-
-_FOOTPRINTS = Follower(name="sizes", marks=FootprintMark, read=_footprints, write=_write)
+_FOOTPRINTS = Follower(name="sizes", marks=FootprintMark, read=measuring.footprints, write=_write)
+_FROM_THE_FIRST = Follower(name="sizes", marks=FootprintMark, read=measuring.footprints_anew, write=_write)
