@@ -5,7 +5,6 @@ To index a thing again does no harm. A batch drops what it finds of its own mess
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -40,26 +39,23 @@ _ANYBODY = facet("v", "PUBLIC")
 """The term of what everybody may read."""
 
 
-def catch_up(*, seconds: float = 0.25, turn: AbstractContextManager[object] | None = None) -> int:
+def catch_up(*, seconds: float = 0.25, takes_turns: bool = False) -> int:
     """Index what waits, the oldest first, until nothing does or `seconds` have passed; return how many batches.
 
-    The keeper calls this again and again: by its bound it takes a part of one processor, not all of it. `turn` is
-    taken for each batch, by whoever shares it with other writers of its process; batches are short then, unless much
-    waits.
+    The keeper calls this again and again: by its bound it takes a part of one processor, not all of it. Who
+    `takes_turns` with other writers of its process has short batches, unless much waits.
     """
     end = time.monotonic() + seconds
     batches = 0
-    while _index_in_turn(turn):
+    while _index_batch(_fitting_size() if takes_turns else BATCH):
         batches += 1
         if time.monotonic() >= end:
             break
     return batches
 
 
-def _index_in_turn(turn: AbstractContextManager[object] | None) -> bool:
-    with turn or nullcontext():
-        is_short = turn is not None and Unindexed.objects.message_count() <= MOST_WAITING
-        return _index_batch(SHORT_BATCH if is_short else BATCH)
+def _fitting_size() -> int:
+    return SHORT_BATCH if Unindexed.objects.message_count() <= MOST_WAITING else BATCH
 
 
 def keep_up(*, seconds: float = 0.25) -> None:

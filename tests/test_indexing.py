@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -267,35 +266,33 @@ def test_a_batch_takes_and_writes_only_what_it_can_index(ada, monkeypatch):
     require_whole()
 
 
-class Turn(AbstractContextManager):
-    """Notes how many messages waited when it was taken, and when it was given back."""
+def sizes_of_batches(monkeypatch) -> list[int]:
+    """Return where the sizes that are asked for will be noted."""
+    sizes, index = [], indexing._index_batch
 
-    def __init__(self) -> None:
-        self.waiting: list[tuple[int, int]] = []
+    def noting(size: int) -> bool:
+        sizes.append(size)
+        return index(size)
 
-    def __enter__(self) -> None:
-        self._before = Unindexed.objects.message_count()
-
-    def __exit__(self, *_error) -> None:
-        self.waiting.append((self._before, Unindexed.objects.message_count()))
+    monkeypatch.setattr(indexing, "_index_batch", noting)
+    return sizes
 
 
-def test_who_shares_a_turn_has_it_for_a_short_batch_at_a_time(ada, session, monkeypatch):
+def test_who_takes_turns_has_one_for_a_short_batch_at_a_time(ada, session, monkeypatch):
     monkeypatch.setattr(indexing, "SHORT_BATCH", 4)
     append(session, *[user(f"zebra {n}") for n in range(10)])
-    turn = Turn()
-    indexing.catch_up(seconds=60, turn=turn)
-    assert turn.waiting == [(10, 6), (6, 2), (2, 0), (0, 0)]
+    sizes = sizes_of_batches(monkeypatch)
+    assert indexing.catch_up(seconds=60, takes_turns=True) == 3
+    assert sizes == [4] * 4
     require_whole()
 
 
-def test_an_index_that_is_far_behind_goes_on_in_long_batches(ada, session):
+def test_an_index_that_is_far_behind_goes_on_in_long_batches(ada, session, monkeypatch):
     near, long, short = indexing.MOST_WAITING, indexing.BATCH, indexing.SHORT_BATCH
-    many = near + long
-    append(session, *[user(f"zebra {n}") for n in range(many)])
-    turn = Turn()
-    indexing.catch_up(seconds=60, turn=turn)
-    assert turn.waiting[:3] == [(many, near), (near, near - short), (near - short, near - 2 * short)]
+    append(session, *[user(f"zebra {n}") for n in range(near + long)])
+    sizes = sizes_of_batches(monkeypatch)
+    indexing.catch_up(seconds=60, takes_turns=True)
+    assert sizes[:3] == [long, short, short]
     require_whole()
 
 
@@ -322,7 +319,7 @@ def test_batches_of_single_messages_and_of_stretches_leave_nothing_out_and_enter
         append(sessions[number % 3], *[user(f"zebra {number} {n}") for n in range(size)])
     for session in sessions[:2]:
         Unindexed.objects.requeue(session)  # each of their messages waits twice
-    batches = indexing.catch_up(seconds=60, turn=nullcontext())
+    batches = indexing.catch_up(seconds=60, takes_turns=True)
     assert batches > 200 // indexing.SHORT_BATCH
     assert SearchEntry.objects.filter(message=None).count() == 3
     entered = SearchEntry.objects.exclude(message=None).order_by("message").values_list("message", flat=True)

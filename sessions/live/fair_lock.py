@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 
 class FairLock(AbstractContextManager[None]):
-    """A lock that is handed to who has waited longest; a thread that has it may take it again.
+    """A lock that is handed to who has waited longest.
 
     Python's own goes to whoever asks first when it is free, which mostly is a thread that has just given it back and
     asks again: who waits wakes up too late for it, time and again.
@@ -15,7 +15,6 @@ class FairLock(AbstractContextManager[None]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._owner: int | None = None
-        self._depth = 0
         self._gates: deque[tuple[int, threading.Lock]] = deque()
 
     @property
@@ -27,8 +26,8 @@ class FairLock(AbstractContextManager[None]):
         """Wait for it, by default for as long as it takes; say whether it was had within `timeout` seconds."""
         thread = threading.get_ident()
         with self._lock:
-            if self._owner in {None, thread}:
-                self._owner, self._depth = thread, self._depth + 1
+            if self._owner is None:
+                self._owner = thread
                 return True
             gate = threading.Lock()
             gate.acquire()
@@ -42,16 +41,12 @@ class FairLock(AbstractContextManager[None]):
             return False
 
     def release(self) -> None:
-        """Give it back, as often as it was taken; then it goes to the next."""
+        """Give it back; then it goes to the next."""
         with self._lock:
             assert self._owner == threading.get_ident(), "it is somebody else's"
-            self._depth -= 1
-            if self._depth:
-                return
             self._owner = None
             if self._gates:
                 self._owner, gate = self._gates.popleft()
-                self._depth = 1
                 gate.release()
 
     def __enter__(self) -> None:

@@ -80,7 +80,7 @@ def jobs() -> list[Job]:
         Job(
             name="search",
             every=timedelta(seconds=0.5),
-            run=Tending(turn=TURN if connection.vendor == "sqlite" else None).tend,
+            run=Tending().tend,
             is_shared=True,
             is_slow=True,
         ),

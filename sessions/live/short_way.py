@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -55,7 +54,7 @@ LANES = 8
 READERS = 4
 """Threads that read beside SQLite's one that writes."""
 TURN = FairLock()
-"""Held by whoever in this process writes to SQLite, while it writes: by each transaction, and by who has several to do.
+"""Held by whoever in this process writes to SQLite, while it writes: each transaction takes it, and a checkpoint does.
 
 Who waits for it goes on when the one before has written; SQLite itself lets a writer look again after a pause that
 grows up to a tenth of a second, in which others pass it.
@@ -144,21 +143,15 @@ class OneByOne:
 class Together(OneByOne):
     """Answers jobs on the one thread that appends to SQLite: several in one transaction, if it can be.
 
-    `turn` is held meanwhile; between two groups, every `index_every` seconds, it looks whether the index keeps up.
+    Between two groups, every `index_every` seconds, it looks whether the index keeps up.
     """
 
     cache_kib = None
 
-    def __init__(self, *, turn: AbstractContextManager[Any] = TURN, index_every: float = _INDEX_EVERY_SECONDS) -> None:
+    def __init__(self, *, index_every: float = _INDEX_EVERY_SECONDS) -> None:
         super().__init__()
-        self._turn = turn
         self._index_every = index_every
         self._index_at = 0.0
-
-    def answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
-        """Return the answers to the jobs, in order; what they wrote is committed."""
-        with self._turn:
-            return super().answer(jobs)
 
     def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         self._keep_up()

@@ -1,7 +1,6 @@
 """The search index as the server tends it: filled soon after what was written, merged when nothing waits for it."""
 
 import time
-from contextlib import AbstractContextManager
 
 from django.db import connection
 
@@ -16,17 +15,15 @@ class Tending:
     """Takes into the index what waits; merges its pieces once a look found that nothing does.
 
     Merging would be a third of what a batch costs, and the writers wait for it. So batches leave it to quiet moments,
-    and SQLite merges beside them only what would become too many pieces. `turn` is what batches share with the other
-    writers of this process; a step of merging is a transaction, which takes it by itself.
+    and SQLite merges beside them only what would become too many pieces.
     """
 
-    def __init__(self, *, turn: AbstractContextManager[object] | None = None) -> None:
-        self._turn = turn
+    def __init__(self) -> None:
         self._may_have_pieces = True
 
     def tend(self) -> None:
         """Index for a while, or else merge for a while, in short steps that are transactions of their own."""
-        if indexing.catch_up(turn=self._turn):
+        if indexing.catch_up(takes_turns=connection.vendor == "sqlite"):
             self._may_have_pieces = True
             return
         end = time.monotonic() + _MERGE_SECONDS

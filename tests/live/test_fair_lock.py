@@ -60,23 +60,6 @@ def test_nobody_is_in_it_with_another_and_an_error_gives_it_back():
         assert lock.waiting == 0
 
 
-def test_a_thread_that_has_it_may_take_it_again_and_gives_it_back_as_often():
-    lock, order = FairLock(), []
-
-    def take() -> None:
-        with lock:
-            order.append("other")
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        with lock:
-            with lock:
-                other = thread.submit(take)
-                wait_until(lock, waiting=1)
-            order.append("mine")
-        other.result(PATIENCE_SECONDS)
-    assert order == ["mine", "other"]
-
-
 def test_who_waits_no_longer_than_it_said_leaves_the_line():
     lock = FairLock()
     with ThreadPoolExecutor(max_workers=1) as thread:

@@ -1,7 +1,5 @@
 """The server merges the pieces of SQLite's full-text table when nothing waits to be indexed, and only then."""
 
-from contextlib import nullcontext
-
 import pytest
 from django.db import OperationalError, connection, connections
 
@@ -131,5 +129,5 @@ def test_merging_that_fails_waits_for_the_next_batch(session):
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="PostgreSQL has one piece")
 def test_postgresql_has_nothing_to_merge(session):
     assert merge(connection) is False
-    Tending(turn=nullcontext()).tend()
+    Tending().tend()
     assert not Unindexed.objects.exists()

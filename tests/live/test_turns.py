@@ -157,12 +157,3 @@ def test_who_waits_in_vain_for_a_turn_is_told_as_by_sqlite_and_has_nothing(turn)
         release.set()
         holding.result(PATIENCE_SECONDS)
     commit()
-
-
-def test_who_has_the_turn_may_write_several_times_in_it(turn):
-    with turn:
-        for name in ("one", "two"):
-            with transaction.atomic():
-                Lease.objects.create(name=name, owner="me", until=timezone.now())
-            assert not is_free(turn)
-    assert Lease.objects.count() == 2
