@@ -140,6 +140,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "sessions.web.newcomers.OwnPasswordMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -218,7 +219,16 @@ def _database(url: str | None) -> dict[str, Any]:
 DATABASES = {"default": _database(_environment.database_url.get_secret_value() if _environment.database_url else None)}
 
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES: dict[str, dict[str, Any]] = {
+    # Django's three hundred entries would be gone with as many keys, and what counted failures among them.
+    name: {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": name,
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+    for name in ("default", "failures")
+}
+"""What is counted by the minute: calls, and apart from them failures to come in, which many calls must not push out."""
 REDIS_PATIENCE = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
 """Seconds that a request waits for the cache: one that hangs must not take the server with it."""
 if KODA_REDIS_URL:
@@ -226,11 +236,14 @@ if KODA_REDIS_URL:
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [KODA_REDIS_URL], "prefix": "koda"},
     }
-    CACHES["default"] = {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": KODA_REDIS_URL,
-        "KEY_PREFIX": "koda",
-        "OPTIONS": REDIS_PATIENCE,
+    CACHES = {
+        name: {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": KODA_REDIS_URL,
+            "KEY_PREFIX": "koda",
+            "OPTIONS": REDIS_PATIENCE,
+        }
+        for name in CACHES
     }
 
 # --- Log ---------------------------------------------------------------------------------------------------

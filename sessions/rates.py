@@ -5,6 +5,7 @@ Counted by the minute in the cache: exact in one process, shared through Redis.
 
 import contextlib
 import hashlib
+import ipaddress
 import logging
 import math
 import time
@@ -12,7 +13,8 @@ import unicodedata
 from importlib import import_module
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
+from django.core.cache.backends.base import BaseCache
 
 from sessions.exceptions import RateLimited
 
@@ -23,6 +25,8 @@ SIGN_INS_A_MINUTE = 30
 SIGN_INS_OF_ONE_A_MINUTE = 6
 """Failed attempts to sign in as one person from one address in one minute; who tries elsewhere bars nobody here."""
 _WINDOW_SECONDS = 60
+_NETWORK_BITS = 64
+"""Of an address of IPv6: the rest of it whoever has the network chooses as they like, each time another."""
 _LONGEST_NAME = 150
 """Characters of a user's name (Django's own limit)."""
 
@@ -40,21 +44,21 @@ def count_bad_key(direct: str | None, forwarded: str) -> None:
     `direct` is the address of the connection, `forwarded` the header X-Forwarded-For: of what proxies add, only what
     our own proxies added is believed.
     """
-    _spend(f"bad.{address_of(direct, forwarded)}", per_minute=BAD_KEYS_A_MINUTE)
+    _spend(f"bad.{origin_of(direct, forwarded)}", per_minute=BAD_KEYS_A_MINUTE, counts=caches["failures"])
 
 
 def count_sign_in(username: str, direct: str | None, forwarded: str) -> None:
     """Count an attempt to sign in, for its address and for its name from there. Raises `RateLimited`."""
-    for who, per_minute in _attempts(username, address_of(direct, forwarded)).items():
-        _spend(who, per_minute=per_minute)
+    for who, per_minute in _attempts(username, origin_of(direct, forwarded)).items():
+        _spend(who, per_minute=per_minute, counts=caches["failures"])
 
 
 def forgive_sign_in(username: str, direct: str | None, forwarded: str) -> None:
     """Take back an attempt that succeeded: only failures count."""
     window = int(time.time() // _WINDOW_SECONDS)
-    for who in _attempts(username, address_of(direct, forwarded)):
+    for who in _attempts(username, origin_of(direct, forwarded)):
         with contextlib.suppress(*or_redis(ValueError)):
-            cache.decr(f"rate.{who}.{window}")
+            caches["failures"].decr(f"rate.{who}.{window}")
 
 
 def or_redis(*errors: type[Exception]) -> tuple[type[Exception], ...]:
@@ -81,14 +85,28 @@ def address_of(direct: str | None, forwarded: str) -> str:
     return path[-min(proxies, len(path))] if proxies and path else direct or "unknown"
 
 
-def _spend(who: str, *, per_minute: int | None) -> None:
+def origin_of(direct: str | None, forwarded: str) -> str:
+    """Return by what a caller without a name is counted: their address, of IPv6 their network."""
+    told = address_of(direct, forwarded)
+    try:
+        address = ipaddress.ip_address(told.partition("%")[0])
+    except ValueError:
+        return told
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
+
+
+def _spend(who: str, *, per_minute: int | None, counts: BaseCache = cache) -> None:
     """Count one call of `who`. Raises `RateLimited` beyond `per_minute`; None is no limit."""
     if per_minute is None:
         return
     window, elapsed = divmod(time.time(), _WINDOW_SECONDS)
     name = f"rate.{who}.{int(window)}"
     try:
-        count = _one_more(name)
+        count = _one_more(name, counts)
     except or_redis(ValueError):  # gone, or it forgot the name in between
         logger.warning("Requests are not counted: the cache does not answer", exc_info=True)
         return
@@ -97,10 +115,10 @@ def _spend(who: str, *, per_minute: int | None) -> None:
         raise RateLimited(f"More than {per_minute:,} requests in a minute.", retry_after_seconds=wait)
 
 
-def _one_more(name: str) -> int:
+def _one_more(name: str, counts: BaseCache) -> int:
     """Count one more under this name and return how many there are now. Raises `ValueError` when it is not kept."""
     try:
-        return cache.incr(name)
+        return counts.incr(name)
     except ValueError:  # the first of its minute
-        cache.add(name, 0, timeout=2 * _WINDOW_SECONDS)
-        return cache.incr(name)
+        counts.add(name, 0, timeout=2 * _WINDOW_SECONDS)
+        return counts.incr(name)

@@ -274,7 +274,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 @pytest.fixture
 def own_counts(settings: Settings) -> None:
     """Count in a corner of the cache that nobody else uses: other processes may share the cache itself."""
-    settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": f"test-{uuid.uuid4()}"}}
+    own = f"test-{uuid.uuid4()}"
+    settings.CACHES = {name: {**cache, "KEY_PREFIX": own} for name, cache in settings.CACHES.items()}
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,11 @@ def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
 
 
 def _rewrite(response: HttpResponse, answer: HttpResponse) -> None:
-    """Put our answer in the place of an error page; headers that others set, such as Allow, stay."""
+    """Put our answer in the place of an error page; headers that others set, such as Allow, stay.
+
+    But not how the page was packed: the answer is not.
+    """
+    del response["Content-Encoding"]
     response.content = answer.content
     for name, value in (*answer.items(), ("Content-Length", str(len(answer.content)))):
         response[name] = value

@@ -274,3 +274,11 @@ def test_a_key_of_somebody_who_may_no_longer_sign_in_is_refused():
     user.save()
 
     assert agent.get("sessions").status == 401
+
+
+@pytest.mark.parametrize("path", ["/api/v1/sessions", "/v1/account", "/api/zeroclaw/sessions"])
+def test_an_error_that_was_packed_as_a_page_is_not_told_to_be(path):
+    answer = Client().get(path, headers={"Host": "unknown.example", "Accept-Encoding": "gzip"})
+    assert answer.status_code == 400
+    assert "Content-Encoding" not in answer
+    assert json.loads(answer.content)

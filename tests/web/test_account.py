@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from django.test import Client
 
+from sessions import rates
+from sessions.management.commands.setup import create_owner
 from tests.factories import make_user
 from tests.web.markup import parse
 
@@ -15,7 +18,7 @@ def test_guessing_passwords_is_slowed_down_for_one_name_and_one_address(db):
     make_user("ada")
     wrong, right = ({"username": "ada", "password": password} for password in ("wrong", "secret"))
     # Others may share the cache.
-    guesser, at_home = (Client(REMOTE_ADDR=f"2001:db8::{random.getrandbits(16):x}:{end}") for end in (1, 2))
+    guesser, at_home = (Client(REMOTE_ADDR=f"2001:db8:{random.getrandbits(16):x}:{end}::1") for end in (1, 2))
     with time_machine.travel(datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC), tick=False) as clock:
         statuses = [guesser.post("/sign-in/", wrong).status_code for _ in range(7)]
         refused = guesser.post("/sign-in/", right)
@@ -29,7 +32,7 @@ def test_guessing_passwords_is_slowed_down_for_one_name_and_one_address(db):
 
 def test_spelling_a_name_otherwise_gives_no_more_attempts(db):
     make_user("ada")
-    guesser = Client(REMOTE_ADDR=f"2001:db8::{random.getrandbits(16):x}:3")
+    guesser = Client(REMOTE_ADDR=f"2001:db8:{random.getrandbits(16):x}:3::1")
     with time_machine.travel(datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC), tick=False):
         spellings = ["ada", " ada", "ada ", "Ada", "\uff41da", "\tada", "ad\uff41"]
         statuses = [guesser.post("/sign-in/", {"username": one, "password": "x"}).status_code for one in spellings]
@@ -175,3 +178,70 @@ def test_who_came_with_a_given_password_is_told_why_and_goes_on_to_the_wall(read
     new = "heron-over-grey-water-7"
     given = {"old_password": "secret", "new_password1": new, "new_password2": new}
     assert reader.post("/account/password/?first=1", given).headers["Location"] == "/"
+
+
+def test_who_has_the_one_time_password_gets_nowhere_before_choosing_another(db):
+    password, new, html = create_owner(), "heron-over-grey-water-7", {"Accept": "text/html"}
+    first, second = Client(headers=html), Client(headers=html)
+    for browser in (first, second):
+        given = {"username": "owner", "password": password}
+        assert browser.post("/sign-in/", given).headers["Location"] == "/account/password/?first=1"
+        for page in ("/", "/sessions/", "/admin/", "/connect/", "/nowhere/"):
+            assert browser.get(page).headers["Location"] == "/account/password/?first=1", page
+        assert browser.get("/account/password/?first=1").status_code == 200
+        answer = browser.get("/api/v1/sessions", headers={"Accept": "application/json"})
+        assert (answer.status_code, answer["Content-Type"]) == (403, "application/problem+json")
+    given = {"old_password": password, "new_password1": new, "new_password2": new}
+    assert first.post("/account/password/?first=1", given).headers["Location"] == "/"
+    assert first.get("/").status_code == 200
+    assert second.get("/").headers["Location"].startswith("/sign-in/"), "the old password ended there"
+    assert second.post("/sign-in/", {"username": "owner", "password": new}).headers["Location"] == "/"
+    assert second.get("/admin/").status_code == 200
+
+
+def test_a_password_that_was_set_at_the_shell_is_not_asked_for_again(db):
+    create_owner()
+    owner = User.objects.get(username="owner")
+    owner.set_password("secret")
+    owner.save()
+    browser = Client()
+    browser.post("/sign-in/", {"username": "owner", "password": "secret"})
+    assert browser.get("/").status_code == 200
+
+
+def test_other_callers_do_not_make_the_failures_forgotten(db, settings):
+    settings.CACHES = {
+        name: {**cache, "OPTIONS": {"MAX_ENTRIES": 10}, "LOCATION": f"few-{name}"}
+        for name, cache in settings.CACHES.items()
+    }
+    if "locmem" not in settings.CACHES["default"]["BACKEND"]:
+        pytest.skip("Redis forgets nothing")
+    wrong, guesser = {"username": "ada", "password": "wrong"}, Client(REMOTE_ADDR="127.0.8.8")
+    with time_machine.travel(datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC), tick=False):
+        statuses = [guesser.post("/sign-in/", wrong).status_code for _ in range(7)]
+        for number in range(30):
+            rates.count_call(f"key:{number}")
+        statuses.append(guesser.post("/sign-in/", wrong).status_code)
+    assert statuses == [200] * 6 + [429] * 2
+
+
+def test_who_has_a_whole_network_has_no_more_attempts(db):
+    make_user("ada")
+    network = f"2001:db8:{random.getrandbits(16):x}"
+    with time_machine.travel(datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC), tick=False):
+        statuses = [
+            Client(REMOTE_ADDR=f"{network}::{end}").post("/sign-in/", {"username": "ada", "password": "x"}).status_code
+            for end in range(1, 9)
+        ]
+    assert statuses == [200] * 6 + [429] * 2
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("10.1.2.3", "10.1.2.3"), ("::ffff:10.1.2.3", "10.1.2.3"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"), ("unknown", "unknown"), (None, "unknown"),
+    ],
+)  # fmt: skip
+def test_an_address_of_ipv6_is_counted_by_its_network(address, origin):
+    assert rates.origin_of(address, "") == origin

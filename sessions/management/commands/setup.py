@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 
-from sessions.models import SHELL, Action, AuditEntry
+from sessions.models import SHELL, Action, AuditEntry, Preference
 
 OWNER = "owner"
 _ADVISORY_LOCK = 0x6B6F6461  # "koda"
@@ -64,7 +64,8 @@ def create_owner() -> str | None:
         return None
     password = secrets.token_urlsafe(12)
     with transaction.atomic():
-        users.create_superuser(username=OWNER, password=password)
+        owner = users.create_superuser(username=OWNER, password=password)
+        Preference.objects.give_password(owner)
         AuditEntry.objects.note(Action.PERSON_ADDED, by=SHELL, subject=OWNER, is_superuser=True)
     return password
 

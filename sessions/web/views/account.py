@@ -19,9 +19,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import rates
 from sessions.exceptions import RateLimited
-from sessions.models import Action, AuditEntry, who
+from sessions.models import Action, AuditEntry, Preference, who
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
-from sessions.web import browsers
+from sessions.web import browsers, newcomers
 from sessions.web.forms import AppearanceForm
 from sessions.web.requests import PageRequest, return_to_page
 
@@ -57,12 +57,18 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """Sign in; who never did, with a password that somebody else or `setup` chose, is asked for an own one."""
+        """Sign in; who never did, with a password that somebody else chose, is asked for an own one.
+
+        Who has the one that `setup` made gets to nothing else before (`sessions.web.newcomers`).
+        """
         rates.forgive_sign_in(*_attempt(self.request))
         user = form.get_user()
         AuditEntry.objects.note(Action.SIGNED_IN, by=who(user), subject=user.get_username(), now=timezone.now())
-        is_first = user.last_login is None and user.is_staff
+        has_given_password = Preference.objects.has_given_password(user)
+        is_first = has_given_password or (user.last_login is None and user.is_staff)
         response = super().form_valid(form)
+        if has_given_password:
+            newcomers.hold(self.request)
         return redirect(f"{reverse('web:password')}?first=1") if is_first else response
 
 
@@ -112,6 +118,7 @@ class Password(PasswordChangeView):
         """Change it, and note that."""
         with transaction.atomic():
             _note(self.request, Action.PASSWORD_CHANGED)
+            newcomers.let_go(self.request)
             return super().form_valid(form)
 
     def get_success_url(self) -> str:
