@@ -18,16 +18,17 @@ from sessions.models import ApiKey, Session, who
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person with a browser (`session_key`), a program with a key, or anybody (neither)."""
+    """A person with a browser (`session_key`), a program with a key, or anybody (neither), who comes from `origin`."""
 
     user: AbstractBaseUser | AnonymousUser
     key: ApiKey | None = None
     session_key: str | None = None
+    origin: str = ""
 
     @property
     def name(self) -> str:
-        """Return by what name their sockets are counted."""
-        return who(self.user) if self.user.is_authenticated else "anonymous"
+        """Return by what name their sockets are counted: all of one person, and of nobody's those of one address."""
+        return who(self.user) if self.user.is_authenticated else f"anonymous {self.origin}"
 
     def may_read(self, session: Session) -> bool:
         """Say whether they may read this session, now that they have named it."""
@@ -54,7 +55,7 @@ class Caller:
 
 def of_browser(scope: Scope) -> Caller:
     """Return the caller whom Channels' middlewares found in the cookies."""
-    return Caller(user=scope["user"], session_key=scope["session"].session_key)
+    return Caller(user=scope["user"], session_key=scope["session"].session_key, origin=rates.origin_of(*_way(scope)))
 
 
 def of_key(plain: str, scope: Scope) -> Caller | None:
@@ -65,11 +66,16 @@ def of_key(plain: str, scope: Scope) -> Caller | None:
     now = timezone.now()
     key = ApiKey.objects.find(plain, now=now)
     if key is None:
-        forwarded = [value.decode("latin1") for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
-        rates.count_bad_key((scope.get("client") or [None])[0], ",".join(forwarded))
+        rates.count_bad_key(*_way(scope))
         return None
     key.note_use(now)
     return Caller(user=key.user, key=key)
+
+
+def _way(scope: Scope) -> tuple[str | None, str]:
+    """Return the address of a connection, and what proxies say of its way."""
+    forwarded = [value.decode("latin1") for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+    return (scope.get("client") or [None])[0], ",".join(forwarded)
 
 
 def look_again(callers: Collection[Caller]) -> dict[Caller, Caller | None]:

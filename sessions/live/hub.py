@@ -150,7 +150,10 @@ class Hub:
         if watcher not in self._watchers:
             return
         session_id = self._watchers.pop(watcher)
-        self._counts[kind, watcher.caller.name] -= 1
+        place = kind, watcher.caller.name
+        self._counts[place] -= 1
+        if not self._counts[place]:
+            del self._counts[place]
         self.board.watchers.discard(watcher)
         if session_id is not None:
             self._of_session[session_id].discard(watcher)

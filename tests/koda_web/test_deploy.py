@@ -1,9 +1,12 @@
 """The files of deploy/: read by their own programs where these are at hand, and held against the product by us."""
 
+import http.client
+import json
 import re
 import shutil
 import ssl
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -184,18 +187,20 @@ def test_nginx_understands_the_site(tmp_path: Path):
 @pytest.mark.slow
 @needs_nginx
 def test_behind_nginx_pages_sockets_and_agents_are_safe(tmp_path: Path):
-    http, https = find_free_port(), find_free_port()
+    plain, https = find_free_port(), find_free_port()
     url = f"https://localhost:{https}"
     data_dir = tmp_path / "data"
     environment = prepare(data_dir, KODA_PUBLIC_URL=url, KODA_PROXY_COUNT="1")
     with serving(data_dir, environment) as [server]:
-        main = configure(tmp_path, http=http, https=https, upstreams=[server.port])
+        main = configure(tmp_path, http=plain, https=https, upstreams=[server.port])
         trusted = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
         with (
             nginx(tmp_path, main, https),
             httpx.Client(base_url=url, verify=trusted, trust_env=False) as browser,
         ):
-            assert httpx.get(f"http://localhost:{http}/x", trust_env=False).headers["Location"] == "https://localhost/x"
+            assert (
+                httpx.get(f"http://localhost:{plain}/x", trust_env=False).headers["Location"] == "https://localhost/x"
+            )
             page = browser.get("/sign-in/")
             assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
@@ -217,6 +222,42 @@ def test_behind_nginx_pages_sockets_and_agents_are_safe(tmp_path: Path):
                     pass
             assert _guess_keys(browser) == 429, "an address that a client invents helps nobody"
         stop_server(server)
+
+
+@pytest.mark.slow
+@needs_nginx
+def test_what_nginx_answers_by_itself_has_the_form_of_the_door(tmp_path: Path):
+    plain, https, nobody = find_free_port(), find_free_port(), find_free_port()
+    main = configure(tmp_path, http=plain, https=https, upstreams=[nobody])
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
+    forms = {
+        "/api/v1/sessions": ("application/problem+json", lambda body: json.loads(body)["code"]),
+        "/v1/sessions": ("application/json", lambda body: json.loads(body)["error"]["key"]),
+        "/": ("text/plain; charset=utf-8", {"No ser": "unavailable", "The bo": "too_large"}.get),
+    }
+    with (
+        nginx(tmp_path, main, https),
+        httpx.Client(base_url=f"https://localhost:{https}", verify=trusted, trust_env=False) as client,
+    ):
+        for path, (form, code_of) in forms.items():
+            away = client.get(path)
+            assert (away.status_code, away.headers["Content-Type"], away.headers["Retry-After"]) == (503, form, "2")
+            status, told, large = _announce(https, path, size=64 * 1024**2 + 1, context=trusted)
+            assert (status, told) == (413, form)
+            for text, code in ((away.text, "unavailable"), (large, "too_large")):
+                assert code_of(text if path != "/" else text[:6]) == code
+        long_key = "%E6%97%A5" * 1024
+        assert client.get(f"/api/zeroclaw/sessions/{long_key}").status_code == 503, "it is passed on"
+
+
+def _announce(port: int, path: str, *, size: int, context: ssl.SSLContext) -> tuple[int, str | None, str]:
+    """Announce a body of so many bytes, send none of it, and return status, type and body of the answer."""
+    with closing(http.client.HTTPSConnection("localhost", port, context=context, timeout=20)) as connection:
+        connection.putrequest("POST", path)
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read().decode()
 
 
 def _guess_keys(client: httpx.Client) -> int:

@@ -8,8 +8,9 @@ from autobahn.websocket.protocol import WebSocketProtocol as SocketState
 from sessions.live import callers, threads
 from sessions.live.backpressure import SocketProtocol
 from sessions.live.crowding import REMEMBERED_SECONDS, Crowding
+from tests.factories import make_session
 from tests.live.programs import session_with_key
-from tests.live.sockets import Peer, eventually, hub, page, program, sign_in
+from tests.live.sockets import HOST, Peer, eventually, hub, in_db, page, program, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,6 +77,24 @@ async def test_who_shows_a_key_in_the_first_frame_is_taken_for_nobody_else(two_a
     await peers[-1].say({"key": another})
     assert (await peers[-1].frame())["type"] == "hello"
     await leave(peers)
+
+
+async def test_a_stranger_with_many_pages_keeps_no_other_stranger_out(two_are_enough, settings):
+    settings.KODA_PROXY_COUNT = 1
+    session = await in_db(make_session)(visibility="PUBLIC")
+    headers = [(b"host", HOST.encode()), (b"origin", f"http://{HOST}".encode())]
+
+    def stranger(address: str) -> Peer:
+        return Peer(f"/ws/sessions/{session.uuid}/", [*headers, (b"x-forwarded-for", address.encode())])
+
+    peers = [await stranger("2001:db8::1").open() for _ in range(2)]
+    for peer in peers:
+        await peer.frame()
+    assert await (await stranger("2001:db8::2").open()).close_code() == 4429, "the same network"
+    peers.append(await stranger("10.0.0.1").open())
+    await peers[-1].frame()
+    await leave(peers)
+    assert not hub()._counts
 
 
 def test_it_is_forgotten_after_a_while_whose_key_it_is():
