@@ -1,11 +1,13 @@
 """What people type into pages."""
 
 import contextlib
+from datetime import timedelta
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django import forms
 from django.http import QueryDict
+from django.utils import timezone
 
 from sessions.models import Liveness, Needs, Request, Scope, Visibility
 from sessions.models.fields import NAME_BYTES
@@ -198,16 +200,29 @@ class KeyForm(forms.Form):
     AGENTS: ClassVar = (("koda", "Koda"), ("zeroclaw", "ZeroClaw"), ("stakpak", "Stakpak"), ("other", "Something else"))
     PREFIXES: ClassVar = {"stakpak": "stkpk_api"}
     """What a key must begin with, for agents that look at it."""
+    ENDS: ClassVar = (
+        ("", "never"),
+        ("7", "in a week"),
+        ("30", "in 30 days"),
+        ("90", "in 90 days"),
+        ("365", "in a year"),
+    )
     name = forms.CharField(max_length=100)
     agent = forms.ChoiceField(choices=AGENTS)
     source = forms.CharField(required=False, max_length=100)
     scopes = forms.MultipleChoiceField(choices=Scope.choices)
+    ends = forms.TypedChoiceField(choices=ENDS, required=False, coerce=int, empty_value=None)
 
     def facts(self) -> dict[str, Any]:
         """Return what `ApiKey.objects.issue` is told."""
         given = self.cleaned_data
-        prefix = self.PREFIXES.get(given["agent"], "koda")
-        return {"name": given["name"], "source": given["source"], "scopes": given["scopes"], "prefix": prefix}
+        return {
+            "name": given["name"],
+            "source": given["source"],
+            "scopes": given["scopes"],
+            "prefix": self.PREFIXES.get(given["agent"], "koda"),
+            "expires_at": timezone.now() + timedelta(days=given["ends"]) if given["ends"] else None,
+        }
 
 
 class AppearanceForm(forms.Form):

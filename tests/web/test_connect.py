@@ -1,6 +1,6 @@
 """Connect: a key is shown once, its lines are exact, the first signal shows, and keys are revoked by their owner."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -125,3 +125,17 @@ def test_its_queries_do_not_grow_with_the_keys(owner, reader, django_assert_max_
         make_key(owner)
     with django_assert_max_num_queries(4):  # session, user, keys, the inbox
         reader.get("/connect/")
+
+
+@pytest.mark.parametrize(("ends", "days"), [("", None), ("30", 30), ("365", 365)])
+def test_a_key_ends_when_its_maker_wants_it_to(owner, reader, ends, days):
+    with time_machine.travel(datetime(2026, 3, 1, 12, tzinfo=UTC), tick=False):
+        make(reader, ends=ends)
+        key = ApiKey.objects.get(user=owner)
+        assert key.expires_at == (None if days is None else datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(days=days))
+        assert ("ends 2026-03-31" in reader.get("/connect/").content.decode()) == (days == 30)
+
+
+def test_an_end_that_is_not_offered_makes_no_key(owner, reader):
+    make(reader, ends="-1")
+    assert not ApiKey.objects.filter(user=owner).exists()
