@@ -6,7 +6,6 @@ To index a thing again does no harm. A batch drops what it finds of its own mess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection, models, transaction
@@ -19,7 +18,7 @@ from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, folded
 from sessions.models.message import MessageQuerySet, calls_in
 from sessions.models.prepared import Place, prepared
-from sessions.models.search_entry import Entry, facet
+from sessions.models.search_entry import Entry, facet, scope_of
 from sessions.models.search_index import hold, install, is_sound, make_way
 from sessions.models.session_rows import SessionQuerySet
 from sessions.models.writing import changed_names, update
@@ -300,17 +299,9 @@ def _entry(
     session: Session, words: str, *, at: datetime, agent: str, role: str = "", tools: Sequence[str] = (), **of: int
 ) -> Entry:
     """Return an entry with the facets under which it is found; `of` says what it stands for."""
-    scope = _scope(
-        session.owner_id, session.visibility, session.project_root, session.source, agent, role, *dict.fromkeys(tools)
-    )
+    more = [("a", agent), ("r", role), *(("t", tool) for tool in dict.fromkeys(tools))]
+    scope = scope_of(session.owner_id, session.visibility, session.project_root, session.source, *more)
     return Entry(session.pk, words, scope, at, role, agent, tools[0] if tools else "", **of)
-
-
-@lru_cache(maxsize=1_000)
-def _scope(owner: int, visibility: str, project: str | None, source: str, agent: str, role: str, *tools: str) -> str:
-    """Return the terms of these facets."""
-    facts = [("o", owner), ("v", visibility), ("p", project), ("s", source), ("a", agent), ("r", role)]
-    return " ".join(facet(letter, value) for letter, value in [*facts, *(("t", tool) for tool in tools)] if value)
 
 
 def _tools_by_result(messages: Sequence[_Written]) -> dict[int, list[str]]:

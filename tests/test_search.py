@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sessions import compaction, indexing, search, transcripts
 from sessions.exceptions import InvalidRequest
-from sessions.models import Session, Visibility
+from sessions.models import SearchEntry, Session, Visibility
 from sessions.models.search_entry import Kind
 from sessions.search import Filters
 from tests.factories import make_events, make_message, make_session, make_user
@@ -179,6 +179,38 @@ def test_what_becomes_private_is_gone_at_once_and_what_becomes_public_comes(ada)
     assert found("zebra", ada) == []
     session.edit(by="user:1", visibility=Visibility.PUBLIC)
     assert found("zebra", ada) == [pk]
+
+
+def test_what_is_indexed_already_is_found_by_others_once_it_is_public(ada):
+    session = make_session(make_user("eve"), title="Mine")
+    shown = make_message(session, content="zebra")
+    make_events(
+        session,
+        {"type": "turn_start", "turn_id": "t"},
+        {"type": "tool_call_start", "id": "a", "name": "Bash", "args": {"command": "zebra"}},
+        {"type": "tool_call_result", "id": "a", "name": "Bash", "output": "done"},
+    )
+    indexing.finish()
+    assert found("zebra", ada) == []
+    session.edit(by="user:1", visibility=Visibility.PUBLIC)
+    indexing.finish()
+    assert set(found("zebra", ada)) == {None, shown}
+    assert SearchEntry.objects.misfiled_count() == 0
+
+
+def test_what_becomes_private_neither_appears_nor_counts_while_the_index_does_not_know(ada, monkeypatch):
+    session = make_session(make_user("eve"), title="Open", visibility=Visibility.PUBLIC)
+    make_message(session, content="zebra")
+    indexing.finish()
+    assert search.search("zebra", user=ada).count == 1
+    session.edit(by="user:1", visibility=Visibility.PRIVATE)
+    with monkeypatch.context() as slow:
+        slow.setattr(search, "_BEHIND", 0)
+        hits = search.search("zebra", user=ada)
+        assert SearchEntry.objects.misfiled_count() == 2
+    assert (hits.items, hits.count, hits.facets, hits.is_behind) == ([], 0, {}, True)
+    indexing.finish()
+    assert SearchEntry.objects.misfiled_count() == 0
 
 
 def test_a_deleted_session_is_not_found(ada):

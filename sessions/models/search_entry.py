@@ -5,6 +5,7 @@ The words are kept folded. On SQLite they are the content of an FTS5 table, on P
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -32,7 +33,7 @@ class Kind(models.TextChoices):
 class WordsField(models.Field[Any, Any]):
     """Folded words in order, with spaces between: text on SQLite, on PostgreSQL a vector with their positions.
 
-    Written, never read.
+    Written, and read only as a whole (`misfiled_count`).
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
@@ -54,6 +55,16 @@ class WordsField(models.Field[Any, Any]):
 def facet(letter: str, value: object) -> str:
     """Return the term of the index under which entries with this value of a filter stand."""
     return letter + hashlib.sha256(str(value).encode(errors="replace")).hexdigest()[:15]
+
+
+@lru_cache(maxsize=1_000)
+def scope_of(owner: int, visibility: str, project: str | None, source: str, *more: tuple[str, object]) -> str:
+    """Return the terms of what a session is, and of more facets, each given by its letter."""
+    facts = [("o", owner), ("v", visibility), ("p", project), ("s", source), *more]
+    return " ".join(facet(letter, value) for letter, value in facts if value)
+
+
+_TERM = re.compile(r"[a-z][0-9a-f]{15}")
 
 
 class Entry(NamedTuple):
@@ -96,6 +107,12 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
     def of_messages(self, ids: Iterable[int]) -> "SearchEntryQuerySet":
         """Return the entries of these messages."""
         return self.filter(message__in=list(ids))
+
+    def misfiled_count(self) -> int:
+        """Return how many stand under what their session no longer is; reads them all."""
+        facts = (f"session__{name}" for name in ("owner", "visibility", "project_root", "source"))
+        rows = self.order_by().values_list("scope", *facts).iterator()
+        return sum(not set(_TERM.findall(scope)).issuperset(scope_of(*of).split()) for scope, *of in rows)
 
 
 def _select(query: Query, scope: Sequence[Sequence[str]]) -> tuple[str, list[Any], str]:

@@ -220,7 +220,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         events = Event.objects.append(self, pending, first_seq=first, now=now)
         is_reminder = any(draft.type == REMINDED for draft in pending)
         Alarm.objects.raise_for(self, changed=changed or (), now=now, is_reminder=is_reminder)
-        Unindexed.objects.note(self, events, is_renamed=changed is None or "title" in changed)
+        Unindexed.objects.note(self, events, changed=changed)
         AuditEntry.objects.note_events(self, pending, now=now)
         if events:
             self.ring()

@@ -3,7 +3,7 @@
 A cursor over the log would not do: on PostgreSQL a lower number may be committed after a higher one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -22,6 +22,8 @@ _OF_THE_SESSION = frozenset({"server.session_created", "server.session_edited", 
 _OF_CALLS = "tool_call_result"
 _NEWBORN = frozenset({"server.messages_added", "server.compacted"})
 """Events that name messages nobody can have found yet."""
+_REPEATED = frozenset({"owner_id", "visibility", "project_root", "source", "agent_name"})
+"""Columns of a session that every entry of it repeats, for the filters."""
 
 
 class UnindexedManager(models.Manager["Unindexed"]):
@@ -39,12 +41,13 @@ class UnindexedManager(models.Manager["Unindexed"]):
         """Return how many messages wait, or a little more: the ids of a stretch may have gaps."""
         return int(_message_count.first() or 0)
 
-    def note(self, session: "Session", events: Sequence["Event"], *, is_renamed: bool) -> None:
+    def note(self, session: "Session", events: Sequence["Event"], *, changed: Collection[str] | None) -> None:
         """Queue what these new events of a session changed, one row at most, in their transaction.
 
-        `is_renamed` says that the session got another title with them.
+        `changed` names the columns that got another value with them; None: the session is new.
         """
         calls = [event.seq for event in events if event.type == _OF_CALLS]
+        is_renamed = changed is None or "title" in changed
         is_touched = is_renamed or any(event.type in _OF_THE_SESSION for event in events)
         messages: list[int] = []
         for event in events:
@@ -52,7 +55,9 @@ class UnindexedManager(models.Manager["Unindexed"]):
             messages += named
             if named and event.type not in _NEWBORN:
                 SearchEntry.objects.of_messages(named).delete()  # What it said before must not be found any more.
-        if messages or calls or is_touched:
+        if changed is not None and not _REPEATED.isdisjoint(changed):
+            self._queue_all(session)
+        elif messages or calls or is_touched:
             row = born(
                 Unindexed, session_id=session.pk, is_of_session=is_touched,
                 first_message=min(messages, default=0), last_message=max(messages, default=0),
@@ -63,6 +68,10 @@ class UnindexedManager(models.Manager["Unindexed"]):
     def requeue(self, session: "Session") -> None:
         """Forget what the index says of a session and queue all of it, in the caller's transaction."""
         SearchEntry.objects.filter(session=session).delete()
+        self._queue_all(session)
+
+    def _queue_all(self, session: "Session") -> None:
+        """Queue all of a session in one row; what the index says of it stays until it is said anew."""
         span = session.messages.aggregate(first=models.Min("pk"), last=models.Max("pk"))
         self.create(
             session=session, first_message=span["first"] or 0, last_message=span["last"] or 0,

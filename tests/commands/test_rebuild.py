@@ -116,6 +116,16 @@ def test_the_index_is_made_anew(session):
     assert json.loads(run("--search", "--json")) == {"differences": [], "entries": entries}
 
 
+def test_entries_that_stand_under_what_their_session_no_longer_is_are_told(session):
+    make_message(session, content="zebra")
+    run("--search")
+    Session.objects.filter(pk=session.pk).update(visibility="PUBLIC")
+    with pytest.raises(SystemExit):
+        run("--search", "--check")
+    run("--search")
+    assert run("--search", "--check") == "The search index is sound and lacks 0 messages.\n"
+
+
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps words and rows together")
 def test_a_full_text_table_that_lost_a_row_is_found_and_mended(session):
     pk = make_message(session, content="zebra")

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from sessions import counting, indexing, recounting, retention
-from sessions.models import Session
+from sessions.models import SearchEntry, Session
 from sessions.models.batching import batched
 from sessions.recounting import Difference
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *, search: bool, check: bool, **options: Any) -> None:
         outcome = self._search(is_check=check) if search else self._count(is_check=check)
-        is_wrong = bool(outcome["differences"] or outcome.get("missing") or outcome.get("broken"))
+        is_wrong = bool(outcome["differences"]) or any(outcome.get(name) for name in ("missing", "misfiled", "broken"))
         self.stdout.write(json.dumps(outcome) if options["json"] else _sentence(outcome, is_check=check))
         if check and is_wrong:
             sys.exit(1)
@@ -75,7 +75,8 @@ class Command(BaseCommand):
         """Make the index anew, with progress on a terminal; or say what it lacks."""
         if is_check:
             indexing.finish()
-            return {"differences": [], **indexing.shortcomings()}
+            misfiled = SearchEntry.objects.misfiled_count()
+            return {"differences": [], **indexing.shortcomings(), "misfiled": misfiled}
         indexing.start_again()
         indexing.finish(tell=self._tell)
         return {"differences": [], "entries": indexing.indexed_count()}
@@ -122,7 +123,9 @@ def _sentence(outcome: dict[str, Any], *, is_check: bool) -> str:
     """Return the outcome for people."""
     if "missing" in outcome:
         state = "is broken" if outcome["broken"] else "is sound"
-        return f"The search index {state} and lacks {outcome['missing']:,} messages."
+        misfiled = f" {outcome['misfiled']:,} entries stand under what their session no longer is."
+        lacks = f"The search index {state} and lacks {outcome['missing']:,} messages."
+        return lacks + (misfiled if outcome["misfiled"] else "")
     if "entries" in outcome:
         return f"The search index was made anew: {outcome['entries']:,} entries."
     lines = [
