@@ -180,7 +180,7 @@ class Store:
             changes["parent_tool_call_id"] = record.parent_tool_call_id
         if not changes:
             return
-        edited = session.edit(by=BY, **changes)
+        edited = session.edit(by=BY, is_title_derived=record.is_title_derived, **changes)
         if record.key in self._places:
             self._places[record.key].session = edited
 
@@ -329,6 +329,7 @@ def _outcome(message: ImportedMessage) -> str | None:
 
 
 def _was_renamed(session: Session) -> bool:
-    """Say whether somebody else than an importer has set the title."""
+    """Say whether somebody else than an importer has set the title; a purge that makes it anew has not."""
     payloads = session.events.filter(type="server.session_edited").values_list("payload", flat=True)
-    return any("title" in payload.get("changes", {}) and payload.get("by") != BY for payload in payloads)
+    given = (payload for payload in payloads if "is_title_derived" not in payload)
+    return any("title" in payload.get("changes", {}) and payload.get("by") != BY for payload in given)

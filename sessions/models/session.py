@@ -242,11 +242,14 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         ring = partial(event_recorded.send_robust, sender=Session, session_id=self.pk, seq=self.last_seq)
         transaction.on_commit(ring, robust=True)
 
-    def edit(self, *, by: str, now: datetime | None = None, **changes: Any) -> "Session":
+    def edit(
+        self, *, by: str, now: datetime | None = None, is_title_derived: bool = False, **changes: Any
+    ) -> "Session":
         """Change title, visibility, mode, model or provider; record what changed, once.
 
-        `by` says who asked ("user:3", "key:7", "agent"). An empty title clears it. An edit that changes
-        nothing records nothing. Returns the session as it now is. Raises `NotFound` when it has gone.
+        `by` says who asked ("user:3", "key:7", "agent"). An empty title clears it. `is_title_derived`: another store
+        made it from the first prompt. An edit that changes nothing records nothing. Returns the session as it now is.
+        Raises `NotFound` when it has gone.
         """
         now = now or timezone.now()
         with transaction.atomic():
@@ -259,14 +262,16 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
                     wanted = redaction.clean(wanted)
                 if field == "mode" and wanted is not None:
                     wanted = session.trusted_at_most(wanted)
-                is_given_now = field == "title" and session.is_title_derived
-                if getattr(session, field) != wanted or is_given_now:
+                is_other = field == "title" and session.is_title_derived != is_title_derived
+                if getattr(session, field) != wanted or is_other:
                     setattr(session, field, wanted)
                     changed[field] = wanted
-                session.is_title_derived = session.is_title_derived and not is_given_now
             if changed:
-                payload = {"changes": changed, "by": by}
-                session.record([EventDraft(type="server.session_edited", payload=payload)], now=now)
+                payload: dict[str, Any] = {"changes": changed}
+                if "title" in changed:
+                    session.is_title_derived = is_title_derived
+                    payload = session.title_made_anew(changed) if is_title_derived else payload
+                session.record([EventDraft(type="server.session_edited", payload={**payload, "by": by})], now=now)
         return session
 
     def see(self, user: AbstractBaseUser | AnonymousUser, *, now: datetime | None = None) -> bool:

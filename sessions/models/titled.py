@@ -1,6 +1,7 @@
 """The title of a session: given by somebody, or made from the first prompt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db import models
 
@@ -43,6 +44,13 @@ class TitledSession(models.Model):
             return False
         self.entitle(next_prompt, is_anew=True)
         return True
+
+    def title_made_anew(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what an event tells of a title that nobody gave, and of other changes with it.
+
+        Such a title repeats a prompt, and no purge destroys the event: whoever shows it reads the column.
+        """
+        return {"changes": {**(changes or {}), "title": None}, "is_title_derived": self.is_title_derived}
 
 
 def title_of(prompt: str) -> str:

@@ -96,7 +96,7 @@ def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str
     drafts = [EventDraft(type="server.messages_purged", payload={"count": count, "ranges": ranges, "by": by})]
     if session.lose_prompts(prompts, next_prompt=_first_prompt(session)):
         SearchEntry.objects.filter(session=session, message=None, tool_call=None).delete()
-        drafts.append(EventDraft(type="server.session_edited", payload={"changes": {"title": session.title}, "by": by}))
+        drafts.append(EventDraft(type="server.session_edited", payload={**session.title_made_anew(), "by": by}))
     session.record(drafts, now=now)
     return count
 

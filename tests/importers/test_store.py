@@ -17,6 +17,7 @@ from sessions.models import Event, Message, Session, ToolCall
 from tests.factories import make_user
 from tests.importers.lines import SESSION, call, encode, make_answer, make_line, make_prompt, make_result, text
 from tests.importers.reading import read
+from tests.purging import purge_archived
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 EXPECTED: dict[str, Any] = (
@@ -190,6 +191,19 @@ def test_a_title_that_a_person_gave_stays():
     Session.objects.get().edit(by=f"user:{owner.pk}", title="Mine")
     import_bytes(make_store(owner=owner), HISTORY + encode(make_line("ai-title", aiTitle="Lamps")))
     assert Session.objects.get().title == "Mine"
+
+
+def test_a_title_that_a_purge_made_anew_is_nobodys():
+    owner = make_user()
+    import_bytes(make_store(owner=owner), HISTORY)
+    session = Session.objects.get()
+    Session.objects.filter(pk=session.pk).update(is_title_derived=True)
+    first = session.messages.filter(role="user").earliest("pk")
+    session.messages.filter(pk=first.pk).update(compacted_at=session.created_at)
+    purge_archived(owner)
+    assert session.events.filter(type="server.session_edited").exists()
+    import_bytes(make_store(owner=owner), HISTORY + encode(make_line("ai-title", aiTitle="Lamps")))
+    assert Session.objects.get().title == "Lamps"
 
 
 def test_a_better_title_is_taken_over():

@@ -54,6 +54,23 @@ def test_an_edit_that_changes_nothing_records_nothing():
     assert edits(session) == []
 
 
+def test_a_title_that_a_store_made_from_a_prompt_is_not_repeated_and_follows_the_prompts():
+    session = make_session(title="Given")
+    session.edit(by="import", title="Count the lamps", model="m", is_title_derived=True)
+    session.refresh_from_db()
+    assert (session.title, session.given_name) == ("Count the lamps", None)
+    assert edits(session) == [
+        {"changes": {"title": None, "model": "m"}, "is_title_derived": True, "by": "import"},
+    ]  # fmt: skip
+    session.edit(by="import", title="Count the lamps", is_title_derived=True)
+    assert len(edits(session)) == 1
+    session.edit(by="user:3", title="Count the lamps")
+    session.refresh_from_db()
+    assert (session.given_name, edits(session)[1:]) == (
+        "Count the lamps", [{"changes": {"title": "Count the lamps"}, "by": "user:3"}],
+    )  # fmt: skip
+
+
 def test_only_what_differs_is_told():
     session = make_session(title="t")
     session.edit(by="test", title="t", model="m")

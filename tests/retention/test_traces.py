@@ -1,8 +1,10 @@
 """Nothing of a purged text is left: in the tables and the index at once, in the files after they were rewritten."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +14,7 @@ from sessions.models import Session
 from sessions.retention import rows
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_session, make_user
+from tests.message_drafts import append, user
 from tests.purging import purge
 from tests.retention.words import NOW, days_ago, places_of, speak
 
@@ -51,6 +54,43 @@ def test_an_archived_text_leaves_a_session_that_said_nothing_since():
     assert places_of(SECRET) == set()
     session.refresh_from_db()
     assert session.title is None
+
+
+@pytest.mark.django_db
+def test_a_title_that_a_purge_made_anew_leaves_with_its_prompt():
+    session = make_session()
+    words = (SECRET, OTHER, "numbatlike")
+    for word in words:
+        append(session, user(f"{word} please"), now=days_ago(40))
+    prompts = session.messages.order_by("id").values_list("pk", flat=True)
+    for pk, title in zip(list(prompts), (*words[1:], None), strict=True):
+        session.messages.filter(pk=pk).update(compacted_at=days_ago(39))
+        purge("compacted", 30, now=NOW)
+        session.refresh_from_db()
+        assert session.title == (title and f"{title} please")
+        edited = session.events.filter(type="server.session_edited").latest("seq")
+        assert edited.payload == {"changes": {"title": None}, "is_title_derived": title is not None, "by": "test"}
+    assert [places_of(word) for word in words] == [set(), set(), set()]
+
+
+@pytest.mark.django_db
+def test_what_an_older_version_wrote_of_titles_is_taken_out_of_the_log():
+    session = make_session()
+    append(session, user(f"{SECRET} please"), user("and then"), now=days_ago(40))
+    session.messages.filter(pk=session.messages.earliest("pk").pk).update(compacted_at=days_ago(39))
+    purge("compacted", 30, now=NOW)
+    session.edit(by="user:1", title=f"About {OTHER}")
+    edits = session.events.filter(type="server.session_edited").order_by("seq")
+    edits.filter(pk=edits[0].pk).update(payload={"changes": {"title": f"{SECRET} please"}, "by": "test"})
+    assert places_of(SECRET) == {"event"}
+
+    import_module("sessions.migrations.0025_titles_in_the_log").forget_titles(apps, None)
+
+    assert places_of(SECRET) == set()
+    assert [event.payload for event in edits.all()] == [
+        {"changes": {"title": None}, "is_title_derived": True, "by": "test"},
+        {"changes": {"title": f"About {OTHER}"}, "by": "user:1"},
+    ]
 
 
 @pytest.mark.django_db
