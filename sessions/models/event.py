@@ -54,13 +54,22 @@ class EventDraft:
 
 def is_conclusion(drafts: Sequence[EventDraft]) -> bool:
     """Say whether these change nothing of what anybody said: `updated_at`, by which clients choose, stays."""
-    return bool(drafts) and all(draft.type in _CONCLUSIONS for draft in drafts)
+    return bool(drafts) and all(draft.type in _CONCLUSIONS or _tells_of_a_made_title(draft) for draft in drafts)
+
+
+def _tells_of_a_made_title(draft: EventDraft) -> bool:
+    """Say whether this tells of nothing but a title that nobody gave (`TitledSession.title_made_anew`)."""
+    is_made = draft.type == "server.session_edited" and "is_title_derived" in draft.payload
+    return is_made and list(draft.payload["changes"]) == ["title"]
 
 
 REMINDED = "server.reminded"
 """Tells that a person was reminded of what a session waits for."""
 _READ_AT_ONCE = 20
-_CONCLUSIONS = frozenset({"server.liveness_changed", REMINDED, "server.session_seen"})
+_CONCLUSIONS = frozenset({
+    "server.liveness_changed", REMINDED, "server.session_seen", "server.messages_purged", "server.events_purged",
+    "server.session_recounted",
+})  # fmt: skip
 
 
 class EventQuerySet(models.QuerySet["Event"]):

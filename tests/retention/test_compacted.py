@@ -10,6 +10,7 @@ from sessions.models import Message, Session, TokenCounts, ToolCall
 from sessions.retention import Policy, Rule
 from tests.factories import make_session, make_user
 from tests.message_drafts import answering, append, asking, user
+from tests.models.bells import listening
 from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +80,20 @@ def test_a_purge_lowers_message_counts_and_never_usage(owner):
     purged, edited = session.events.order_by("-seq")[:2][::-1]
     assert (purged.type, purged.payload["count"]) == ("server.messages_purged", 3)
     assert edited.type == "server.session_edited", "the title that was taken from what is gone"
+
+
+def test_a_purge_that_makes_a_title_anew_is_no_change_by_which_clients_choose(
+    owner, django_capture_on_commit_callbacks
+):
+    session = archived(owner, user("a"))
+    append(session, user("b"))
+    assert session.title == "a"
+    with listening() as bells, django_capture_on_commit_callbacks(execute=True):
+        purge(owner, 0)
+    after = Session.objects.get(pk=session.pk)
+    assert (after.title, after.updated_at) == ("b", session.updated_at)
+    assert after.revision > session.revision
+    assert (session.pk, after.last_seq) in bells, "open pages are told"
 
 
 def test_others_sessions_are_not_touched(owner):

@@ -1,19 +1,21 @@
 """list, create, get, update and delete, read as the Rust client reads them (contracts/stakpak.md 1, 2.4)."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from sessions import liveness
+from sessions import liveness, protocol, recounting
 from sessions.models import Session
 from tests.api.calling import agent_of
 from tests.api.stakpak.calling import says, storage_of, user
 from tests.api.stakpak.rust import CREATED, StorageError
 from tests.factories import make_session, make_user
+from tests.purging import purge
 
 pytestmark = pytest.mark.django_db
 
@@ -155,6 +157,25 @@ def test_a_session_without_a_checkpoint_is_not_found_here(storage, owner):
     assert kind_of(lambda: storage.get_session(session.uuid)) == "NotFound"
     assert kind_of(lambda: storage.create_checkpoint(session.uuid, [])) == "NotFound"
     assert kind_of(lambda: storage.list_checkpoints(session.uuid)) == "NotFound"
+
+
+def test_a_purge_of_archived_messages_and_old_events_and_a_recount_move_no_session_in_the_list(storage):
+    old, new = (storage.create_session(title, [user("a"), says("b")])["session_id"] for title in ("old", "new"))
+    storage.create_checkpoint(old, [user("x")])
+    protocol.heartbeat(Session.objects.get(uuid=old).pk, activity="reading")
+    storage.update_session(new, visibility="PUBLIC")
+    before = storage.list_sessions()
+    revision = Session.objects.get(uuid=old).revision
+
+    later = timezone.now() + timedelta(days=9)
+    assert purge("compacted", 1, now=later).counts["messages"] == 2
+    assert purge("events", 1, now=later).counts["events"] == 1
+    Session.objects.filter(uuid=old).update(turn_count=7)
+    assert recounting.correct(Session.objects.get(uuid=old).pk, by="test", now=later)
+
+    assert [one["title"] for one in before] == ["new", "old"]
+    assert storage.list_sessions() == before
+    assert Session.objects.get(uuid=old).revision >= revision + 3, "open pages are told"
 
 
 def test_an_update_changes_what_it_says_and_the_time(storage):
