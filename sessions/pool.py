@@ -10,6 +10,7 @@ from itertools import chain
 
 from django.db.models import Q, QuerySet
 
+from sessions.exceptions import NotFound
 from sessions.likeness import (
     Span,
     Stem,
@@ -54,7 +55,7 @@ def place(session: Session, newest: Checkpoint | None, texts: Sequence[str], ste
     end = 0 if tail is None else tail.end
     if newest is None or not end:
         _append(session, tail, texts)
-        return Placed(spans=[[0, len(texts)]] if texts else [], added_count=len(texts), is_grown=True)
+        return Placed(spans=[[end, end + len(texts)]] if texts else [], added_count=len(texts), is_grown=True)
     return _grow(session, newest, texts, stem, tail=tail) or _match(session, tail, texts)
 
 
@@ -204,9 +205,15 @@ def continued(session: Session, spans: Sequence[Span], *, preferred: Checkpoint 
 
 
 def read(checkpoint: Checkpoint) -> list[str]:
-    """Return the messages of a checkpoint, each exactly as it was sent, in one query."""
+    """Return the messages of a checkpoint, each exactly as it was sent, in one query.
+
+    Raises `NotFound` when a purge has destroyed them since the checkpoint was looked up.
+    """
     lines = _lines_of(checkpoint.session_id, checkpoint.spans)
-    texts = [lines[at] for at in places_of(checkpoint.spans)]
+    try:
+        texts = [lines[at] for at in places_of(checkpoint.spans)]
+    except KeyError:
+        raise NotFound("No such checkpoint.") from None
     for variant in (Variant(*row) for row in checkpoint.variants):
         texts[variant.index] = variant.of(texts[variant.index])
     return texts

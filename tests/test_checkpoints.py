@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sessions import checkpoints, pool
+from sessions.exceptions import NotFound
 from sessions.likeness import Stem
 from sessions.models import Checkpoint, CheckpointPiece, Message, Session
 from sessions.models.exact_json import dump_exact, load_exact
@@ -288,3 +289,18 @@ def test_the_digest_of_a_longer_history_goes_on_from_that_of_a_shorter_one():
     whole = "".join(f"{text}\n" for text in texts).encode()
     assert digests[-1] == blake2b(whole, digest_size=16).digest()  # as what is stored was made
     assert len(set(digests)) == len(digests)
+
+
+def test_a_checkpoint_whose_messages_a_purge_has_just_taken_is_not_found():
+    first = begin([user("a"), says("b")])
+    CheckpointPiece.objects.all().delete()
+    with pytest.raises(NotFound):
+        pool.read(first)
+
+
+def test_a_session_that_a_purge_left_without_checkpoints_begins_behind_what_the_pool_still_holds():
+    first = begin([user("a"), says("b")])
+    Checkpoint.objects.filter(pk=first.pk).delete()
+    made = add(first, [user("c")])
+    assert [message["content"] for message in messages_of(made)] == ["c"]
+    assert [message["content"] for message in messages_of(add(first, [user("c"), says("d")]))] == ["c", "d"]

@@ -36,6 +36,7 @@ MESSAGES_AT_ONCE = 500
 EVENTS_AT_ONCE = 1000
 """Rows of one transaction at most."""
 _PROMPTS_LOOKED_AT = 20
+_OF_A_CHECKPOINT = ("rest", "variants", "unread")
 _OF_US = (Footprint, PurgedCalls)
 """Tables of what was measured or counted, which is no loss."""
 BRINGERS = {"server.messages_added": ("message_ids",), "server.compacted": ("summary_message_id", "hint_message_id")}
@@ -200,12 +201,20 @@ def shrink(session: Session, tally: Tally, *, by: str, now: datetime) -> None:
 
 
 def _drop_rest(session: Session, tally: Tally) -> None:
-    """Destroy a batch of what nobody but the session's own end refers to."""
-    for rows, column in ((CheckpointPiece.objects.filter(session=session), "text"), (session.events, "payload")):
+    """Destroy a batch of what nobody but the session's own end refers to.
+
+    No checkpoint outlives the messages that it is made of. The newest one goes last: until then the session reads and
+    goes on, afterwards it is one without a checkpoint.
+    """
+    for rows, columns in (
+        (session.checkpoints, _OF_A_CHECKPOINT),
+        (CheckpointPiece.objects.filter(session=session), ("text",)),
+        (session.events, ("payload",)),
+    ):
         ids = list(rows.order_by("pk").values_list("pk", flat=True)[:EVENTS_AT_ONCE])
         if ids:
             batch = rows.filter(pk__in=ids)
-            tally.size += size_of(batch, column)
+            tally.size += size_of(batch, *columns)
             tally.add_labels(batch.delete()[1])
             return
 
@@ -216,7 +225,7 @@ def destroy(session: Session, tally: Tally, *, now: datetime) -> None:
         (session.messages, ("content", "thinking", "tool_calls")),
         (session.events, ("payload",)),
         (CheckpointPiece.objects.filter(session=session), ("text",)),
-        (session.checkpoints, ("rest", "variants", "unread")),
+        (session.checkpoints, _OF_A_CHECKPOINT),
     ):
         tally.size += size_of(rows, *columns)  # type: ignore[arg-type]
     tally.add_labels(session.destroy(now=now))

@@ -1,12 +1,18 @@
 """retention: whole sessions, stale and deleted."""
 
+from contextlib import suppress
+
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from sessions import retention
-from sessions.models import Receipt, Session
+from sessions import pool, retention
+from sessions.models import CheckpointPiece, Receipt, Session
 from sessions.retention import Policy, Rule, rows
+from tests.api.stakpak.calling import says, storage_of
+from tests.api.stakpak.rust import StorageError
 from tests.factories import make_copies, make_message, make_session, make_user
 from tests.models.bells import listening
 from tests.purging import purge
@@ -133,6 +139,44 @@ def test_a_large_one_goes_piece_by_piece_and_stands_in_no_list_meanwhile(monkeyp
     assert places_of(WORD) == set()
     assert stopped.counts["messages"] + rest.counts["messages"] == found.counts["messages"] == 12
     assert [receipt.is_complete for receipt in Receipt.objects.order_by("pk")] == [False, True]
+
+
+def test_a_half_purged_one_reads_or_has_no_checkpoint_at_every_door(monkeypatch):
+    monkeypatch.setattr(rows, "MESSAGES_AT_ONCE", 2)
+    monkeypatch.setattr(rows, "EVENTS_AT_ONCE", 2)
+    monkeypatch.setattr(pool, "PIECE_MESSAGES", 2)
+    owner = make_user(is_staff=True)
+    storage, browser = storage_of(owner), Client()
+    browser.force_login(owner)
+    history = [says(f"step {number}") for number in range(7)]
+    uuid = storage.create_session("old", history[:1])["session_id"]
+    for count in range(2, 8):
+        newest = storage.create_checkpoint(uuid, history[:count])
+    session = Session.objects.get(uuid=uuid)
+    piece_counts, reads = [], []
+    while Session.objects.filter(pk=session.pk).exists():
+        calls = iter([False, True])
+        rule = Rule(policy=Policy.STALE, age=0, is_forced=True)
+        retention.purge(rule, by="test", now=timezone.now(), is_told_to_stop=lambda calls=calls: next(calls))
+        if not Session.objects.filter(pk=session.pk).exists():
+            break
+        piece_counts.append(CheckpointPiece.objects.filter(session=session).count())
+        reads.append(status_of(lambda: storage.get_session(uuid), storage))
+        assert status_of(lambda: storage.get_checkpoint(newest["id"]), storage) == reads[-1]
+        states = status_of(lambda: storage.list_checkpoints(uuid, include_state=True), storage)
+        assert states == reads[-1]
+        assert browser.get(f"/api/v1/sessions/{uuid}/checkpoints/active").status_code == reads[-1]
+        assert browser.get(f"/api/v1/sessions/{uuid}/checkpoints?include_state=true").status_code == 200
+        assert [browser.get(f"/sessions/{uuid}/{tab}").status_code for tab in ("", "checkpoints/")] == [200, 200]
+    assert len(set(piece_counts)) > 2, "it was stopped between two pieces"
+    assert set(reads) == {200, 404}
+    assert reads == sorted(reads)
+
+
+def status_of(ask, storage):
+    with suppress(StorageError):
+        ask()
+    return storage.status
 
 
 def test_one_that_comes_to_life_meanwhile_stays():

@@ -1,5 +1,7 @@
 """The checkpoints of a session: the tree, what changed between any two, and a fork from one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import messages as toasts
@@ -11,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from sessions import pool
 from sessions.checkpoints import AGENT
 from sessions.comparing import compare
+from sessions.exceptions import NotFound
 from sessions.forks import fork as fork_from
 from sessions.models import Checkpoint, Session, who
 from sessions.web.places import LARGEST, number
@@ -30,7 +33,8 @@ def checkpoints(request: PageRequest, session: Session) -> HttpResponse:
     before, after = number(request, "from"), number(request, "to")
     if before is None or after is None:
         return page(request, session, tab, template=tab.template, now=now, **tab.show(request, session, now))
-    compared = _compared(_find(session, before), _find(session, after))
+    with _gone_is_not_found():
+        compared = _compared(_find(session, before), _find(session, after))
     return page(request, session, tab, template="sessions/session_changes.html", now=now, **compared)
 
 
@@ -48,9 +52,19 @@ def _compared(before: Checkpoint, after: Checkpoint) -> dict[str, Any]:
 @with_changeable_session
 def fork(request: PageRequest, session: Session, seq: int) -> HttpResponseRedirect:
     """Begin a new session from a checkpoint and show it."""
-    made = fork_from(_find(session, seq), by=who(request.user))
+    with _gone_is_not_found():
+        made = fork_from(_find(session, seq), by=who(request.user))
     toasts.info(request, f"Forked from checkpoint {seq}. Resume it in the agent to go on.")
     return redirect("web:session", uuid=made.uuid)
+
+
+@contextmanager
+def _gone_is_not_found() -> Iterator[None]:
+    """Answer as if there had been no such checkpoint when a purge takes one that has just been found."""
+    try:
+        yield
+    except NotFound as gone:
+        raise Http404(gone.detail) from None
 
 
 def _find(session: Session, seq: int | None) -> Checkpoint:
