@@ -123,6 +123,8 @@ def test_visibility_filters(storage):
         ("é", ["Café"]),
         ("É", []),
         ("nothing", []),
+        ("\0", []),
+        ("rust\0", []),
         ("", ["100% done", "Café", "Rust project", "back\\slash", "snake_case"]),
     ],
 )

@@ -55,7 +55,12 @@ def list_sessions(request: HttpRequest, filters: Query[ListSessionsIn]) -> HttpR
 
 
 def _titled(rows: SessionQuerySet, term: str) -> SessionQuerySet:
-    """Return those whose title has `term` in it: ASCII letters in any case, `%` and `_` as plain characters."""
+    """Return those whose title has `term` in it: ASCII letters in any case, `%` and `_` as plain characters.
+
+    No text holds NUL: PostgreSQL refuses to look for it, and to SQLite a term ends there.
+    """
+    if "\0" in term:
+        return rows.none()
     # SQLite folds ASCII alone; PostgreSQL does so only where it is told to know no language.
     title = Lower("title") if connection.vendor == "sqlite" else Lower(Collate("title", "C"))
     folded = "".join(character.lower() if character.isascii() else character for character in term)
