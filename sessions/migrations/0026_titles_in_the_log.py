@@ -21,7 +21,7 @@ def forget_titles(apps: Any, _schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0024_measured_so_far"),
+        ("koda_sessions", "0025_given_password"),
     ]
 
     operations = [
