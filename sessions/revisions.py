@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions import liveness, redaction
 from sessions.exceptions import InvalidRequest
-from sessions.models import EventDraft, Message, Role, Session, ToolCall
+from sessions.models import EventDraft, Message, PurgedMessages, Role, Session, ToolCall
 from sessions.models.fields import require_content, require_name
 
 
@@ -28,6 +28,7 @@ def remove_last(session_id: int, *, by: str, now: datetime | None = None) -> boo
             return False
         rows = session.messages.filter(pk=newest)
         open_again = ToolCall.objects.take_back(session, rows)
+        PurgedMessages.objects.note(session, rows)
         rows.only("pk").delete()
         _entitle_anew(session)
         session.count_messages(-1)
@@ -84,6 +85,7 @@ def clear(session_id: int, *, by: str, now: datetime | None = None) -> int:
         if not count:
             return 0
         open_again = ToolCall.objects.take_back(session, rows)
+        PurgedMessages.objects.note(session, rows)
         rows.only("pk").delete()
         session.entitle("", is_anew=True)
         session.count_messages(-count)

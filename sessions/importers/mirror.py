@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.db import transaction
+
 from sessions import checkpoints, compaction, protocol, redaction, retention, revisions
 from sessions.exceptions import InvalidRequest, TooLarge
 from sessions.importers.changes import (
@@ -21,7 +23,7 @@ from sessions.importers.changes import (
 from sessions.importers.known import row_number
 from sessions.importers.records import ImportedMessage, ImportedSession
 from sessions.importers.written import BY, Written
-from sessions.models import Checkpoint, EventDraft, File, Metadata, Session
+from sessions.models import Checkpoint, EventDraft, File, Metadata, PurgedMessages, Session
 from sessions.models.exact_json import load_exact
 from sessions.models.fields import clean_text
 
@@ -71,10 +73,17 @@ def mirror(session: Session, change: Change, *, written: Written) -> None:
 
 
 def _drop_what_is_gone(session: Session, left: ImportedExtent | ImportedLines) -> int:
-    """Destroy the messages that came from rows or lines which are no longer there; return how many."""
+    """Destroy the messages that came from rows or lines which are no longer there; return how many.
+
+    Lines that are gone may come anew, also those that were purged here before.
+    """
     known = session.messages.exclude(client_id=None).values_list("pk", "client_id")
     gone = [pk for pk, client_id in known.iterator() if _is_gone(str(client_id), left)]
-    return retention.drop_rows(session.pk, message_ids=gone, by=BY) if gone else 0
+    count = retention.drop_rows(session.pk, message_ids=gone, by=BY) if gone else 0
+    if isinstance(left, ImportedLines):
+        with transaction.atomic():
+            PurgedMessages.objects.keep_only(Session.objects.locked(session.pk), left.client_ids)
+    return count
 
 
 def _is_gone(client_id: str, left: ImportedExtent | ImportedLines) -> bool:

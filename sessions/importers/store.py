@@ -20,7 +20,7 @@ from sessions.importers.records import (
     Usage,
 )
 from sessions.importers.written import BY, Written
-from sessions.models import Checkpoint, Mode, Outcome, Session, Status, TokenCounts
+from sessions.models import Checkpoint, Mode, Outcome, PurgedMessages, PurgedSession, Session, Status, TokenCounts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -45,9 +45,15 @@ class Store:
     between loses nothing: the next import writes what is missing.
     """
 
-    def __init__(self, *, owner: "User", source: str, written: Written | None = None) -> None:
-        """Begin; what is written is added to `written`, which several stores may share."""
+    def __init__(
+        self, *, owner: "User", source: str, written: Written | None = None, brings_back: bool = False
+    ) -> None:
+        """Begin; what is written is added to `written`, which several stores may share.
+
+        One that `brings_back` makes sessions again that were destroyed here.
+        """
         self.written = written or Written()
+        self._brings_back = brings_back
         self._owner = owner
         self._source = source
         self._places: dict[str, _Place] = {}
@@ -88,10 +94,10 @@ class Store:
         elif not record.is_empty and record.key not in self.written.deleted_sessions | self.written.foreign_sessions:
             session = self._create(record)
         if session is not None and place is None:
-            self._places[record.key] = _Place(session, KnownMessages(_client_ids(session)))
+            self._places[record.key] = _Place(session, _known_of(session))
 
     def _find(self, key: str, *, of: ImportedSession | None = None) -> Session | None:
-        """Return the session with this key; one that a person deleted is noted and stays deleted.
+        """Return the session with this key; one that a person deleted is noted and stays deleted, destroyed or not.
 
         So is one that an agent keeps here itself, where the record owns its key: it stays as it is. A record that has
         an id finds its session by that, whatever its key and source.
@@ -104,15 +110,23 @@ class Store:
                 return None if known.is_deleted else known
         session = Session.objects.with_key(owner=self._owner, source=self._source, key=key).first()
         if session is None:
-            rows = Session.objects.filter(owner=self._owner, source=self._source, key=key, status=Status.DELETED)
-            if of is not None and of.is_one_life and of.created_at is not None:
-                rows = rows.filter(created_at__gte=of.created_at)
-            if rows.exists():
+            if self._is_deleted(key, of=of):
                 self.written.deleted_sessions.add(key)
         elif of is not None and of.owns_key and not session.is_imported:
             self.written.foreign_sessions.add(key)
             return None
         return session
+
+    def _is_deleted(self, key: str, *, of: ImportedSession | None) -> bool:
+        """Say whether the session was deleted here, softly or for good; a key may have had other lives before."""
+        since = of.created_at if of is not None and of.is_one_life else None
+        rows = Session.objects.filter(owner=self._owner, source=self._source, key=key, status=Status.DELETED)
+        if (rows if since is None else rows.filter(created_at__gte=since)).exists():
+            return True
+        uuid = of.uuid if of is not None else None
+        return not self._brings_back and PurgedSession.objects.has(
+            owner=self._owner, source=self._source, key=key, uuid=uuid, since=since
+        )
 
     def _end_life(self, session: Session, record: ImportedSession) -> None:
         """Delete the session, softly, for one that began under its key later; an older one is left out."""
@@ -245,7 +259,7 @@ class Store:
             self._append(place)
             mirror(place.session, change, written=self.written)
             if isinstance(change, ImportedLines):
-                place.known.forget(prefix=change.prefix, but=change.client_ids)
+                place.known = _known_of(place.session)  # lines that are gone may come anew
         if isinstance(change, ImportedRemoval):
             self._places.pop(change.session_key, None)
 
@@ -282,6 +296,11 @@ class DryStore(Store):
         """Mirror nothing; count the checkpoints that are not here."""
         if isinstance(change, ImportedCheckpoint) and change.session_key in self._places:
             self.written.checkpoints += not Checkpoint.objects.filter(uuid=change.uuid).exists()
+
+
+def _known_of(session: Session) -> KnownMessages:
+    """Return which messages the session holds, and which it held."""
+    return KnownMessages(_client_ids(session), purged=PurgedMessages.objects.ids_of(session))
 
 
 def _client_ids(session: Session) -> Iterator[str]:

@@ -19,6 +19,8 @@ from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.place import Place, PlaceName
 from sessions.models.preference import Preference
 from sessions.models.purged_calls import PurgedCalls
+from sessions.models.purged_messages import PurgedIds, PurgedMessages
+from sessions.models.purged_session import PurgedSession
 from sessions.models.receipt import Receipt
 from sessions.models.request import Request, RequestStatus
 from sessions.models.search_entry import SearchEntry
@@ -78,6 +80,9 @@ __all__ = [
     "PlaceName",
     "Preference",
     "PurgedCalls",
+    "PurgedIds",
+    "PurgedMessages",
+    "PurgedSession",
     "Receipt",
     "Request",
     "RequestStatus",

@@ -19,6 +19,7 @@ from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.looping import LoopingSession
+from sessions.models.purged_session import PurgedSession
 from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
@@ -315,7 +316,8 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     def destroy(self, *, by: str | None = None, now: datetime | None = None) -> dict[str, int]:
         """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell.
 
-        The answers that are kept for repeated requests go with it: some repeat its words. Return how many rows went, by
+        The answers that are kept for repeated requests go with it: some repeat its words. That imported ones were here
+        is remembered, so that no import brings them back. Return how many rows went, by
         the label of their model. `by` says which person asked for this one, for the audit log; who destroys many notes
         that once.
         """
@@ -324,6 +326,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             now = now or timezone.now()
             all_going = session.with_descendants()
             answers = StoredAnswer.objects.forget(all_going, now=now)
+            PurgedSession.objects.note(all_going)
             for going in all_going:
                 going.last_seq += 1
                 going.ring()

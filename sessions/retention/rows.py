@@ -22,6 +22,7 @@ from sessions.models import (
     Footprint,
     Message,
     PurgedCalls,
+    PurgedMessages,
     RequestStatus,
     Role,
     SearchEntry,
@@ -37,8 +38,8 @@ EVENTS_AT_ONCE = 1000
 """Rows of one transaction at most."""
 _PROMPTS_LOOKED_AT = 20
 _OF_A_CHECKPOINT = ("rest", "variants", "unread")
-_OF_US = (Footprint, PurgedCalls)
-"""Tables of what was measured or counted, which is no loss."""
+_OF_US = (Footprint, PurgedCalls, PurgedMessages)
+"""Tables of what was measured, counted or noted, which is no loss."""
 BRINGERS = {"server.messages_added": ("message_ids",), "server.compacted": ("summary_message_id", "hint_message_id")}
 """Where the events that bring messages name them."""
 
@@ -89,6 +90,7 @@ def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str
     calls = ToolCall.objects.filter(session=session, message__in=ids)
     PurgedCalls.objects.note(session, calls)
     tally.add_labels(calls.delete()[1])
+    PurgedMessages.objects.note(session, rows)
     count = rows.only("pk").delete()[1].get(Message._meta.label, 0)  # noqa: SLF001 - public in all but name
     tally.add(Message, count)
     if not count:

@@ -42,6 +42,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--user", help="who owns the sessions (default: owner, or the only user)")
         parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and import nothing")
+        parser.add_argument("--again", action="store_true", help="bring back sessions that were destroyed here")
         parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     def handle(self, *, path: Path, follow: bool, dry_run: bool, **options: Any) -> None:
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         self._stores: dict[str, Store] = {}
         self._failures: dict[str, str] = {}
         self._dry_run, self._is_json = dry_run, bool(options["json"])
+        self._brings_back = bool(options["again"])
         try:
             feeds = self._follow(path) if follow else self._import(path)
         except KodaError as error:
@@ -107,7 +109,13 @@ class Command(BaseCommand):
         """Return where the sessions of a file go: each format is a source of its own unless one is named."""
         source = self._source or feed.transcript.format.source
         make = DryStore if self._dry_run else Store
-        return self._stores.setdefault(source, make(owner=self._owner, source=source, written=self._written))
+        facts: dict[str, Any] = {
+            "owner": self._owner,
+            "source": source,
+            "written": self._written,
+            "brings_back": self._brings_back,
+        }
+        return self._stores.setdefault(source, make(**facts))
 
     def _write(self, feed: Feed, records: Callable[[], Iterator[Record | Change]]) -> None:
         """Write records of one file; when that fails, note it, let the others go on, and begin this one anew."""
