@@ -1,7 +1,7 @@
 """Plain records of stores that change what they have told before: databases, unlike transcripts, do.
 
 Change = ImportedArchive | ImportedExtent | ImportedLines | ImportedMetadata | ImportedFiles | ImportedEvents
-         | ImportedTurn | ImportedCheckpoint | ImportedRemoval
+         | ImportedTurn | ImportedCheckpoint | ImportedDate | ImportedRemoval
 """
 
 from dataclasses import dataclass, field
@@ -95,6 +95,14 @@ class ImportedCheckpoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedDate:
+    """When the store last changed a session; it comes after all that it changed."""
+
+    session_key: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedRemoval:
     """The store was seen to have this session and has it no longer."""
 
@@ -110,5 +118,6 @@ Change = (
     | ImportedEvents
     | ImportedTurn
     | ImportedCheckpoint
+    | ImportedDate
     | ImportedRemoval
 )

@@ -12,6 +12,7 @@ from sessions.importers.changes import (
     Change,
     ImportedArchive,
     ImportedCheckpoint,
+    ImportedDate,
     ImportedEvents,
     ImportedExtent,
     ImportedFiles,
@@ -121,6 +122,11 @@ def _keep_events(session: Session, events: ImportedEvents) -> None:
     protocol.keep(session.pk, drafts)
 
 
+def _date(session: Session, date: ImportedDate) -> None:
+    """Let lists go by when its own store changed the session, and not by when we read that."""
+    session.date(date.at, by=BY)
+
+
 def _keep_checkpoint(session: Session, change: ImportedCheckpoint, *, written: Written) -> None:
     """Keep a checkpoint that is not here yet. A state that is none has no messages, as its own program reads it."""
     if Checkpoint.objects.filter(uuid=change.uuid).exists():
@@ -157,6 +163,7 @@ _PLAIN: dict[type[Change], Callable[[Session, Any], None]] = {
     ImportedMetadata: _put_metadata,
     ImportedFiles: _own_files,
     ImportedEvents: _keep_events,
+    ImportedDate: _date,
     ImportedTurn: _take_turn,
 }
 """What changes do of which nothing is counted."""

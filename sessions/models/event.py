@@ -85,6 +85,10 @@ class EventQuerySet(models.QuerySet["Event"]):
             ~models.Q(type__startswith=SERVER_PREFIX) | models.Q(type=f"{SERVER_PREFIX}activity_changed")
         )
 
+    def changes(self) -> "EventQuerySet":
+        """Return what moved `updated_at`: all but conclusions."""
+        return self.exclude(type__in=_CONCLUSIONS)
+
     def liveness_changes(self) -> "EventQuerySet":
         """Return the events that the ribbon is drawn from."""
         return self.filter(type=f"{SERVER_PREFIX}liveness_changed")

@@ -275,6 +275,21 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
                 session.record([EventDraft(type="server.session_edited", payload={**payload, "by": by})], now=now)
         return session
 
+    def date(self, at: datetime, *, by: str) -> bool:
+        """Let `updated_at` be when its own store last changed it; say whether that is so now.
+
+        Only if the last change here was made by `by`, who mirrors that store: what others did since is newer. It is no
+        event, since nothing has happened.
+        """
+        with transaction.atomic():
+            session = Session.objects.locked(self.pk)
+            last = session.events.changes().order_by("-seq").first()
+            if last is None or last.payload.get("by") != by:
+                return False
+            if session.updated_at != at:
+                session.record([], now=at)
+        return True
+
     def see(self, user: AbstractBaseUser | AnonymousUser, *, now: datetime | None = None) -> bool:
         """Clear the mark "done but unseen" when `user`, its owner, looks; say whether there was one to clear."""
         if not self.is_unseen or self.owner_id != user.pk:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from sessions import recounting
 from sessions.importers import Opener, detect, discover
 from sessions.importers.feeding import Feed
 from sessions.importers.store import DryStore, Store
-from sessions.models import Checkpoint, Session
+from sessions.models import Checkpoint, EventDraft, Session
 from tests.api.stakpak.calling import call, result, says, storage_of, usage, user
 from tests.commands.test_importsessions import run
 from tests.factories import make_user
@@ -228,6 +230,66 @@ def test_a_parent_that_is_not_there_is_none(local):
     Import(local.path)
 
     assert Checkpoint.objects.get().parent is None
+
+
+def test_lists_go_by_when_the_client_last_changed_a_session(local):
+    older = local.session(title="used last")
+    local.checkpoint(older, {"messages": HISTORY[:1]})
+    local.checkpoint(local.session(title="younger"), {"messages": HISTORY[:1]})
+    local.database.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (local.now(), older))
+    importing = Import(local.path)
+    storage = storage_of(importing.owner)
+    assert [one["title"] for one in storage.list_sessions()] == ["used last", "younger"]
+    assert Session.objects.get(uuid=older).updated_at == datetime(2026, 2, 3, 10, 0, 5, 123456, UTC)
+
+    younger = Session.objects.get(title="younger")
+    local.checkpoint(str(younger.uuid), {"messages": HISTORY})
+    local.database.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (local.now(), str(younger.uuid)))
+    importing.pull()
+
+    assert [one["title"] for one in storage.list_sessions()] == ["younger", "used last"]
+    assert Session.objects.get(pk=younger.pk).updated_at == datetime(2026, 2, 3, 10, 0, 7, 123456, UTC)
+
+
+@pytest.mark.parametrize("change", ["rename", "step"])
+def test_what_was_changed_here_since_stays_the_last_that_was_changed(local, change):
+    session = local.session()
+    local.checkpoint(session, {"messages": HISTORY[:1]})
+    owner = Import(local.path).owner
+    if change == "rename":
+        Session.objects.get().edit(by="user:1", title="Mine")
+    else:
+        storage_of(owner).create_checkpoint(session, HISTORY)
+    changed_at = Session.objects.get().updated_at
+
+    Import(local.path, owner=owner)
+
+    assert Session.objects.get().updated_at == changed_at
+
+
+def test_a_session_that_was_seen_or_judged_here_is_dated_all_the_same(local):
+    session = local.session()
+    local.checkpoint(session, {"messages": HISTORY[:1]})
+    owner = Import(local.path).owner
+    row = Session.objects.get()
+    with transaction.atomic():
+        now = timezone.now()
+        Session.objects.locked(row.pk).record([], now=now)  # as an older version left it
+        Session.objects.locked(row.pk).record([EventDraft(type="server.session_seen")], now=now)
+
+    Import(local.path, owner=owner)
+
+    assert Session.objects.get().updated_at == row.updated_at
+
+
+@pytest.mark.parametrize("told", [None, "yesterday"])
+def test_without_a_time_that_can_be_read_a_session_is_of_its_import(local, told):
+    session = local.session(updated_at=told or "")
+    local.checkpoint(session, {"messages": HISTORY[:1]})
+    before = timezone.now()
+    Import(local.path)
+
+    assert Session.objects.get().updated_at >= before
 
 
 def test_a_deleted_session_comes_deleted_and_reads_by_its_id(local):

@@ -2,9 +2,10 @@
 
 import uuid as uuids
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from sessions.importers import fields
-from sessions.importers.changes import Change, ImportedCheckpoint, ImportedRemoval
+from sessions.importers.changes import Change, ImportedCheckpoint, ImportedDate, ImportedRemoval
 from sessions.importers.database import DatabaseReader, ForeignDatabase
 from sessions.importers.fields import JsonObject
 from sessions.importers.records import ImportedSession, Record
@@ -53,6 +54,7 @@ class StakpakReader(DatabaseReader[StakpakDatabase]):
         """Stand before the first row."""
         self._newest_row = 0
         self._seen: dict[str, ImportedSession] = {}
+        self._dates: dict[str, datetime] = {}
         self._removed: set[str] = set()
 
     def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Pulled:
@@ -74,6 +76,7 @@ class StakpakReader(DatabaseReader[StakpakDatabase]):
     def _session(self, database: StakpakDatabase, row: JsonObject, checkpoints: list[JsonObject]) -> Pulled:
         record = session_of(row)
         is_new = record.key not in self._seen
+        is_changed = bool(checkpoints) or self._seen.get(record.key) != record
         if self._seen.get(record.key) != record:
             self._seen[record.key] = record
             self.tally.lines += is_new
@@ -83,6 +86,10 @@ class StakpakReader(DatabaseReader[StakpakDatabase]):
             yield ImportedCheckpoint(session_key=record.key, uuid=root, state='{"messages":[]}', at=record.created_at)
         for checkpoint in sorted(checkpoints, key=lambda one: _order(one, record)):
             yield self._checkpoint(database, checkpoint, record)
+        updated_at = fields.moment(row.get("updated_at"))
+        if updated_at is not None and (is_changed or updated_at != self._dates.get(record.key)):
+            self._dates[record.key] = updated_at
+            yield ImportedDate(session_key=record.key, at=updated_at)
         is_deleted = _word(row.get("status"), {"ACTIVE", "DELETED"}, default="ACTIVE") == "DELETED"
         if is_deleted and record.key not in self._removed:
             self._removed.add(record.key)
