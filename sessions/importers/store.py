@@ -20,7 +20,7 @@ from sessions.importers.records import (
     Usage,
 )
 from sessions.importers.written import BY, Written
-from sessions.models import Checkpoint, Mode, Outcome, PurgedMessages, PurgedSession, Session, Status, TokenCounts
+from sessions.models import Checkpoint, Mode, Outcome, PurgedMessages, PurgedSession, Role, Session, Status, TokenCounts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -182,9 +182,14 @@ class Store:
     def _update(self, session: Session, record: ImportedSession) -> None:
         """Let the session have a better title, another model, its parent call; a title that a person gave stays."""
         changes: dict[str, Any] = {}
-        is_better = record.title not in {None, session.title} and not record.is_title_derived & session.is_title_derived
-        if record.is_settled and is_better and not _was_renamed(session):
-            changes["title"] = record.title
+        edited = session
+        is_unnamed = record.is_title_derived and not session.is_title_derived and any((record.title, session.title))
+        is_better = record.title not in {None, session.title} and not record.is_title_derived
+        if record.is_settled and (is_unnamed or is_better) and not _was_renamed(session):
+            if is_unnamed:
+                edited = session.unname(prompt=_first_prompt(session, record), by=BY)
+            else:
+                changes["title"] = record.title
         if record.is_settled and record.model not in {None, session.model}:
             changes["model"] = record.model
         mode = Mode.named(record.mode or "")
@@ -192,9 +197,8 @@ class Store:
             changes["mode"] = mode
         if record.parent_tool_call_id is not None and session.parent_tool_call_id is None:
             changes["parent_tool_call_id"] = record.parent_tool_call_id
-        if not changes:
-            return
-        edited = session.edit(by=BY, is_title_derived=record.is_title_derived, **changes)
+        if changes:
+            edited = edited.edit(by=BY, is_title_derived=record.is_title_derived, **changes)
         if record.key in self._places:
             self._places[record.key].session = edited
 
@@ -345,6 +349,14 @@ def _outcome(message: ImportedMessage) -> str | None:
     if message.is_rejected:
         return Outcome.REJECTED.value
     return Outcome.FAILED.value if message.is_error else Outcome.SUCCESS.value
+
+
+def _first_prompt(session: Session, record: ImportedSession) -> str:
+    """Return the prompt by which the session is called: one that was purged here is not told any more."""
+    if not session.purged_messages.exists():
+        return record.title or ""
+    prompts = session.messages.filter(role=Role.USER).with_words().order_by("id").values_list("content", flat=True)
+    return prompts.first() or ""
 
 
 def _was_renamed(session: Session) -> bool:

@@ -275,6 +275,18 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
                 session.record([EventDraft(type="server.session_edited", payload={**payload, "by": by})], now=now)
         return session
 
+    def unname(self, *, prompt: str, by: str, now: datetime | None = None) -> "Session":
+        """Take back the title that was given; `prompt`, the first one, makes one that nobody gave.
+
+        Without a given title nothing is recorded. Returns the session as it now is. Raises `NotFound`.
+        """
+        with transaction.atomic():
+            session = Session.objects.locked(self.pk)
+            if session.lose_name(prompt=redaction.clean(prompt)):
+                payload = {"changes": {"title": session.title}, "by": by}
+                session.record([EventDraft(type="server.session_edited", payload=payload)], now=now or timezone.now())
+        return session
+
     def date(self, at: datetime, *, by: str) -> bool:
         """Let `updated_at` be when its own store last changed it; say whether that is so now.
 

@@ -38,6 +38,14 @@ class TitledSession(models.Model):
             self.is_title_derived = True
             self.title = title
 
+    def lose_name(self, *, prompt: str) -> bool:
+        """Take back the title that somebody gave, and take it from the first prompt; say whether that changed it."""
+        before = self.title, self.is_title_derived
+        if not self.is_title_derived:
+            self.title = None
+            self.entitle(prompt)
+        return before != (self.title, self.is_title_derived)
+
     def lose_prompts(self, prompts: Iterable[str | None], *, next_prompt: str) -> bool:
         """Take the title anew when one of these prompts, which are destroyed, had made it; say whether one had."""
         if not self.is_title_derived or self.title not in {title_of(prompt or "") for prompt in prompts}:

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sessions import compaction, retention
 from sessions.models import Alarm, Session, Turn
+from sessions.retention import Policy, Rule
 from tests.factories import make_user
 from tests.importers.imports import Import, everything
 from tests.importers.test_zeroclaw import TEN, contents
@@ -126,6 +128,50 @@ def test_names_and_places_follow(claw, importing):
     claw.set("k", name="theirs")
     importing()
     assert Session.objects.get().title == "mine"
+
+
+@pytest.mark.parametrize("name", ["Lamps", "Count the lamps"])
+def test_a_name_that_was_taken_back_leaves_the_first_prompt_which_is_no_name(claw, importing, name):
+    claw.append("k", "user", "[2026-03-01 09:00:00 CET] Count the lamps")
+    claw.set("k", name=name)
+    importing()
+    assert Session.objects.get().given_name == name
+
+    claw.set("k", name=None)
+    importing()
+
+    session = Session.objects.get()
+    assert (session.title, session.is_title_derived, session.given_name) == ("Count the lamps", True, None)
+    written = session.last_seq
+    importing()
+    assert Session.objects.get().last_seq == written
+    claw.set("k", name="Nine")
+    importing()
+    assert Session.objects.get().given_name == "Nine"
+
+
+def test_a_name_that_a_person_gave_here_stays_though_theirs_was_taken_back(claw, importing):
+    claw.append("k", "user", "x")
+    claw.set("k", name="Lamps")
+    importing()
+    Session.objects.get().edit(by="user:1", title="mine")
+    claw.set("k", name=None)
+    importing()
+    assert Session.objects.get().given_name == "mine"
+
+
+def test_a_name_that_was_taken_back_does_not_bring_back_a_purged_prompt(claw, importing):
+    claw.append("k", "user", "secret")
+    claw.append("k", "user", "harmless")
+    claw.set("k", name="Lamps")
+    importing()
+    session = Session.objects.get()
+    compaction.compact(session.pk, summary="s", preserve_count=1, by="test")
+    retention.purge(Rule(policy=Policy.COMPACTED, age=0), by="policy")
+    claw.set("k", name=None)
+    importing()
+    assert Session.objects.get().title == "harmless"
+    assert Session.objects.get().given_name is None
 
 
 def test_nothing_new_writes_nothing(claw, importing):

@@ -84,7 +84,7 @@ def test_what_an_older_version_wrote_of_titles_is_taken_out_of_the_log():
     edits.filter(pk=edits[0].pk).update(payload={"changes": {"title": f"{SECRET} please"}, "by": "test"})
     assert places_of(SECRET) == {"event"}
 
-    import_module("sessions.migrations.0025_titles_in_the_log").forget_titles(apps, None)
+    import_module("sessions.migrations.0026_titles_in_the_log").forget_titles(apps, None)
 
     assert places_of(SECRET) == set()
     assert [event.payload for event in edits.all()] == [

@@ -39,7 +39,7 @@ def _write(schema_editor: Any, body: str) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0024_measured_so_far"),
+        ("koda_sessions", "0026_titles_in_the_log"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
