@@ -283,7 +283,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         with transaction.atomic():
             session = Session.objects.locked(self.pk)
             if session.lose_name(prompt=redaction.clean(prompt)):
-                payload = {"changes": {"title": session.title}, "by": by}
+                payload = {**session.title_made_anew(), "by": by}
                 session.record([EventDraft(type="server.session_edited", payload=payload)], now=now or timezone.now())
         return session
 
