@@ -24,6 +24,7 @@ from sessions.likeness import (
 from sessions.models import Checkpoint, CheckpointPiece, Session
 from sessions.models.prepared import Place, prepared
 from sessions.models.writing import born, insert, update
+from sessions.projection import tell
 
 PIECE_MESSAGES = 32
 PIECE_CHARACTERS = 32_000
@@ -39,14 +40,15 @@ MOST_SPANS = 50
 class Placed:
     """Where the messages of a new checkpoint stand.
 
-    `is_grown`: the newest checkpoint goes on in it, its last message perhaps in other words (`revised` is its index).
+    `is_grown`: the newest checkpoint goes on in it, its last message perhaps in other words. `late` is the index of a
+    message that was there before without tokens and may tell of them now.
     """
 
     spans: list[Span]
     variants: list[Variant] = field(default_factory=list)
     added_count: int = 0
     is_grown: bool = False
-    revised: int | None = None
+    late: int | None = None
 
 
 def place(session: Session, newest: Checkpoint | None, texts: Sequence[str], stem: Stem) -> Placed:
@@ -71,18 +73,19 @@ def _grow(
     base = tail.lines[at - tail.first] if at >= tail.first else _lines(session, [[at, at + 1]])[at]
     variants = [Variant(*row) for row in newest.variants]
     stored = next((variant.of(base) for variant in variants if variant.index == count - 1), base)
-    revised = None
+    late = None
     if texts[count - 1] != stored:
         # Only what the newest checkpoint itself brought may get other words: no other one reads from this place.
         is_its_own = at == tail.end - 1 and newest.added_count > 0 and stored == base
         if not is_its_own or not are_alike(texts[count - 1], stored):
             return None
+        if tell(stored).usage is None:
+            late = count - 1
         tail.text = "\n".join([*tail.lines[:-1], texts[count - 1]])
         update(tail, ["text"])
         changed = Variant.between(count - 1, text=stored, base=texts[count - 1])
         newest.variants = [*newest.variants, changed.as_row()]
         update(newest, ["variants"])
-        revised = count - 1
     fresh = texts[count:]
     spans = [list(span) for span in newest.spans]
     if fresh and spans[-1][1] == tail.end:
@@ -90,7 +93,7 @@ def _grow(
     elif fresh:
         spans.append([tail.end, tail.end + len(fresh)])
     _append(session, tail, fresh)
-    return Placed(spans=spans, variants=variants, added_count=len(fresh), is_grown=True, revised=revised)
+    return Placed(spans=spans, variants=variants, added_count=len(fresh), is_grown=True, late=late)
 
 
 def _match(session: Session, tail: CheckpointPiece | None, texts: Sequence[str]) -> Placed:

@@ -32,8 +32,8 @@ def write(
     places = list(places_of(placed.spans))
     if placed.is_grown:
         kept = newest.message_count if newest else 0
-        if placed.revised is not None:
-            _note_usage(checkpoint, places[placed.revised], texts[placed.revised], now=now)
+        if placed.late is not None:
+            _note_usage(checkpoint, places[placed.late], texts[placed.late], now=now)
         fresh = list(zip(map(_client_id, places[kept:]), texts[kept:], strict=True))
         counted = frozenset(client_id for client_id, _ in fresh) if is_copy else frozenset()
         _append(checkpoint, fresh, at=at, now=now, counted=counted)
@@ -73,7 +73,7 @@ def _append(
 
 
 def _note_usage(checkpoint: Checkpoint, place: int, text: str, *, now: datetime) -> None:
-    """Count the tokens of a message that came without and has them now."""
+    """Count the tokens of a message that came without and tells of them now."""
     usage = tell(text).usage
     row = Message.objects.filter(session=checkpoint.session_id, client_id=_client_id(place)).first()
     if usage is not None and row is not None and row.usage is None:

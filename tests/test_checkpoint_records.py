@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import time_machine
 
-from sessions import indexing, liveness, recounting, search
+from sessions import forks, indexing, liveness, recounting, search
 from sessions.models import Checkpoint, Message, Session
 from tests.api.stakpak.calling import call, result, says, usage, user
-from tests.test_checkpoints import add, begin, state_of
+from tests.test_checkpoints import add, begin, messages_of, state_of
 
 pytestmark = pytest.mark.django_db
 
@@ -305,3 +305,31 @@ def test_the_event_of_a_checkpoint_tells_what_it_is():
 
 def test_a_state_is_an_object_with_an_array():
     assert state_of([user("a")]).messages == ('{"role":"user","content":"a"}',)
+
+
+def fork_of(checkpoint: Checkpoint) -> Session:
+    return forks.fork(Checkpoint.objects.select_related("session__owner").get(pk=checkpoint.pk), by="test")
+
+
+def test_a_fork_that_goes_on_counts_no_token_of_its_origin():
+    """A resumed agent sends the last answer with a mark, and with what it had told of its tokens (2.5)."""
+    origin = begin([user("a"), says("b", **usage(100, 10))])
+    made = fork_of(origin)
+    first = Checkpoint.objects.get(session=made)
+    resumed = [user("a"), says("b\n<checkpoint_id>0199</checkpoint_id>", **usage(100, 10)), user("c")]
+    newest = add(first, resumed)
+    assert (session_of(newest).total_tokens, session_of(newest).api_call_count) == (0, 0)
+
+    newest = add(first, [*resumed, says("d", **usage(200, 20))])
+    assert (session_of(newest).total_tokens, session_of(newest).api_call_count) == (220, 1)
+    assert messages_of(newest) == [*resumed, says("d", **usage(200, 20))]
+    assert session_of(origin).total_tokens == 110
+    assert recounting.differences(session_of(newest)) == []
+
+
+def test_tokens_that_were_left_out_for_a_while_are_not_new_to_a_fork():
+    first = Checkpoint.objects.get(session=fork_of(begin([user("a"), says("b", **usage(100, 10))])))
+    add(first, [user("a"), says("b")])
+    newest = add(first, [user("a"), says("b", **usage(100, 10))])
+
+    assert (session_of(newest).total_tokens, session_of(newest).api_call_count) == (0, 0)
