@@ -120,6 +120,15 @@ def places_of(spans: Iterable[Span]) -> Iterator[int]:
         yield from range(first, end)
 
 
+def place_at(spans: Iterable[Span], index: int) -> int:
+    """Return the place of the message with this index."""
+    for first, end in spans:
+        if index < end - first:
+            return first + index
+        index -= end - first
+    raise IndexError(index)
+
+
 def spans_of(places: Iterable[int]) -> list[Span]:
     """Return places, in order, as spans."""
     spans: list[Span] = []

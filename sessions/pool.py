@@ -6,6 +6,7 @@ rewritten one is compared with all that the pool holds. The caller holds the ses
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 
 from django.db.models import Q, QuerySet
@@ -18,10 +19,11 @@ from sessions.likeness import (
     are_alike,
     common_count,
     likeness,
+    place_at,
     places_of,
     spans_of,
 )
-from sessions.models import Checkpoint, CheckpointPiece, Session
+from sessions.models import Checkpoint, CheckpointPiece, Role, Session, TokenCounts
 from sessions.models.prepared import Place, prepared
 from sessions.models.writing import born, insert, update
 from sessions.projection import tell
@@ -79,7 +81,10 @@ def _grow(
         is_its_own = at == tail.end - 1 and newest.added_count > 0 and stored == base
         if not is_its_own or not are_alike(texts[count - 1], stored):
             return None
-        if tell(stored).usage is None:
+        told, usage = tell(stored).usage, tell(texts[count - 1]).usage
+        if told is not None and usage not in {None, told} and _last_answer(texts) == count - 1:
+            return None
+        if told is None:
             late = count - 1
         tail.text = "\n".join([*tail.lines[:-1], texts[count - 1]])
         update(tail, ["text"])
@@ -100,7 +105,9 @@ def _match(session: Session, tail: CheckpointPiece | None, texts: Sequence[str])
     """Return the place of a rewritten history: each message where the pool has it, in the same words or in others."""
     assert tail is not None
     pool = [line for piece in CheckpointPiece.objects.filter(session=session).order_by("first") for line in piece.lines]
-    places = _Matcher(pool).places(texts)
+    matcher = _Matcher(pool)
+    places = matcher.places(texts)
+    late = _place_answer(session, matcher, texts, places)
     variants: list[Variant] = []
     fresh: list[str] = []
     for index, text in enumerate(texts):
@@ -112,29 +119,80 @@ def _match(session: Session, tail: CheckpointPiece | None, texts: Sequence[str])
             fresh.append(text)
     _append(session, tail, fresh)
     spans = spans_of(at for at in places if at is not None)
-    return Placed(spans=spans, variants=variants, added_count=len(fresh))
+    return Placed(spans=spans, variants=variants, added_count=len(fresh), late=late)
+
+
+def _last_answer(texts: Sequence[str]) -> int | None:
+    """Return the index of the last message of the assistant."""
+    return next((index for index in reversed(range(len(texts))) if tell(texts[index]).role == Role.ASSISTANT), None)
+
+
+def _place_answer(session: Session, matcher: "_Matcher", texts: Sequence[str], places: list[int | None]) -> int | None:
+    """Let the last answer stand where just its tokens were told of; return its index when they are told of first.
+
+    A step's tokens are those of its last answer (contracts/stakpak.md 2.5). One in the same words that took others is
+    another answer, and has a place of its own.
+    """
+    index = _last_answer(texts)
+    usage = None if index is None else tell(texts[index]).usage
+    if index is None or usage is None or matcher.is_exact(texts[index], places[index]):
+        return None
+    own = places[index]
+    alike = sorted(matcher.alike(texts[index]), key=lambda at: at != own)
+    told = _usages(session, matcher, alike)
+    holders = {at: holder for holder, at in enumerate(places) if at is not None}
+    for at in alike:
+        holder = holders.get(at, index)
+        if usage in told[at] and (holder == index or tell(texts[holder]).usage != usage):
+            places[holder], places[index] = own, at
+            return None
+    places[index] = next((at for at in alike if not told[at] and holders.get(at, index) == index), None)
+    return None if places[index] is None else index
+
+
+def _usages(session: Session, matcher: "_Matcher", places: Sequence[int]) -> dict[int, set[TokenCounts | None]]:
+    """Return by place what any checkpoint told of the tokens of the message that stands there."""
+    found = {at: {tell(matcher.pool[at]).usage} for at in places}
+    rows = Checkpoint.objects.of(session).values_list("spans", "variants") if found else ()
+    for spans, variants in rows:
+        for variant in (Variant(*row) for row in variants):
+            at = place_at(spans, variant.index)
+            if at in found:
+                found[at].add(tell(variant.of(matcher.pool[at])).usage)
+    return {at: usages - {None} for at, usages in found.items()}
 
 
 class _Matcher:
     """Finds messages in a pool, each place at most once, and rather the next place than any other."""
 
     def __init__(self, pool: Sequence[str]) -> None:
-        self._pool = pool
+        self.pool = pool
         self._used: set[int] = set()
         self._before = -1
 
     def places(self, texts: Sequence[str]) -> list[int | None]:
         """Return the place of each text, None where the pool has no such message."""
-        exact = _by_text(self._pool)
+        exact = _by_text(self.pool)
         found = [self._take(exact, text) for text in texts]
         if None not in found:
             return found
-        alike = _by_text([likeness(line) for line in self._pool])
         for index, at in enumerate(found):
             if at is None:
                 self._before = next((p for p in reversed(found[:index]) if p is not None), -1)
-                found[index] = self._take(alike, likeness(texts[index]))
+                found[index] = self._take(self._by_likeness, likeness(texts[index]))
         return found
+
+    def alike(self, text: str) -> list[int]:
+        """Return all places of the message that this text is."""
+        return self._by_likeness.get(likeness(text), [])
+
+    def is_exact(self, text: str, at: int | None) -> bool:
+        """Say whether just this text stands in a place."""
+        return at is not None and self.pool[at] == text
+
+    @cached_property
+    def _by_likeness(self) -> dict[str, list[int]]:
+        return _by_text([likeness(line) for line in self.pool])
 
     def _take(self, places: dict[str, list[int]], wanted: str) -> int | None:
         free = [at for at in places.get(wanted, ()) if at not in self._used]

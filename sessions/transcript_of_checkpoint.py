@@ -33,12 +33,15 @@ def write(
     if placed.is_grown:
         kept = newest.message_count if newest else 0
         if placed.late is not None:
-            _note_usage(checkpoint, places[placed.late], texts[placed.late], now=now)
+            rows = Message.objects.filter(session=checkpoint.session_id, client_id=_client_id(places[placed.late]))
+            _note_usage(rows.first(), texts[placed.late], now=now)
         fresh = list(zip(map(_client_id, places[kept:]), texts[kept:], strict=True))
         counted = frozenset(client_id for client_id, _ in fresh) if is_copy else frozenset()
         _append(checkpoint, fresh, at=at, now=now, counted=counted)
     else:
-        _rewrite(checkpoint, places, texts, at=at, now=now)
+        told = _rewrite(checkpoint, places, texts, at=at, now=now)
+        if placed.late is not None:
+            _note_usage(Message.objects.get(pk=told[placed.late]), texts[placed.late], now=now)
 
 
 def _client_id(place: int) -> str:
@@ -52,8 +55,8 @@ def _append(
     at: datetime | None,
     now: datetime,
     counted: frozenset[str] = frozenset(),
-) -> None:
-    """Append messages by client id; the tokens of `counted` ones were counted when they first came."""
+) -> list[int]:
+    """Append messages by client id, return their rows; the tokens of `counted` ones were counted when they came."""
     drafts = []
     for client_id, text in fresh:
         told = tell(text)
@@ -68,48 +71,36 @@ def _append(
     session = Session.objects.locked(checkpoint.session_id) if answered else None
     if session is not None and session.tool_aborted_count and ToolCall.objects.reopen(session, answered):
         session.record([], now=now)
-    if drafts:
-        transcripts.append(checkpoint.session_id, drafts, now=now, any_role=True)
+    return transcripts.append(checkpoint.session_id, drafts, now=now, any_role=True).ids if drafts else []
 
 
-def _note_usage(checkpoint: Checkpoint, place: int, text: str, *, now: datetime) -> None:
+def _note_usage(row: Message | None, text: str, *, now: datetime) -> None:
     """Count the tokens of a message that came without and tells of them now."""
     usage = tell(text).usage
-    row = Message.objects.filter(session=checkpoint.session_id, client_id=_client_id(place)).first()
     if usage is not None and row is not None and row.usage is None:
-        transcripts.note_usage(checkpoint.session_id, row.pk, usage, now=now)
+        transcripts.note_usage(row.session_id, row.pk, usage, now=now)
 
 
 def _rewrite(
     checkpoint: Checkpoint, places: Sequence[int], texts: Sequence[str], *, at: datetime | None, now: datetime
-) -> None:
-    """Take out what is no more, bring back what was, append what is new.
+) -> list[int]:
+    """Take out what is no more, bring back what was, append what is new; return the row of each message.
 
     A transcript is in order of its ids, so a message that now stands behind younger ones is told anew: then its calls
     are tied to the new row.
     """
-    rows: dict[str, list[tuple[int, bool]]] = {}
     own = Message.objects.of(checkpoint.session_id).filter(client_id__startswith=f"{_STORE}:")
-    for pk, client_id, compacted_at in own.values_list("pk", "client_id", "compacted_at"):
-        rows.setdefault(":".join(str(client_id).split(":")[:2]), []).append((pk, compacted_at is not None))
-    kept: list[int] = []
-    for place in places:
-        later = [pk for pk, _ in rows.get(_client_id(place), ()) if not kept or pk > kept[-1]]
-        if not later:
-            break
-        kept.append(later[0])
-    told_before = {pk for place in places[len(kept) :] for pk, _ in rows.get(_client_id(place), ())}
+    rows = _by_place(own)
+    kept = _kept(places, rows)
     is_archived = {pk: archived for found in rows.values() for pk, archived in found}
     restored = [pk for pk in kept if is_archived[pk]]
     gone = sorted(pk for pk, archived in is_archived.items() if not archived and pk not in set(kept))
     _move(own, restored, to=None)
     _move(own, gone, to=at or now)
-    for batch in batched(sorted(told_before)):
-        calls = ToolCall.objects.filter(session=checkpoint.session_id)
-        calls.filter(message__in=batch).update(message=None)
-        calls.filter(result_message__in=batch).update(result_message=None)
+    left = places[len(kept) :]
+    _untie(checkpoint, {pk for place in left for pk, _ in rows.get(_client_id(place), ())})
     fresh, counted = [], set()
-    for place, text in zip(places[len(kept) :], texts[len(kept) :], strict=True):
+    for place, text in zip(left, texts[len(kept) :], strict=True):
         is_new = _client_id(place) not in rows
         client_id = _client_id(place) if is_new else f"{_client_id(place)}:{checkpoint.seq}"
         fresh.append((client_id, text))
@@ -120,9 +111,36 @@ def _rewrite(
             type="server.history_rewritten", payload={"archived_ids": gone, "restored_ids": restored}, at=at
         )
         Session.objects.locked(checkpoint.session_id).record([moved], now=now)
-    _append(checkpoint, fresh, at=at, now=now, counted=frozenset(counted))
+    return [*kept, *_append(checkpoint, fresh, at=at, now=now, counted=frozenset(counted))]
+
+
+def _by_place(rows: MessageQuerySet) -> dict[str, list[tuple[int, bool]]]:
+    """Return by the client id of its place each row and whether it is archived, the oldest first."""
+    found: dict[str, list[tuple[int, bool]]] = {}
+    for pk, client_id, compacted_at in rows.values_list("pk", "client_id", "compacted_at"):
+        found.setdefault(":".join(str(client_id).split(":")[:2]), []).append((pk, compacted_at is not None))
+    return found
+
+
+def _kept(places: Sequence[int], rows: dict[str, list[tuple[int, bool]]]) -> list[int]:
+    """Return the rows that tell the first of these places in their order, as many as there are."""
+    kept: list[int] = []
+    for place in places:
+        later = [pk for pk, _ in rows.get(_client_id(place), ()) if not kept or pk > kept[-1]]
+        if not later:
+            break
+        kept.append(later[0])
+    return kept
 
 
 def _move(rows: MessageQuerySet, pks: Sequence[int], *, to: datetime | None) -> None:
     for batch in batched(pks):
         rows.filter(pk__in=batch).update(compacted_at=to)
+
+
+def _untie(checkpoint: Checkpoint, told_before: set[int]) -> None:
+    """Let calls go from the rows of messages that are told anew."""
+    for batch in batched(sorted(told_before)):
+        calls = ToolCall.objects.filter(session=checkpoint.session_id)
+        calls.filter(message__in=batch).update(message=None)
+        calls.filter(result_message__in=batch).update(result_message=None)

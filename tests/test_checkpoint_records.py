@@ -333,3 +333,50 @@ def test_tokens_that_were_left_out_for_a_while_are_not_new_to_a_fork():
     newest = add(first, [user("a"), says("b", **usage(100, 10))])
 
     assert (session_of(newest).total_tokens, session_of(newest).api_call_count) == (0, 0)
+
+
+def tokens(checkpoint: Checkpoint) -> tuple[int, int]:
+    session = session_of(checkpoint)
+    assert recounting.differences(session) == []
+    return session.total_tokens, session.api_call_count
+
+
+@pytest.mark.parametrize("between", [[], [user("c"), says("d", **usage(5, 5))]])
+def test_another_answer_in_the_same_words_is_counted(between):
+    """A step's tokens are those of its last answer (2.5): who asked again and got the same words spent them."""
+    told = [user("a"), says("ok", **usage(10, 1))]
+    first = begin(told)
+    add(first, [*told, *between])
+    spent = 21 if between else 11
+    again = [user("a"), says("ok", **usage(2000, 3))]
+    newest = add(first, again)
+    assert tokens(newest) == (spent + 2003, 3 if between else 2)
+    assert (messages_of(first), messages_of(newest), newest.branch) == (told, again, 1)
+
+    for resent in (again, [user("a"), says("ok")], told, [*again, user("e")], again):
+        newest = add(first, resent)
+        assert messages_of(newest) == resent
+    assert tokens(newest) == (spent + 2003, 3 if between else 2)
+    assert shown(newest) == [("user", "a"), ("assistant", "ok")]
+
+
+def test_a_resumed_answer_is_found_by_its_tokens_though_the_same_words_stand_elsewhere():
+    told = [user("a"), says("ok", **usage(10, 1))]
+    first = begin(told)
+    marked = "ok\n<checkpoint_id>0199</checkpoint_id>"
+    longer = [user("a"), says("ok"), user("b"), says("ok", **usage(20, 2))]
+    add(first, longer)
+    add(first, [user("a"), says("ok", **usage(40, 4))])
+    add(first, [user("z"), *longer[:3], says(marked, **usage(20, 2))])
+    newest = add(first, [user("z"), says(marked, **usage(40, 4)), user("more")])
+
+    assert tokens(newest) == (77, 3)
+
+
+def test_tokens_that_come_late_with_a_rewritten_history_are_counted_once():
+    first = begin([user("a"), says("b"), user("c")])
+    for _ in range(2):
+        newest = add(first, [user("a"), says("b", **usage(7, 3))])
+        assert tokens(newest) == (10, 1)
+        newest = add(first, [user("z"), says("b", **usage(7, 3))])
+    assert tokens(newest) == (10, 1)
