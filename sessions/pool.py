@@ -43,7 +43,8 @@ class Placed:
     """Where the messages of a new checkpoint stand.
 
     `is_grown`: the newest checkpoint goes on in it, its last message perhaps in other words. `late` is the index of a
-    message that was there before without tokens and may tell of them now.
+    message that was there before without tokens and may tell of them now. `before` says of a rewritten history where
+    each message stood before, in these words or in others; None is a message that is new.
     """
 
     spans: list[Span]
@@ -51,6 +52,7 @@ class Placed:
     added_count: int = 0
     is_grown: bool = False
     late: int | None = None
+    before: Sequence[int | None] = ()
 
 
 def place(session: Session, newest: Checkpoint | None, texts: Sequence[str], stem: Stem) -> Placed:
@@ -108,6 +110,7 @@ def _match(session: Session, tail: CheckpointPiece | None, texts: Sequence[str])
     matcher = _Matcher(pool)
     places = matcher.places(texts)
     late = _place_answer(session, matcher, texts, places)
+    before = list(places)
     variants: list[Variant] = []
     fresh: list[str] = []
     for index, text in enumerate(texts):
@@ -119,7 +122,7 @@ def _match(session: Session, tail: CheckpointPiece | None, texts: Sequence[str])
             fresh.append(text)
     _append(session, tail, fresh)
     spans = spans_of(at for at in places if at is not None)
-    return Placed(spans=spans, variants=variants, added_count=len(fresh), late=late)
+    return Placed(spans=spans, variants=variants, added_count=len(fresh), late=late, before=before)
 
 
 def _last_answer(texts: Sequence[str]) -> int | None:

@@ -7,7 +7,7 @@ brings back what stood there before.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sessions import transcripts
+from sessions import calls_of_checkpoint, transcripts
 from sessions.likeness import places_of
 from sessions.models import Checkpoint, EventDraft, Message, Role, Session, ToolCall
 from sessions.models.batching import batched
@@ -39,7 +39,7 @@ def write(
         counted = frozenset(client_id for client_id, _ in fresh) if is_copy else frozenset()
         _append(checkpoint, fresh, at=at, now=now, counted=counted)
     else:
-        told = _rewrite(checkpoint, places, texts, at=at, now=now)
+        told = _rewrite(checkpoint, places, texts, before=placed.before, at=at, now=now)
         if placed.late is not None:
             _note_usage(Message.objects.get(pk=told[placed.late]), texts[placed.late], now=now)
 
@@ -82,12 +82,18 @@ def _note_usage(row: Message | None, text: str, *, now: datetime) -> None:
 
 
 def _rewrite(
-    checkpoint: Checkpoint, places: Sequence[int], texts: Sequence[str], *, at: datetime | None, now: datetime
+    checkpoint: Checkpoint,
+    places: Sequence[int],
+    texts: Sequence[str],
+    *,
+    before: Sequence[int | None],
+    at: datetime | None,
+    now: datetime,
 ) -> list[int]:
     """Take out what is no more, bring back what was, append what is new; return the row of each message.
 
     A transcript is in order of its ids, so a message that now stands behind younger ones is told anew: then its calls
-    are tied to the new row.
+    are tied to the new row. One that a purge has destroyed is told anew, too, and counts no second time.
     """
     own = Message.objects.of(checkpoint.session_id).filter(client_id__startswith=f"{_STORE}:")
     rows = _by_place(own)
@@ -97,21 +103,24 @@ def _rewrite(
     gone = sorted(pk for pk, archived in is_archived.items() if not archived and pk not in set(kept))
     _move(own, restored, to=None)
     _move(own, gone, to=at or now)
-    left = places[len(kept) :]
-    _untie(checkpoint, {pk for place in left for pk, _ in rows.get(_client_id(place), ())})
-    fresh, counted = [], set()
-    for place, text in zip(left, texts[len(kept) :], strict=True):
-        is_new = _client_id(place) not in rows
-        client_id = _client_id(place) if is_new else f"{_client_id(place)}:{checkpoint.seq}"
-        fresh.append((client_id, text))
-        if not is_new:
-            counted.add(client_id)
+    left = list(zip(places, before, texts, strict=True))[len(kept) :]
+    stood = [rows.get(_client_id(at), []) if at is not None else None for _, at, _ in left]
+    _untie(checkpoint, {pk for found in stood for pk, _ in found or ()})
+    fresh = [
+        (_client_id(place) if at is None else f"{_client_id(place)}:{checkpoint.seq}", text) for place, at, text in left
+    ]
+    counted = frozenset(client_id for (client_id, _), found in zip(fresh, stood, strict=True) if found is not None)
     if gone or restored:
         moved = EventDraft(
             type="server.history_rewritten", payload={"archived_ids": gone, "restored_ids": restored}, at=at
         )
         Session.objects.locked(checkpoint.session_id).record([moved], now=now)
-    return [*kept, *_append(checkpoint, fresh, at=at, now=now, counted=frozenset(counted))]
+    told = _append(checkpoint, fresh, at=at, now=now, counted=counted)
+    if purged := [pk for pk, found in zip(told, stood, strict=True) if found == []]:
+        session = Session.objects.locked(checkpoint.session_id)
+        calls_of_checkpoint.count_no_more(session, Message.objects.filter(pk__in=purged))
+        session.record([], now=now)
+    return [*kept, *told]
 
 
 def _by_place(rows: MessageQuerySet) -> dict[str, list[tuple[int, bool]]]:

@@ -69,7 +69,7 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
         return self.filter(outcome__isnull=True)
 
     def made_here(self) -> "ToolCallQuerySet":
-        """Leave out copies: a fork's history tells of calls that were made, and are counted, in another session."""
+        """Leave out copies: they are counted in the session that a fork comes from, or among what a purge destroyed."""
         return self.exclude(is_copy=True)
 
     def with_outputs(self) -> "ToolCallQuerySet":
@@ -223,7 +223,8 @@ class ToolCall(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     expected_by = models.DateTimeField(null=True, blank=True, help_text="When the budget that it declared runs out.")
     is_timed = models.BooleanField(default=False, help_text="Start and end were told as they happened.")
-    # Null is no: a column that may be null is added without rewriting a table to which agents write.
+    # Null is no: a column that may be null is added without rewriting a table to which agents write. It is also said of
+    # one that a purge destroyed, keeping its figures, and that a history brought back.
     is_copy = models.BooleanField(null=True, help_text="It was made in the session of which this is a fork.")
 
     objects = ToolCallManager()
