@@ -1,8 +1,57 @@
 """What a rewritten history does to the calls of a session, which every history told of so far made."""
 
-from django.db import models
+from collections import Counter
+from collections.abc import Collection
 
-from sessions.models import Message, Outcome, Session, ToolCall, Turn
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from sessions.models import Message, Outcome, Role, Session, ToolCall, Turn
+from sessions.models.fields import clean_text
+from sessions.models.message import MessageQuerySet
+from sessions.models.writing import update_all
+from sessions.projection import outcome_of
+
+
+def open_again(session: Session, call_ids: Collection[str]) -> list[int]:
+    """Open again those of these calls that have no result in the context, because one comes, or is awaited.
+
+    That is what was taken for aborted, and what ended by a result that a rewritten history left behind. Return their
+    ids. The counters of the locked session follow.
+    """
+    own = ToolCall.objects.filter(session=session, call_id__in=set(map(clean_text, call_ids)), result_seq=None)
+    is_in_context = Q(message=None) | Q(message__compacted_at=None)
+    is_left = Q(result_message__compacted_at__isnull=False, outcome__isnull=False) & is_in_context
+    found = dict(own.filter(Q(result_message=None, outcome=Outcome.ABORTED) | is_left).values_list("pk", "outcome"))
+    for outcome, count in Counter(found.values()).items():
+        session.count_tool_calls(outcomes={str(outcome): -count})
+    own.filter(pk__in=found).update(outcome=None, ended_at=None, result_message=None)
+    return sorted(found)
+
+
+def settle(session: Session, rows: MessageQuerySet, *, awaited: Collection[str]) -> list[int]:
+    """Let calls have ended as the results in the context say, now that a rewritten history has moved these rows.
+
+    A result that is in no context any more counts as long as there is no other one: the call was made. One that is
+    `awaited` is open. Return the calls that are other than before. The counters of the locked session follow.
+    """
+    is_tied = Exists(ToolCall.objects.filter(result_message=OuterRef("pk")))
+    results = list(rows.unarchived().filter(~is_tied, role=Role.TOOL, tool_call_id__isnull=False))
+    names = {str(row.tool_call_id) for row in results}
+    opened = open_again(session, names | set(awaited))
+    if not opened:
+        return []
+    known = ToolCall.objects.known(session, names)
+    ended = []
+    for row in results:
+        call = next((one for one in reversed(known.get(str(row.tool_call_id), [])) if one.pk in opened), None)
+        if call is not None and call.is_open:
+            call.end(outcome_of(row.content), now=row.created_at)
+            call.result_message_id = row.pk
+            ended.append(call)
+    session.count_tool_calls(outcomes=Counter(str(call.outcome) for call in ended))
+    update_all(ended, ["result_message_id", "outcome", "ended_at"])
+    return opened
 
 
 def count_no_more(session: Session, messages: "models.QuerySet[Message]") -> None:

@@ -13,7 +13,7 @@ from sessions.models import Checkpoint, EventDraft, Message, Role, Session, Tool
 from sessions.models.batching import batched
 from sessions.models.message import MessageQuerySet
 from sessions.pool import Placed
-from sessions.projection import tell
+from sessions.projection import ending_of, tell
 
 _STORE = "checkpoint"
 
@@ -69,7 +69,9 @@ def _append(
         )  # fmt: skip
     answered = {draft.tool_call_id for draft in drafts if draft.role == Role.TOOL and draft.tool_call_id}
     session = Session.objects.locked(checkpoint.session_id) if answered else None
-    if session is not None and session.tool_aborted_count and ToolCall.objects.reopen(session, answered):
+    is_rewritten = len(checkpoint.spans) > 1  # else all results are in the context
+    may_wait = session is not None and (session.tool_aborted_count or is_rewritten)
+    if session is not None and may_wait and calls_of_checkpoint.open_again(session, answered):
         session.record([], now=now)
     return transcripts.append(checkpoint.session_id, drafts, now=now, any_role=True).ids if drafts else []
 
@@ -110,11 +112,12 @@ def _rewrite(
         (_client_id(place) if at is None else f"{_client_id(place)}:{checkpoint.seq}", text) for place, at, text in left
     ]
     counted = frozenset(client_id for (client_id, _), found in zip(fresh, stood, strict=True) if found is not None)
-    if gone or restored:
-        moved = EventDraft(
-            type="server.history_rewritten", payload={"archived_ids": gone, "restored_ids": restored}, at=at
-        )
-        Session.objects.locked(checkpoint.session_id).record([moved], now=now)
+    session = Session.objects.locked(checkpoint.session_id)
+    awaited = set() if session.is_imported else {one.call_id for one in ending_of(texts).asked}
+    changed = calls_of_checkpoint.settle(session, own, awaited=awaited)
+    if gone or restored or changed:
+        payload = {"archived_ids": gone, "restored_ids": restored, "tool_call_ids": changed}
+        session.record([EventDraft(type="server.history_rewritten", payload=payload, at=at)], now=now)
     told = _append(checkpoint, fresh, at=at, now=now, counted=counted)
     if purged := [pk for pk, found in zip(told, stood, strict=True) if found == []]:
         session = Session.objects.locked(checkpoint.session_id)

@@ -72,3 +72,79 @@ def test_a_purge_in_a_fork_makes_its_copies_nobody_elses():
     assert tokens(newest) == (0, 0)
     assert session_of(newest).tool_call_count == 1
     assert tool_stats.stats_of(Session.objects.filter(pk=first.session_id)).count("total") == 0
+
+
+ASKED = [user("a"), says("b", call("x"))]
+CUT_OFF = [*ASKED, result("x", CANCELLED)]
+DONE = [*ASKED, result("x", "fine"), says("done")]
+FAILED = [*ASKED, result("x", "Error: no"), says("failed")]
+
+
+def counted(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return the counters of calls that are not zero, held against the rows."""
+    session = session_of(checkpoint)
+    assert recounting.differences(session) == []
+    names = ("success", "failed", "rejected", "aborted")
+    counts = {name: getattr(session, f"tool_{name}_count") for name in names}
+    return {"calls": session.tool_call_count, **{name: count for name, count in counts.items() if count}}
+
+
+def test_a_call_that_is_run_again_ends_as_its_new_result_says():
+    first = begin(ASKED)
+    add(first, CUT_OFF)
+    newest = add(first, DONE)
+
+    assert outcomes(newest) == {"x": "success"}
+    assert counted(newest) == {"calls": 1, "success": 1}
+    row = session_of(newest).tool_calls.get()
+    assert row.result_message is not None
+    assert (row.result_message.content, row.result_message.compacted_at) == ("fine", None)
+    assert row.ended_at == row.result_message.created_at
+
+
+def test_a_result_that_comes_back_counts_again():
+    first = begin(ASKED)
+    for told, outcome in ((CUT_OFF, "aborted"), (DONE, "success"), (FAILED, "failed"), (CUT_OFF, "aborted")) * 2:
+        newest = add(first, told)
+        assert outcomes(newest) == {"x": outcome}
+        assert counted(newest) == {"calls": 1, outcome: 1}
+        assert session_of(newest).tool_calls.get().result_message.compacted_at is None
+
+
+def test_before_a_call_that_had_a_result_it_is_open_again():
+    first = begin(DONE)
+    newest = add(first, ASKED)
+    assert (outcomes(newest), counted(newest), session_of(newest).doing) == ({"x": None}, {"calls": 1}, "run_command")
+
+    rewritten = session_of(newest).events.filter(type="server.history_rewritten").latest("seq")
+    assert rewritten.payload["tool_call_ids"] == [session_of(newest).tool_calls.get().pk]
+    newest = add(first, FAILED)
+    assert (outcomes(newest), counted(newest)) == ({"x": "failed"}, {"calls": 1, "failed": 1})
+
+
+def test_a_result_that_left_the_context_counts_until_another_comes():
+    """Autopilot leaves results out of a reduced history and sends the whole one again (3.6)."""
+    first = begin(DONE)
+    newest = add(first, [*ASKED, user("[trimmed]")])
+    assert (outcomes(newest), counted(newest)) == ({"x": "success"}, {"calls": 1, "success": 1})
+
+    newest = add(first, [*ASKED, user("[trimmed]"), result("x", "Error: late")])
+    assert (outcomes(newest), counted(newest)) == ({"x": "failed"}, {"calls": 1, "failed": 1})
+
+
+def test_of_two_results_in_one_history_the_one_that_stays_counts():
+    first = begin([*ASKED, result("x", "fine"), result("x", "Error: no"), says("c")])
+    assert outcomes(first) == {"x": "success"}
+    newest = add(first, [*ASKED, result("x", "Error: no"), says("c")])
+
+    assert (outcomes(newest), counted(newest)) == ({"x": "failed"}, {"calls": 1, "failed": 1})
+
+
+def test_an_id_that_is_used_twice_has_each_result_with_its_call():
+    again = [says("again", call("x")), result("x", "Error: no")]
+    first = begin([*DONE, *again])
+    assert [row.outcome for row in session_of(first).tool_calls.order_by("pk")] == ["success", "failed"]
+    newest = add(first, [*DONE, again[0], result("x", CANCELLED)])
+
+    assert [row.outcome for row in session_of(newest).tool_calls.order_by("pk")] == ["success", "aborted"]
+    assert counted(newest) == {"calls": 2, "success": 1, "aborted": 1}

@@ -37,7 +37,7 @@ _BESIDE = frozenset(
 
 _REVISIONS = frozenset({"server.message_removed", "server.message_replaced", "server.messages_cleared"})
 """Events that take back what was said."""
-_REOPENING = _REVISIONS | {"server.checkpoint_added"}
+_REOPENING = _REVISIONS | {"server.checkpoint_added", "server.history_rewritten"}
 """Events that name calls by `tool_call_ids`."""
 _ENTITLING = _REVISIONS | {"server.session_edited"}
 """Events after which a session may be called otherwise; its first messages do that, too."""
@@ -195,7 +195,7 @@ class _Draft:
         """Render the calls again that `events` changed and that stand in a message which the page has already."""
         named = {str(e.payload.get("id")) for e in events if e.type in {"tool_call_start", "tool_call_result"}}
         turns = [event.received_at for event in events if event.type in {"turn_start", "turn_end"}]
-        reopened = [pk for event in events if event.type in _REOPENING for pk in event.payload["tool_call_ids"]]
+        reopened = [pk for event in events if event.type in _REOPENING for pk in event.payload.get("tool_call_ids", ())]
         calls = ToolCall.objects.changed(
             self.session, names=named, ids=reopened, results=self.message_ids, aborted_since=min(turns, default=None),
             limit=_CALLS,

@@ -150,16 +150,6 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
         """Mark all calls of a session that was born with a history: they were made in another one."""
         self.filter(session=session).update(is_copy=True)
 
-    def reopen(self, session: "Session", call_ids: Collection[str]) -> bool:
-        """Open again those of these calls that were taken for aborted, because a result comes after all.
-
-        Say whether there were any. The counters of the locked session follow.
-        """
-        aborted = self.filter(session=session, outcome=Outcome.ABORTED, result_message=None, result_seq=None)
-        count = aborted.filter(call_id__in=call_ids).update(outcome=None, ended_at=None)
-        session.count_tool_calls(outcomes={Outcome.ABORTED.value: -count})
-        return count > 0
-
     def let_do(self, session: "Session") -> None:
         """Let a locked session do what the last begun of its open calls does, or nothing.
 
