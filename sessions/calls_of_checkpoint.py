@@ -1,12 +1,13 @@
 """What a rewritten history does to the calls of a session, which every history told of so far made."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from sessions.models import Message, Outcome, Role, Session, ToolCall, Turn
+from sessions.models.batching import batched
 from sessions.models.fields import clean_text
 from sessions.models.message import MessageQuerySet
 from sessions.models.writing import update_all
@@ -27,6 +28,17 @@ def open_again(session: Session, call_ids: Collection[str]) -> list[int]:
         session.count_tool_calls(outcomes={str(outcome): -count})
     own.filter(pk__in=found).update(outcome=None, ended_at=None, result_message=None)
     return sorted(found)
+
+
+def tie(session_id: int, rows: Mapping[int, int]) -> None:
+    """Tie calls and results to the rows that are in the context, given by others which tell the same message."""
+    own = ToolCall.objects.filter(session=session_id)
+    for name in ("message_id", "result_message_id"):
+        for batch in batched(rows):
+            calls = list(own.filter(**{f"{name}__in": batch}))
+            for call in calls:
+                setattr(call, name, rows[getattr(call, name)])
+            update_all(calls, [name])
 
 
 def settle(session: Session, rows: MessageQuerySet, *, awaited: Collection[str]) -> list[int]:

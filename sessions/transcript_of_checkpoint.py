@@ -112,6 +112,10 @@ def _rewrite(
         (_client_id(place) if at is None else f"{_client_id(place)}:{checkpoint.seq}", text) for place, at, text in left
     ]
     counted = frozenset(client_id for (client_id, _), found in zip(fresh, stood, strict=True) if found is not None)
+    alike = {
+        pk: row for place, row in zip(places, kept, strict=False) for pk, _ in rows[_client_id(place)] if pk != row
+    }
+    calls_of_checkpoint.tie(checkpoint.session_id, alike)
     session = Session.objects.locked(checkpoint.session_id)
     awaited = set() if session.is_imported else {one.call_id for one in ending_of(texts).asked}
     changed = calls_of_checkpoint.settle(session, own, awaited=awaited)

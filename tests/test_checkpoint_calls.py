@@ -148,3 +148,15 @@ def test_an_id_that_is_used_twice_has_each_result_with_its_call():
 
     assert [row.outcome for row in session_of(newest).tool_calls.order_by("pk")] == ["success", "aborted"]
     assert counted(newest) == {"calls": 2, "success": 1, "aborted": 1}
+
+
+def test_what_was_told_anew_and_stands_in_its_old_place_again_has_its_calls():
+    first = begin(DONE)
+    add(first, [user("[trimmed]"), *DONE[1:]])
+    newest = add(first, DONE)
+
+    row = session_of(newest).tool_calls.get()
+    assert row.message is not None
+    assert row.result_message is not None
+    assert (row.message.compacted_at, row.result_message.compacted_at) == (None, None)
+    assert counted(newest) == {"calls": 1, "success": 1}
