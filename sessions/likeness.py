@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from sessions.models.exact_json import dump_exact, load_exact, load_loosely
+from sessions.models.exact_json import dump_exact, load_exact
 
 _TAG = re.compile(r"<checkpoint_id>[^<]*</checkpoint_id>\Z")
 _DIGEST_BYTES = 16
@@ -150,9 +150,3 @@ def common_count(one: Sequence[Span], other: Sequence[Span]) -> int:
         if end != other_end:
             break
     return count
-
-
-def usage_of(text: str) -> Any:
-    """Return the `usage` of a message, None when it has none."""
-    value = load_loosely(text)
-    return value.get("usage") if isinstance(value, dict) else None
