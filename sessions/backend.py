@@ -106,13 +106,13 @@ class Backend:
     def delete(self, key: str) -> bool:
         """Delete the session softly, so that the key is free again; say whether there was one."""
         with transaction.atomic():
-            session = self._with_key(key).select_for_update().first()
+            session = self._with_key(key).select_for_update(no_key=True).first()
             return session is not None and session.remove(by=self.by)
 
     def set_name(self, key: str, name: str) -> Session | None:
         """Give the session a name, exactly as written, or with an empty one none; return it, if there is one."""
         with transaction.atomic():
-            session = self._with_key(key).select_for_update().first()
+            session = self._with_key(key).select_for_update(no_key=True).first()
             return None if session is None else session.edit(by=self.by, title=name)
 
     def set_state(self, key: str, state: str, *, turn_id: str | None) -> Session | None:
@@ -124,7 +124,7 @@ class Backend:
     def compact(self, key: str) -> None:
         """Hold the counters against the records and index the session anew; nothing is shortened."""
         with transaction.atomic():
-            session = self._with_key(key).select_for_update().first()
+            session = self._with_key(key).select_for_update(no_key=True).first()
             if session is not None:
                 recounting.correct(session.pk, by=self.by)
                 Unindexed.objects.requeue(session)
@@ -205,7 +205,7 @@ class Backend:
 
     def _find(self, key: str) -> int | None:
         """Return the number of the session with this key, its row locked: nobody deletes it before we write."""
-        return self._with_key(key).select_for_update().values_list("pk", flat=True).first()
+        return self._with_key(key).select_for_update(no_key=True).values_list("pk", flat=True).first()
 
     def _start(self, key: str) -> int:
         """Begin the session, or return the one that somebody else has begun at the same time."""

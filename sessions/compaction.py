@@ -46,7 +46,7 @@ def compact(session_id: int, *, summary: str, preserve_count: int, by: str, now:
         archived = plan(active, preserve_count=preserve_count)
         if not archived:
             return 0
-        Message.objects.of(session.pk).unarchived().filter(pk__lte=archived[-1]).update(compacted_at=now)
+        Message.objects.of(session.pk).unarchived().filter(pk__lte=archived[-1]).archive(now)
         rows = [
             Message(session=session, role=role, content=text, turn_id=session.turn_id, created_at=now)
             for role, text in ((Role.SYSTEM, redaction.clean(summary)), (Role.ASSISTANT, HINT))

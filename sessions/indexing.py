@@ -16,6 +16,7 @@ from sessions.models.among import Among, joined
 from sessions.models.batching import batched
 from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, folded
+from sessions.models.holding import hold_rows
 from sessions.models.message import MessageQuerySet, calls_in
 from sessions.models.prepared import Place, prepared
 from sessions.models.search_entry import Entry, facet, scope_of
@@ -196,16 +197,17 @@ def _sessions(ids: Place) -> SessionQuerySet:
 
 
 def _calls_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[ToolCall], bool]:
-    """Return the next calls of these tasks that stand in the log alone; and whether they are all."""
+    """Return the next calls of these tasks that stand in the log alone, held against a purge; and whether all."""
     wanted = models.Q()
     for task in tasks:
         if task.last_seq:
             wanted |= models.Q(session=task.session_id, result_seq__range=(task.first_seq, task.last_seq))
     if not wanted:
         return [], True
-    rows = ToolCall.objects.filter(wanted, message=None).select_for_update(no_key=True)
-    found = list(rows.order_by("result_seq", "pk")[:size])
-    return found, len(found) < size
+    found = list(ToolCall.objects.filter(wanted, message=None).order_by("result_seq", "pk")[:size])
+    # Writers change calls in any order, and this one would wait for them while they wait for it.
+    there = hold_rows(ToolCall, [call.pk for call in found])
+    return [call for call in found if call.pk in there], len(found) < size
 
 
 def _drop_entries(messages: Sequence[_Written], calls: Sequence[ToolCall]) -> None:

@@ -27,6 +27,7 @@ def remove_last(session_id: int, *, by: str, now: datetime | None = None) -> boo
         if newest is None:
             return False
         rows = session.messages.filter(pk=newest)
+        rows.lock_in_order()
         open_again = ToolCall.objects.take_back(session, rows)
         PurgedMessages.objects.note(session, rows)
         rows.only("pk").delete()
@@ -84,6 +85,7 @@ def clear(session_id: int, *, by: str, now: datetime | None = None) -> int:
         count = rows.count()
         if not count:
             return 0
+        rows.lock_in_order()
         open_again = ToolCall.objects.take_back(session, rows)
         PurgedMessages.objects.note(session, rows)
         rows.only("pk").delete()

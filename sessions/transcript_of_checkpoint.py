@@ -10,6 +10,7 @@ from datetime import datetime
 from sessions import calls_of_checkpoint, transcripts
 from sessions.likeness import places_of
 from sessions.models import Checkpoint, EventDraft, Message, Role, Session, ToolCall
+from sessions.models.among import Among
 from sessions.models.batching import batched
 from sessions.models.message import MessageQuerySet
 from sessions.pool import Placed
@@ -103,6 +104,7 @@ def _rewrite(
     is_archived = {pk: archived for found in rows.values() for pk, archived in found}
     restored = [pk for pk in kept if is_archived[pk]]
     gone = sorted(pk for pk, archived in is_archived.items() if not archived and pk not in set(kept))
+    own.filter(Among("pk", [*restored, *gone])).lock_in_order()
     _move(own, restored, to=None)
     _move(own, gone, to=at or now)
     left = list(zip(places, before, texts, strict=True))[len(kept) :]

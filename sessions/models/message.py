@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import models
+from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, Length, Substr
 from django.db.models.sql.compiler import SQLCompiler
@@ -81,7 +81,17 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def archive(self, at: datetime) -> int:
         """Take these rows out of the model's context as of `at`, deleting nothing; return how many there were."""
+        self.lock_in_order()
         return self.update(compacted_at=at)
+
+    def lock_in_order(self) -> None:
+        """Lock these rows from the oldest on, as the search index does, before many are changed by one statement.
+
+        In an order of its own it would wait for rows of the index, and the index for those that it has.
+        On SQLite the transaction itself is the lock.
+        """
+        if connections[self.db].features.has_select_for_update:
+            list(self.order_by("id").select_for_update(no_key=True).values_list("pk", flat=True))
 
     def with_words(self) -> "MessageQuerySet":
         """Return rows whose content is neither null nor empty; white space passes (Koda's rule)."""

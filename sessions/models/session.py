@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import uuid_utils.compat
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from sessions import redaction
@@ -20,6 +20,7 @@ from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.idempotency import StoredAnswer
 from sessions.models.looping import LoopingSession
 from sessions.models.purged_session import PurgedSession
+from sessions.models.search_index import hold
 from sessions.models.session_births import SessionManager
 from sessions.models.session_rows import LISTED, Band, Mode, Status, Visibility
 from sessions.models.titled import TitledSession
@@ -346,12 +347,13 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
         The answers that are kept for repeated requests go with it: some repeat its words. That imported ones were here
         is remembered, so that no import brings them back. Return how many rows went, by
         the label of their model. `by` says which person asked for this one, for the audit log; who destroys many notes
-        that once.
+        that once. Nothing is indexed meanwhile, as in a purge: the index holds rows that are to go.
         """
         with transaction.atomic():
-            session = Session.objects.locked(self.pk)
+            hold(connection)
+            session = Session.objects.locked_to_destroy(self.pk)
             now = now or timezone.now()
-            all_going = session.with_descendants()
+            all_going = session.locked_with_descendants()
             answers = StoredAnswer.objects.forget(all_going, now=now)
             PurgedSession.objects.note(all_going)
             for going in all_going:
@@ -362,13 +364,16 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
                 AuditEntry.objects.note(Action.DESTROYED, by=by, subject=subject, now=now, message_count=messages)
             return {**session.delete()[1], **answers}
 
-    def with_descendants(self) -> list["Session"]:
-        """Return this session and all that its sub-agents made below it, one query a generation."""
+    def locked_with_descendants(self) -> list["Session"]:
+        """Return this session and all that its sub-agents made below it, one query a generation, locked to destroy.
+
+        A parent comes first: then no child is born below it any more.
+        """
         found: list[Session] = []
         generation = [self]
         while generation:
             found += generation
-            generation = list(Session.objects.filter(parent__in=generation))
+            generation = list(Session.objects.filter(parent__in=generation).select_for_update().order_by("pk"))
         return found
 
 

@@ -93,9 +93,17 @@ class SessionManager(_SessionManager["Session"]):
     def locked(self, pk: int) -> "Session":
         """Return the session with its row locked until the transaction ends. Raises `NotFound`.
 
-        On SQLite the IMMEDIATE transaction is the lock.
+        Of two that lock it one waits. Who only writes a row that points to it does not: the search index does, and
+        would wait for a writer that waits for it. On SQLite the IMMEDIATE transaction is the lock.
         """
-        session = _locked.first(pk, sessions=self)
+        return self._own(_locked.first(pk, sessions=self))
+
+    def locked_to_destroy(self, pk: int) -> "Session":
+        """Return the session locked against those, too, who would write a row that points to it. Raises `NotFound`."""
+        return self._own(_locked_to_destroy.first(pk, sessions=self))
+
+    def _own(self, session: "Session | None") -> "Session":
+        """Make a locked session ready to be changed."""
         if session is None:
             raise NotFound("No such session.")
         session.remember_columns()
@@ -130,6 +138,11 @@ def _seen(session: "Session | None", user: AbstractBaseUser | AnonymousUser) -> 
 
 @prepared
 def _locked(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    return sessions.filter(pk=pk).select_for_update(of=("self",), no_key=True)
+
+
+@prepared
+def _locked_to_destroy(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
     return sessions.filter(pk=pk).select_for_update(of=("self",))
 
 

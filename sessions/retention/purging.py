@@ -187,7 +187,7 @@ class _Run:
 
     def _whole(self, pk: int) -> bool:
         """Destroy a session, a large one piece by piece, unless it has come to life or another stands below it."""
-        session = Session.objects.locked(pk)
+        session = Session.objects.locked_to_destroy(pk)
         if session.children.exists() or not self._is_still_due(session):
             return False
         if rows.is_large(session):
