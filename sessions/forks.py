@@ -23,9 +23,9 @@ _AT_ONCE = 200
 
 
 def fork(checkpoint: Checkpoint, *, by: str, title: str | None = None, now: datetime | None = None) -> Session:
-    """Begin a session whose only checkpoint has the state of this one, exactly; return it."""
-    origin = checkpoint.session
+    """Begin a session whose only checkpoint has the state of this one, exactly; return it. Raises `NotFound`."""
     with transaction.atomic():
+        origin = Session.objects.held(checkpoint.session_id)
         made = checkpoints.begin(
             by=by, now=now, is_copy=True, state=checkpoints.State(tuple(pool.read(checkpoint)), checkpoint.rest),
             **_facts(origin, title),
@@ -35,7 +35,10 @@ def fork(checkpoint: Checkpoint, *, by: str, title: str | None = None, now: date
 
 
 def fork_whole(origin: Session, *, by: str, title: str | None = None, now: datetime | None = None) -> Session:
-    """Begin a session that goes on from the newest checkpoint of this one, else with all its messages."""
+    """Begin a session that goes on from the newest checkpoint of this one, else with all its messages.
+
+    Raises `NotFound` when it has gone.
+    """
     newest = Checkpoint.objects.of(origin).select_related("session__owner").last()
     if newest is not None:
         return fork(newest, by=by, title=title, now=now)
@@ -49,16 +52,18 @@ def fork_messages(
 
     Messages keep their words, their times, and how their calls ended; calls that had no result there have none here.
     What a compaction archived is archived, unless the compaction came after all that is copied: then it is context
-    again. Raises `InvalidRequest` when `up_to` is no message of the session; then nothing is made.
+    again. Raises `NotFound` when the session has gone, and `InvalidRequest` when `up_to` is no message of it; then
+    nothing is made. Its agent goes on writing meanwhile.
     """
     now = now or timezone.now()
-    rows = Message.objects.of(origin.pk)
-    if up_to is not None:
-        if not rows.filter(pk=up_to).exists():
-            raise InvalidRequest.field("message_id", "not a message of this session")
-        rows = rows.filter(pk__lte=up_to)
-    until = rows.aggregate(newest=Max("created_at"))["newest"]
     with transaction.atomic():
+        origin = Session.objects.held(origin.pk)
+        rows = Message.objects.of(origin.pk)
+        if up_to is not None:
+            if not rows.filter(pk=up_to).exists():
+                raise InvalidRequest.field("message_id", "not a message of this session")
+            rows = rows.filter(pk__lte=up_to)
+        until = rows.aggregate(newest=Max("created_at"))["newest"]
         made = Session.objects.start(now=now, **_facts(origin, title)).session
         count = 0
         for batch in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):

@@ -3,7 +3,7 @@
 import pytest
 
 from sessions import compaction, forks, transcripts
-from sessions.exceptions import InvalidRequest
+from sessions.exceptions import InvalidRequest, NotFound
 from sessions.models import Message, Session, TokenCounts, ToolCall
 from tests.api.stakpak.calling import call, result, says, user
 from tests.factories import make_message, make_session
@@ -182,3 +182,21 @@ def test_a_long_history_takes_queries_by_the_batch(session, django_assert_max_nu
         made = fork(session)
 
     assert [row.content for row in made.messages.order_by("pk")] == [str(number) for number in range(1_000)]
+
+
+def test_of_a_session_that_has_been_destroyed_there_is_no_fork(session):
+    make_message(session)
+    checkpoint = begin([user("a")])
+    seen = [Session.objects.addressed(one.uuid, user=one.owner) for one in (session, session, checkpoint.session)]
+    session.destroy()
+    Session.objects.get(pk=checkpoint.session_id).destroy()
+
+    for act in (
+        lambda: fork(seen[0]),
+        lambda: forks.fork_whole(seen[1], by="test"),
+        lambda: forks.fork_whole(seen[2], by="test"),
+        lambda: forks.fork(checkpoint, by="test"),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert not Session.objects.exists()

@@ -11,10 +11,11 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from sessions import redaction
-from sessions.exceptions import Conflict, NotFound
+from sessions.exceptions import Conflict, InvalidRequest, NotFound
 from sessions.models.among import Among, joined
 from sessions.models.event import EventDraft
 from sessions.models.fields import NAME_BYTES, require_name
+from sessions.models.holding import hold_rows
 from sessions.models.prepared import Place, prepared
 from sessions.models.session_rows import KEY_BYTES, LISTED, SessionQuerySet, digest_of_key
 
@@ -56,12 +57,10 @@ class SessionManager(_SessionManager["Session"]):
         `facts` are optional columns: key, project_root, title, visibility, mode, model, provider,
         parent (a Session), parent_tool_call_id, is_imported, created_at. Raises `Conflict` when the id
         or the key (of this owner and source) is taken by something else, without saying by whom,
-        and `InvalidRequest` for a name that cannot be one.
+        and `InvalidRequest` for a name that cannot be one, or a parent that has been destroyed.
         """
-        for field, value in {"source": source, "agent_name": agent_name, **facts}.items():
-            if isinstance(value, str):
-                require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
         now = now or timezone.now()
+        _require_names({"source": source, "agent_name": agent_name, **facts})
         if "title" in facts:
             facts["title"] = redaction.clean(facts["title"])
         session = self.model(
@@ -76,11 +75,22 @@ class SessionManager(_SessionManager["Session"]):
             session.key_digest = digest_of_key(session.key)
         try:
             with transaction.atomic():
+                self._hold_parent(session)
                 session.save(force_insert=True)
                 session.record([EventDraft(type="server.session_created")], now=now)
         except IntegrityError:
+            if not session._state.adding:  # noqa: SLF001 - it was written: what it points to had gone at the commit
+                raise
             return Started(self._repeat_of(session, facts), is_new=False)
         return Started(session, is_new=True)
+
+    def _hold_parent(self, child: "Session") -> None:
+        """Let nobody destroy the parent until this transaction ends. Raises `InvalidRequest` when somebody has."""
+        try:
+            if child.parent_id is not None:
+                self.held(child.parent_id)
+        except NotFound:
+            raise InvalidRequest.field("parent_id", "there is no such session") from None
 
     def _repeat_of(self, wanted: "Session", facts: dict[str, Any]) -> "Session":
         """Return the session that an equal earlier call made. Raises `Conflict` when none did."""
@@ -101,6 +111,16 @@ class SessionManager(_SessionManager["Session"]):
     def locked_to_destroy(self, pk: int) -> "Session":
         """Return the session locked against those, too, who would write a row that points to it. Raises `NotFound`."""
         return self._own(_locked_to_destroy.first(pk, sessions=self))
+
+    def held(self, pk: int) -> "Session":
+        """Return the session, which nobody destroys until this transaction ends, while verbs go on. Raises `NotFound`.
+
+        For what begins another one that points to it.
+        """
+        session = _by_pk.first(pk, sessions=self) if hold_rows(self.model, [pk]) else None
+        if session is None:
+            raise NotFound("No such session.")
+        return session
 
     def _own(self, session: "Session | None") -> "Session":
         """Make a locked session ready to be changed."""
@@ -128,6 +148,13 @@ class SessionManager(_SessionManager["Session"]):
     def addressed(self, session_uuid: uuid.UUID, *, user: AbstractBaseUser | AnonymousUser) -> "Session":
         """Return the same session for who will change it: the verb reads under its lock what is not read here."""
         return _seen(_addressed.first(session_uuid, sessions=self), user)
+
+
+def _require_names(facts: dict[str, Any]) -> None:
+    """Raise `InvalidRequest` when a text among the facts of a birth cannot be a name."""
+    for field, value in facts.items():
+        if isinstance(value, str):
+            require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
 
 
 def _seen(session: "Session | None", user: AbstractBaseUser | AnonymousUser) -> "Session":

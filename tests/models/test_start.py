@@ -2,12 +2,13 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from sessions.exceptions import Conflict, InvalidRequest
+from sessions.exceptions import Conflict, InvalidRequest, NotFound
 from sessions.models import Event, Session
 from tests.factories import make_session, make_user
 from tests.models.bells import listening
@@ -166,3 +167,40 @@ def test_eight_births_at_once_make_one_session():
     assert sum(birth.is_new for birth in births) == 1
     assert {birth.session.pk for birth in births} == {Session.objects.get().pk}
     assert Event.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_within", [False, True])
+def test_a_parent_that_has_been_destroyed_is_not_taken_for_a_repeat(is_within):
+    parent = make_session()
+    Session.objects.get(pk=parent.pk).destroy()
+    with pytest.raises(InvalidRequest) as refused, transaction.atomic() if is_within else nullcontext():
+        start(parent.owner, uuid=ID, parent=parent)
+    assert refused.value.errors[0].field == "parent_id"
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_births_while_the_parent_is_destroyed_are_refused_or_go_with_it():
+    owner = make_user()
+    parents = [make_session(owner) for _ in range(10)]
+
+    def act(number: int) -> str:
+        parent = parents[number // 5]
+        try:
+            if number % 5 == 4:
+                parent.destroy()
+            else:
+                with transaction.atomic():
+                    start(owner, parent=parent)
+        except (InvalidRequest, NotFound) as refused:
+            return type(refused).__name__
+        finally:
+            connection.close()
+        return "done"
+
+    with ThreadPoolExecutor(5) as pool:
+        ended = list(pool.map(act, range(50)))
+    assert ended[4::5] == ["done"] * 10
+    assert "NotFound" not in ended
+    assert not Session.objects.exists()
