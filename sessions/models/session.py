@@ -38,6 +38,13 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     source = models.CharField(max_length=100, help_text="The installation that speaks for it.")
     key = WrittenTextField(null=True, blank=True, help_text="The client's own name for it, within its source.")
     key_digest = models.CharField(max_length=64, null=True, blank=True, editable=False)
+    birth_digest = models.CharField(
+        max_length=64,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of what was said when it was made: a repeat says the same. Null where an older server made it.",
+    )
     agent_name = WrittenTextField()
     project_root = WrittenTextField(null=True, blank=True)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)

@@ -1,5 +1,7 @@
 """How sessions come to be, and how one is looked up by what names it."""
 
+import hashlib
+import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,6 +75,7 @@ class SessionManager(_SessionManager["Session"]):
             session.trust(session.mode)
         if session.key is not None:
             session.key_digest = digest_of_key(session.key)
+        session.birth_digest = _digest_of_birth(session, facts)
         try:
             with transaction.atomic():
                 self._hold_parent(session)
@@ -93,9 +96,14 @@ class SessionManager(_SessionManager["Session"]):
             raise InvalidRequest.field("parent_id", "there is no such session") from None
 
     def _repeat_of(self, wanted: "Session", facts: dict[str, Any]) -> "Session":
-        """Return the session that an equal earlier call made. Raises `Conflict` when none did."""
+        """Return the session that an equal earlier call made. Raises `Conflict` when none did.
+
+        It may have changed since: it was born of the same facts. Of those that an older server made only the columns
+        are known, as they are now.
+        """
         taken = self.filter(uuid=wanted.uuid).first()
-        same = ("owner_id", "source", "agent_name", *facts)
+        is_known = taken is not None and taken.birth_digest is not None
+        same = ("owner_id", "birth_digest") if is_known else ("owner_id", "source", "agent_name", *facts)
         if taken is None or any(getattr(taken, name) != getattr(wanted, name) for name in same):
             raise Conflict("A session with this id or key exists and differs.")
         return taken
@@ -155,6 +163,15 @@ def _require_names(facts: dict[str, Any]) -> None:
     for field, value in facts.items():
         if isinstance(value, str):
             require_name(field, value, longest_bytes=LONGEST_BYTES.get(field, NAME_BYTES))
+
+
+def _digest_of_birth(session: "Session", facts: dict[str, Any]) -> str:
+    """Return what two calls have in common that are to make the same session; what is null was not said."""
+    said = {name: str(value) for name, value in facts.items() if value is not None}
+    if session.parent_id is not None:
+        said["parent"] = str(session.parent_id)
+    told = {"source": session.source, "agent_name": session.agent_name, **said}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _seen(session: "Session | None", user: AbstractBaseUser | AnonymousUser) -> "Session":

@@ -56,6 +56,28 @@ def test_a_repeat_after_the_session_went_on_is_still_a_repeat():
     assert start(owner, uuid=ID, title="first").session == session
 
 
+def test_a_repeat_says_what_was_said_first_whatever_has_become_of_it():
+    owner = make_user()
+    first = {"uuid": ID, "title": "A", "mode": "auto", "model": "m1"}
+    session = start(owner, **first).session
+    session.edit(by="test", title="B", mode="safe", model="m2")
+    again = start(owner, **first, provider=None)
+    assert (again.session, again.is_new) == (session, False)
+    assert (again.session.title, again.session.model) == ("B", "m2")
+    for other in ({"uuid": ID}, {**first, "title": "B"}, {"uuid": ID, "title": "B", "mode": "safe", "model": "m2"}):
+        with pytest.raises(Conflict):
+            start(owner, **other)
+
+
+def test_what_an_older_server_made_is_compared_as_it_is_now():
+    owner = make_user()
+    session = start(owner, uuid=ID, title="A").session
+    Session.objects.filter(pk=session.pk).update(birth_digest=None)
+    assert start(owner, uuid=ID, title="A").session == session
+    with pytest.raises(Conflict):
+        start(owner, uuid=ID, title="B")
+
+
 @pytest.mark.parametrize(
     "other", [{"source": "server"}, {"agent_name": "stakpak"}, {"title": "other"}, {"key": "k"}, {"mode": "auto"}]
 )
