@@ -189,7 +189,7 @@ _CHECKS = {
 
 
 def _request_for(session: Session, body: dict[str, Any]) -> Request:
-    """Return the open request that this answers; a loop decision has no id and answers the newest cap."""
+    """Return the open request that this answers; a loop decision has no id and answers the newest open cap."""
     request_id = "" if body["type"] == "loop_decision" else str(body["id"])
     request = Request.objects.newest(session, kind=ANSWERS[str(body["type"])], request_id=request_id)
     if request is None:

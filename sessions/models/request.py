@@ -76,8 +76,12 @@ class RequestManager(_RequestManager["Request"]):
             session.ask_for(request.kind, since=request.opened_at)
 
     def newest(self, session: "Session", *, kind: str, request_id: str) -> "Request | None":
-        """Return the newest request of this kind with the agent's id, open or not; a cap's id is empty."""
-        return self.filter(session=session, kind=kind, request_id=request_id).order_by("-id").first()
+        """Return the newest open request of this kind with the agent's id, else the newest; a cap's id is empty.
+
+        Several may wait at once, and each is answered (API.md 5).
+        """
+        rows = self.filter(session=session, kind=kind, request_id=request_id).order_by("-id")
+        return rows.filter(status=RequestStatus.OPEN).first() or rows.first()
 
     def expire_in(self, session: "Session", turn_id: str | None, *, now: datetime, tool_name: str | None = None) -> int:
         """Close as expired what still waits in a turn (None: in none), of one tool or of all; return how many."""

@@ -164,3 +164,30 @@ def test_a_control_key_asks_and_does_not_fetch(agent, owner, path):
     assert controller.post(path, {"type": "interrupt"}).status == 201
     assert controller.get(path).status == 403
     assert len(agent.get(path)["commands"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("asks", "answer"),
+    [
+        ({"type": "loop_cap_reached", "cap": 200, "recent_tools": []}, {"type": "loop_decision", "action": "stop"}),
+        (
+            {"type": "approval_request", "id": "r", "tool_name": "Edit"},
+            {"type": "approval_response", "id": "r", "decision": {"decision": "approve"}},
+        ),
+    ],
+)
+def test_of_two_requests_alike_each_takes_an_answer_the_newest_first(agent, session, path, asks, answer):
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, asks, asks)
+    newest, older = session.requests.order_by("-id")
+
+    assert agent.post(path, answer).status == 201
+    for request in (newest, older):
+        request.refresh_from_db()
+    assert (newest.is_open, older.is_open) == (False, True)
+    session.refresh_from_db()
+    assert session.needs == older.kind
+
+    assert agent.post(path, answer).status == 201
+    session.refresh_from_db()
+    assert session.needs == ""
+    assert agent.post(path, answer).status == 409
