@@ -4,6 +4,7 @@ It belongs to the same owner and source, is private, and has the other session, 
 works in it until an agent goes on, and its tokens are its own: those of the history were counted where they were spent.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -14,12 +15,45 @@ from django.utils import timezone
 
 from sessions import checkpoints, pool, transcripts
 from sessions.exceptions import InvalidRequest
-from sessions.models import Action, AuditEntry, Checkpoint, EventDraft, Message, Session, ToolCall
+from sessions.models import Action, AuditEntry, Checkpoint, EventDraft, Message, Role, Session, ToolCall
 from sessions.models.batching import batched
 from sessions.models.fields import NAME_BYTES
+from sessions.models.message import MessageQuerySet
 
 _AT_ONCE = 200
 """Messages that are copied at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Border:
+    """Where the part of a history ends that is copied."""
+
+    last: int | None
+    """The id of its last message."""
+    newest: datetime | None
+    """The newest time that one of its messages bears."""
+    summaries: dict[datetime, int]
+    """By the moment of a compaction the id of the summary that it left, in the part or behind it."""
+
+    @classmethod
+    def of(cls, origin: Session, rows: MessageQuerySet) -> "_Border":
+        """Return the border of these rows of a session."""
+        moments = rows.archived().order_by().values("compacted_at")
+        summaries = Message.objects.of(origin.pk).filter(role=Role.SYSTEM, created_at__in=moments)
+        ends = rows.aggregate(last=Max("pk"), newest=Max("created_at"))
+        return cls(**ends, summaries=dict(summaries.values_list("created_at", "pk")))
+
+    def archived_at(self, row: Message) -> datetime | None:
+        """Return when a row was archived, None when it was not yet, or is not at all.
+
+        A summary stands where the compaction came, whatever times the clients gave their messages. Of an archiving
+        that left none another store told, by the clock of its messages.
+        """
+        if row.compacted_at is None or self.last is None or self.newest is None:
+            return None
+        summary = self.summaries.get(row.compacted_at)
+        came_before = row.compacted_at <= self.newest if summary is None else summary <= self.last
+        return row.compacted_at if came_before else None
 
 
 def fork(checkpoint: Checkpoint, *, by: str, title: str | None = None, now: datetime | None = None) -> Session:
@@ -63,13 +97,13 @@ def fork_messages(
             if not rows.filter(pk=up_to).exists():
                 raise InvalidRequest.field("message_id", "not a message of this session")
             rows = rows.filter(pk__lte=up_to)
-        until = rows.aggregate(newest=Max("created_at"))["newest"]
+        border = _Border.of(origin, rows)
         made = Session.objects.start(now=now, **_facts(origin, title)).session
         count = 0
         for batch in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
             count += len(batch)
             outcomes = _outcomes(origin, batch)
-            for archived_at, group in groupby(batch, key=lambda row: _archived_at(row, until)):
+            for archived_at, group in groupby(batch, key=border.archived_at):
                 drafts = [_draft(row, outcomes.get(row.pk)) for row in group]
                 transcripts.append(made.pk, drafts, now=now, any_role=True, compacted_at=archived_at)
         ToolCall.objects.count_as_copies(made)
@@ -101,11 +135,6 @@ def _facts(origin: Session, title: str | None) -> dict[str, Any]:
 
 def _fitted(title: str) -> str:
     return title.encode()[:NAME_BYTES].decode(errors="ignore")
-
-
-def _archived_at(row: Message, until: datetime | None) -> datetime | None:
-    """Return when a row was archived, None when it was not yet, or is not at all."""
-    return row.compacted_at if row.compacted_at and until and row.compacted_at <= until else None
 
 
 def _outcomes(origin: Session, batch: list[Message]) -> dict[int | None, str | None]:

@@ -1,6 +1,9 @@
 """Forks: a history copied up to a point, whatever its origin has been through."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from sessions import compaction, forks, transcripts
 from sessions.exceptions import InvalidRequest, NotFound
@@ -133,6 +136,22 @@ def test_before_a_compaction_what_it_archived_is_context_again(session, compacte
     assert context(made) == [str(number) for number in range(8)]
     assert context(inside) == ["0", "1", "2"]
     assert session.messages.archived().count() == 6
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_compaction_stands_where_it_came_whatever_clock_the_client_has(session, hours):
+    at = timezone.now() + timedelta(hours=hours)
+    ids = [make_message(session, content=str(number), created_at=at) for number in range(4)]
+    compaction.compact(session.pk, summary="s", preserve_count=1, by="test")
+    make_message(session, content="later", created_at=at)
+    whole = fork(session)
+
+    assert context(fork(session, up_to=ids[-1])) == ["0", "1", "2", "3"]
+    assert context(fork(session, up_to=ids[-1] + 1)) == ["3", "s"]
+    assert context(whole) == ["3", "s", compaction.HINT, "later"]
+    copies = list(whole.messages.order_by("pk").values_list("pk", flat=True))
+    assert context(fork(whole, up_to=copies[3])) == ["0", "1", "2", "3"]
+    assert context(fork(whole)) == ["3", "s", compaction.HINT, "later"]
 
 
 def test_between_two_compactions_only_the_first_counts(session, compacted):
