@@ -142,6 +142,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "sessions.web.newcomers.OwnPasswordMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "sessions.web.doors.DoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "sessions.web.methods.MethodPageMiddleware",
