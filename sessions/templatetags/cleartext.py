@@ -47,6 +47,11 @@ def on_one_line(text: str, *, longest: int = 200) -> str:
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
+def is_whole_on_one_line(text: str) -> bool:
+    """Say whether `on_one_line` shows all of `text`: nothing is cut, no line end and no run of spaces is lost."""
+    return on_one_line(text) == reveal(text).strip()
+
+
 def _spell_out(found: re.Match[str]) -> str:
     letters = "".join(chr(ord(tag) - _TAG_BLOCK) for tag in found.group())
     letters = "".join(letter for letter in letters if letter.isprintable())

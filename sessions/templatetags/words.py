@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from sessions.models import Command, CommandStatus, Liveness, Needs, Request, Session
 from sessions.templatetags.ages import age
-from sessions.templatetags.cleartext import on_one_line, reveal
+from sessions.templatetags.cleartext import is_whole_on_one_line, on_one_line, reveal
 from sessions.templatetags.diffs import MINUS, counts_of, edits_of
 
 register = template.Library()
@@ -94,6 +94,12 @@ def clear(text: str | None) -> str:
 def line(text: str | None) -> str:
     """Return the beginning of such a text on one line."""
     return on_one_line(text or "")
+
+
+@register.filter
+def has_more_than_line(text: str | None) -> bool:
+    """Say whether the beginning on one line leaves something unsaid."""
+    return not is_whole_on_one_line(text or "")
 
 
 @register.filter

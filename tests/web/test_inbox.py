@@ -54,6 +54,35 @@ def test_every_open_request_stands_there_the_longest_wait_first(owner, reader):
     assert shown == ["50 minutes", "20 minutes", "5 minutes"]
 
 
+LONG = "Which of these?\n" + "x" * 300 + "\nand the end"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "ask_user_request", "id": "q", "question": LONG, "options": []},
+        approval(LONG),
+        approval(LONG, tool_name="Edit", preview={"kind": "Edit", "replacements": [{"old": "a", "new": "b"}]}),
+        {"type": "loop_cap_reached", "cap": 50, "recent_tools": []},
+    ],
+    ids=["input", "approval", "with a diff", "loop"],
+)
+def test_what_is_longer_than_a_line_can_be_read_wherever_it_is_answered(owner, reader, event):
+    asked = make_request(owner, event=event)
+    Request.objects.filter(pk=asked.pk).update(detail=LONG)  # a loop's words are ours
+    place = f"/sessions/{asked.session.uuid}/"
+    on_session = parse(reader.get(place).content).by_id(f"ask-{asked.pk}")
+    for card in (cards(inbox(reader))[0], on_session):
+        assert "".join(map(str, card.one("pre").children)) == LONG
+    answers = parse(reader.get("/").content).by_id("needs").one("form", "answers")
+    assert answers.all("a")[0].attrs["href"] == f"{place}#ask-{asked.pk}"
+
+
+def test_what_a_line_says_whole_is_said_once(owner, reader):
+    make_request(owner, event={"type": "ask_user_request", "id": "q", "question": "Which?", "options": []})
+    assert not cards(inbox(reader))[0].all("pre")
+
+
 def test_a_session_with_two_requests_shows_both(owner, reader):
     session = make_session(owner)
     make_events(session, START, approval(request_id="a"), approval(request_id="b"))
