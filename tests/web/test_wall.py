@@ -197,6 +197,16 @@ def test_counters_count_all_and_link_to_what_they_count(owner, reader):
     assert (counters.attrs["data-needs"], counters.attrs["data-running"]) == ("1", "1")
 
 
+def test_the_counter_of_today_leads_to_the_list_of_just_these(owner, reader):
+    make_events(make_session(owner, title="runs"), start())
+    make_session(owner, title="rests")
+    make_session(owner, title="of yesterday", created_at=timezone.now() - timedelta(days=1))
+    today = wall(reader).by_id("counters").all("a")[3]
+    listed = parse(reader.get(today.attrs["href"]).content)
+    assert today.text == "2 today"
+    assert {link.text for row in listed.all("li", "session") for link in row.all("a")} == {"rests", "runs"}
+
+
 def test_the_title_says_how_many_need_someone(owner, reader):
     assert wall(reader).one("title").text == "Koda Web"
     make_events(make_session(owner), start(), approval())
