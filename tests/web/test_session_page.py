@@ -192,6 +192,30 @@ def test_renaming_is_a_plain_form(owner, reader):
     assert last.payload == {"changes": {"title": "After"}, "by": f"user:{owner.pk}"}
 
 
+@pytest.mark.parametrize("tab", ["?tab=timeline", "?tab=usage&before=7", "checkpoints/", ""])
+def test_renaming_and_showing_stay_on_the_tab_from_which_they_come(owner, reader, tab):
+    session = make_session(owner, title="Before")
+    shown = page(reader, session, tab)
+    rename, show = shown.one("details", "rename").one("form"), shown.one("div", "actions").one("form")
+    for form, change in (
+        (rename, {"title": "After"}),
+        (rename, {"title": "x" * 501}),
+        (show, {"visibility": "PUBLIC"}),
+    ):
+        back = form.one("input", name="next").attrs["value"]
+        assert reader.post(form.attrs["action"], {**change, "next": back}).headers["Location"] == path(session, tab)
+    elsewhere = reader.post(rename.attrs["action"], {"title": "x", "next": "https://elsewhere.example/"})
+    assert elsewhere.headers["Location"] == path(session)
+
+
+def test_the_next_prompt_comes_after_a_turn_only_where_one_runs(owner, reader):
+    session = make_session(owner)
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    assert page(reader, session).by_id("prompt").attrs["placeholder"] == "Next prompt, after this turn"
+    make_events(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+    assert page(reader, session).by_id("prompt").attrs["placeholder"] == "Next prompt"
+
+
 def test_an_empty_title_clears_it_and_a_long_one_is_refused(owner, reader):
     session = make_session(owner, title="Before", key="telegram/4711")
     reader.post(path(session, "edit/"), {"title": ""})

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages as toasts
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -15,7 +16,14 @@ from sessions.models import Session, Visibility, who
 from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
 from sessions.web.places import sought
-from sessions.web.requests import PageRequest, wants_fragment, with_changeable_session, with_readable_session
+from sessions.web.requests import (
+    PageRequest,
+    page_url,
+    return_to_page,
+    wants_fragment,
+    with_changeable_session,
+    with_readable_session,
+)
 from sessions.web.tabs import Tab, tab_of, tabs_of
 
 
@@ -50,6 +58,7 @@ def page(
         "findings": findings.find(session),
         "visibilities": Visibility.choices,
         "sought": sought(request),
+        "page_url": page_url(request),
     }
     if context["sought"] and "at" not in request.GET:
         context["found"] = passages.find(session, context["sought"])
@@ -90,16 +99,17 @@ def seen(request: PageRequest, session: Session) -> HttpResponse:
 @require_POST
 @with_changeable_session
 def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
-    """Change title or visibility, then show the session again."""
+    """Change title or visibility, then show the tab again from which that came."""
+    back = return_to_page(request, otherwise=reverse("web:session", args=[session.uuid]))
     form = EditForm(request.POST)
     if not form.is_valid():
         toasts.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
-        return redirect("web:session", uuid=session.uuid)
+        return back
     try:
         session.edit(by=who(request.user), **form.changes())
     except InvalidRequest as invalid:
         toasts.error(request, invalid.detail)
-    return redirect("web:session", uuid=session.uuid)
+    return back
 
 
 @require_POST
