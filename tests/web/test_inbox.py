@@ -167,6 +167,14 @@ def test_the_menu_counts_what_waits(owner, reader):
     assert signed_in(None).get("/inbox/count/").status_code == 204
 
 
+def test_an_inbox_without_answers_says_nothing_that_an_answer_makes_untrue(owner, reader):
+    """A card that is answered while the page is open stays where it stands; the words below it do, too."""
+    make_request(owner)
+    words = inbox(reader).by_id("answered").one("p").text
+    assert "yet" not in words
+    assert "stays above until it is opened again" in words
+
+
 def test_ticked_approvals_are_answered_together(owner, reader):
     first, second, third = (make_request(owner, title=title) for title in "abc")
     response = reader.post("/inbox/", {"action": "approve", "ask": [first.pk, second.pk]}, follow=True)
