@@ -14,6 +14,14 @@ _AXIS = 18
 _LEAST = 1.5
 """Pixels of the smallest amount that is not nothing."""
 _STEPS = (1, 2, 2.5, 5, 10)
+_MINUTE, _HOUR = 60, 3600
+_SIXTIETHS = (1, 2, 5, 10, 15, 20, 30)
+_CLOCK = (
+    *_SIXTIETHS,
+    *(_MINUTE * number for number in _SIXTIETHS),
+    *(_HOUR * number for number in (1, 2, 3, 4, 6, 8, 10)),
+)
+"""Seconds, minutes and hours that are round to who reads a clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +91,16 @@ def draw(
     write: Callable[[float], str],
     names: int = 5,
     marks: Sequence[tuple[float, str]] = (),
+    round_up: Callable[[float], float] | None = None,
 ) -> Chart:
     """Return the chart of `stacks`, side by side on a ground `pixels` deep.
 
     `write` says the amount at the one level that is labelled; at most `names` of the stacks' names stand below
-    (0: none). `marks` are lines down at a place between 0 and 1.
+    (0: none). `marks` are lines down at a place between 0 and 1. `round_up` finds the level, which is not below an
+    amount; without it, among decimal numbers.
     """
     place = 100 / max(1, len(stacks))
-    top = _round_up(max((_sum(stack) for stack in stacks), default=0))
+    top = (round_up or _round_up)(max((_sum(stack) for stack in stacks), default=0))
     columns = []
     for number, stack in enumerate(stacks):
         left, width = (number + _GAP / 2) * place, (1 - _GAP) * place
@@ -123,6 +133,13 @@ def share(amounts: Sequence[tuple[str, float]], *, of: float) -> list[Block]:
             blocks.append(Block(kind, f"{left:.2f}%", f"{width:.2f}%", "0", "8"))
         left += width
     return blocks
+
+
+def round_time_up(seconds: float) -> float:
+    """Return the shortest round time that is not below `seconds`: as clocks divide it, and decimal from ten hours."""
+    if seconds > _CLOCK[-1]:
+        return _HOUR * _round_up(seconds / _HOUR)
+    return next(time for time in (0, *_CLOCK) if time >= seconds)
 
 
 def _sum(stack: Stack) -> float:

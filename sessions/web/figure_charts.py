@@ -11,7 +11,7 @@ from typing import TypeVar
 from sessions.models import TokenCounts
 from sessions.stats import LENGTHS, DayTimes, Figures, Period, TurnFigures
 from sessions.templatetags.ages import NARROW, commas, figure, hours, span, whole_span
-from sessions.web.charts import Chart, Stack, draw
+from sessions.web.charts import Chart, Stack, draw, round_time_up
 
 KINDS = {
     "prompt_tokens": "Input",
@@ -91,7 +91,7 @@ def times(found: Figures) -> Chart:
     ]
     sums = found.all_times
     sentence = f"Agents worked {hours(sums.working)} and waited {hours(sums.waiting)} for a person"
-    return draw(stacks, name="times", sentence=sentence, pixels=_MIDDLE, write=_hours)
+    return draw(stacks, name="times", sentence=sentence, pixels=_MIDDLE, write=_hours, round_up=round_time_up)
 
 
 def time_rows(found: Figures) -> list[SlotRow]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.web.charts import Stack, draw, share
+from sessions.web.charts import Stack, draw, round_time_up, share
 
 AMOUNTS = st.lists(st.tuples(st.sampled_from(["live", "needs"]), st.integers(0, 10**9)), max_size=3)
 
@@ -35,6 +35,19 @@ def test_nothing_has_no_block_and_little_is_still_seen():
 def test_the_level_is_a_round_number_above_all():
     assert [level.label for level in chart([Stack("", "", [("live", 1363)])]).levels] == ["2000.0"]
     assert chart([Stack("", "", None)]).levels == []
+
+
+def test_a_level_of_time_is_round_on_a_clock():
+    minute, hour = 60, 3600
+    found = [round_time_up(seconds) for seconds in (0, 7, 41, 61, 840, 1000, 1900, hour + 1, 5 * hour, 11 * hour)]
+    assert found == [0, 10, minute, 2 * minute, 15 * minute, 20 * minute, hour, 2 * hour, 6 * hour, 20 * hour]
+    level = chart([Stack("", "", [("live", 1000)])], round_up=round_time_up).levels[0]
+    assert level.label == str(20 * minute)
+
+
+@given(st.floats(0, 10**9))
+def test_a_level_of_time_is_not_below_its_time_and_not_far_above(seconds):
+    assert seconds <= round_time_up(seconds) <= max(1, 2.5 * seconds)
 
 
 def test_more_than_colour_tells_what_waits_and_what_failed():
