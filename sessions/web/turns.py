@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Min, Sum
+from django.db.models import F, Min, OuterRef, Subquery, Sum
 from django.db.models.functions import Substr
 
 from sessions.models import TOKEN_NAMES, Message, Request, Role, Session, ToolCall, Turn
+from sessions.models.message import MessageQuerySet
 from sessions.web import blocks
 from sessions.web.blocks import Block
 from sessions.web.lanes import Lane, Split, Stretch, split
@@ -17,6 +18,7 @@ SHOWN = 50
 """Turns that a page shows."""
 _ASKED = 300
 """Characters of a prompt that are read for its one line."""
+_BEGINNING = Substr("content", 1, _ASKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +111,45 @@ def _waits(session: Session, ids: list[str], *, now: datetime) -> dict[str, list
 
 
 def _asked(session: Session, turns: list[Turn]) -> dict[str, tuple[int, str]]:
-    """Return the first message of each turn, by its id and, if a person wrote it, its beginning.
+    """Return by its id, for each turn that has messages, the one that asked for it and its beginning, in two queries.
 
-    A turn that failed stays the session's own until the next begins; what a person says then asks for the next.
+    That is the last of the user up to the turn's first message: a prompt is kept before its turn starts. Where none
+    came since the turn before, it is the turn's first message and no words.
     """
     ends = {turn.turn_id: turn.ended_at for turn in turns}
     rows = Message.objects.filter(session=session, turn_id__in=ends).order_by()
-    firsts = dict(rows.values("turn_id").annotate(first=Min("pk")).values_list("turn_id", "first"))
-    told = Message.objects.filter(pk__in=firsts.values()).annotate(beginning=Substr("content", 1, _ASKED))
+    firsts = rows.values("turn_id").annotate(first=Min("pk")).values_list("first", flat=True)
     found = {}
-    for pk, turn_id, role, beginning, at in told.values_list("pk", "turn_id", "role", "beginning", "created_at"):
-        end = ends[str(turn_id)]
-        if role == Role.USER and end is not None and at > end:
-            continue
-        found[str(turn_id)] = (pk, beginning or "" if role == Role.USER else "")
+    for row in _with_prompts(list(firsts)).values("pk", "turn_id", *_PROMPT, "before_id", "before_end"):
+        end = ends[row["turn_id"]]
+        if row["prompt_id"] == row["pk"] and end is not None and row["prompt_at"] > end:
+            continue  # said after a turn that failed, which is the session's own until the next begins
+        is_own = row["prompt_id"] is not None and (row["prompt_id"] == row["pk"] or _is_after_the_turn_before(row))
+        found[row["turn_id"]] = (row["prompt_id"], row["prompt"] or "") if is_own else (row["pk"], "")
     return found
+
+
+_PROMPT = {"prompt_id": F("pk"), "prompt_at": F("created_at"), "prompt_in": F("turn_id"), "prompt": _BEGINNING}
+
+
+def _with_prompts(firsts: list[int]) -> MessageQuerySet:
+    """Return the first messages of turns, with the newest of the user up to each, and with the turn before theirs."""
+    said = Message.objects.filter(session=OuterRef("session"), role=Role.USER, pk__lte=OuterRef("pk")).order_by("-pk")
+    this = Turn.objects.filter(session=OuterRef(OuterRef("session")), turn_id=OuterRef(OuterRef("turn_id")))
+    before = Turn.objects.filter(session=OuterRef("session"), pk__lt=Subquery(this.values("pk")[:1])).order_by("-pk")
+    return Message.objects.filter(pk__in=firsts).annotate(
+        **{name: Subquery(said.annotate(wanted=column).values("wanted")[:1]) for name, column in _PROMPT.items()},
+        before_id=Subquery(before.values("turn_id")[:1]),
+        before_end=Subquery(before.values("ended_at")[:1]),
+    )
+
+
+def _is_after_the_turn_before(row: dict[str, Any]) -> bool:
+    """Say whether a prompt was said after the turn before had ended, so that it can have asked for the next one."""
+    if row["before_id"] is None:
+        return True
+    at, end = row["prompt_at"], row["before_end"]
+    return end is not None and (at > end if row["prompt_in"] == row["before_id"] else at >= end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

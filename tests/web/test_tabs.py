@@ -1,6 +1,8 @@
 """The tabs of a session: their counts, what each says, and what it costs to say it."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from sessions.models import File, Metadata, TokenCounts
 from tests.factories import make_events, make_message, make_session
@@ -90,6 +92,55 @@ def test_what_is_asked_after_a_turn_has_failed_is_not_what_that_turn_was_asked(o
     make_message(session, content="Try again")
     (row,) = get(reader, session, "?tab=timeline").one("table", "turns").one("tbody").all("tr")
     assert cells(row)[1] == "\N{EN DASH}"
+
+
+def converse(session, turn, *, time_machine, prompt=None, reason=None):
+    """Let a session take one turn as agents report it: the prompt, then the start, the answer, the end."""
+    if prompt:
+        make_message(session, content=prompt)
+    time_machine.shift(1)
+    make_events(session, {"type": "turn_start", "turn_id": turn})
+    make_message(session, role="assistant", content="done")
+    time_machine.shift(1)
+    make_events(session, {"type": "turn_end", "turn_id": turn, "reason": reason or {"kind": "complete"}})
+    time_machine.shift(1)
+
+
+def asked(shown):
+    return [row.elements[1].text for row in shown.one("table", "turns").one("tbody").all("tr")]
+
+
+def test_a_turn_was_asked_by_the_last_prompt_before_it(owner, reader, time_machine):
+    time_machine.move_to("2026-03-01T12:00:00Z", tick=False)
+    session = make_session(owner)
+    make_message(session, content="an earlier word")
+    converse(session, "a", time_machine=time_machine, prompt="Paint the fence")
+    converse(session, "b", time_machine=time_machine)
+    failed = {"kind": "error", "message": "no ink"}
+    converse(session, "c", time_machine=time_machine, prompt="Paint the shed", reason=failed)
+    converse(session, "d", time_machine=time_machine, prompt="Try again")
+    converse(session, "e", time_machine=time_machine)
+    shown = get(reader, session, "?tab=timeline")
+    assert asked(shown) == ["To its messages", "Try again", "Paint the shed", "To its messages", "Paint the fence"]
+    prompt = session.messages.get(content="Paint the fence")
+    assert shown.one("tbody").all("tr")[-1].all("a")[-1].attrs["href"].endswith(f"#message-{prompt.pk}")
+    slowest = get(reader, session, "?tab=timeline&sort=slowest")
+    assert sorted(asked(slowest)) == sorted(asked(shown))
+
+
+def test_the_timeline_asks_as_often_for_many_turns_as_for_few(owner, reader, time_machine):
+    time_machine.move_to("2026-03-01T12:00:00Z", tick=False)
+
+    def queries_for(count):
+        session = make_session(owner)
+        for number in range(count):
+            converse(session, str(number), time_machine=time_machine, prompt=f"Do {number}")
+        get(reader, session, "?tab=timeline")
+        with CaptureQueriesContext(connection) as queries:
+            get(reader, session, "?tab=timeline")
+        return len(queries)
+
+    assert queries_for(12) == queries_for(2)
 
 
 def test_the_slowest_turns_come_first_when_asked_for(owner, reader, time_machine):
