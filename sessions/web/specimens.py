@@ -59,6 +59,7 @@ WITHOUT_SPECIMEN = {
     "_bulk_fields.html": "hidden fields, nothing to see",
     "_side.html": "is one side of _sides.html",
     "_leafing.html": "links that need a list with a cursor",
+    "_seam.html": "a line between messages, which leads on from its page",
 }
 """Fragments that are not shown, each with the reason."""
 

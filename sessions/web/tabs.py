@@ -84,8 +84,13 @@ def transcript(request: PageRequest, session: Session, _now: datetime) -> dict[s
         "aside": asides.aside(session, can_change=session.may_be_changed_by(request.user)),
         "is_archive_shown": shows_archived(request),
         "at": number(request, "at"),
-        "archived_count": _archived(session.pk)[0],
+        "archived_count": archived_count(session),
     }
+
+
+def archived_count(session: Session) -> int:
+    """Return how many messages compactions have archived, which the line at the border tells."""
+    return _archived(session.pk)[0]
 
 
 @prepared

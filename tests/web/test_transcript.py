@@ -297,6 +297,30 @@ def test_what_a_compaction_archived_is_one_line_and_one_click_away(owner, reader
     assert "data-archived" not in all_of_them.by_id(f"message-{ids[5]}").attrs
 
 
+def test_the_line_of_a_compaction_comes_with_the_block_that_begins_there(owner, reader):
+    session = make_session(owner)
+    ids = fill(session, 400)
+    compaction.compact(session.pk, summary="It was about numbers.", preserve_count=250, by="test")
+    shown = get(reader, path(session))
+    assert not shown.all("p", "seam"), "the border is further up"
+    part = get(reader, shown.by_id("older").one("a").attrs["hx-get"], HX_Request="true")
+    assert numbers(part)[0] == ids[150]
+    seam = part.one("p", "seam")
+    assert seam.text == "150 messages archived by compaction Show them"
+    above = get(reader, path(session, seam.one("a").attrs["href"]))
+    assert numbers(above)[-1] == ids[149], "the archived part, where it ends"
+    assert "data-archived" in above.by_id(f"message-{ids[149]}").attrs
+
+
+def test_no_block_but_the_one_at_the_border_has_that_line(owner, reader):
+    session = make_session(owner)
+    ids = fill(session, 600)
+    compaction.compact(session.pk, summary="It was about numbers.", preserve_count=450, by="test")
+    for query, count in ((f"before={ids[500]}", 0), (f"before={ids[250]}", 1), (f"after={ids[200]}", 0)):
+        part = get(reader, path(session, f"messages/?{query}"), HX_Request="true")
+        assert len(part.all("p", "seam")) == count, query
+
+
 def test_the_present_shows_what_is_said_thought_and_asked_now(owner, reader):
     session = make_session(owner)
     make_events(

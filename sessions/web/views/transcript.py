@@ -11,6 +11,7 @@ from sessions.models import SHOWN, Message, Session, ToolCall
 from sessions.models.fields import dump_json
 from sessions.web.places import messages_at, shows_archived, sought
 from sessions.web.requests import PageRequest, wants_fragment, with_readable_session
+from sessions.web.tabs import archived_count
 
 SUB_AGENTS_SHOWN = 20
 
@@ -21,13 +22,15 @@ def messages(request: PageRequest, session: Session) -> HttpResponseBase:
     """Return the block of messages that stands before or after one; without htmx, the page that opens there."""
     if not wants_fragment(request):
         return redirect(f"{reverse('web:session', args=[session.uuid])}?{request.GET.urlencode()}")
+    stretch, is_older = messages_at(request, session), "after" not in request.GET
     context = {
         "session": session,
         "now": timezone.now(),
-        "stretch": messages_at(request, session),
+        "stretch": stretch,
         "is_archive_shown": shows_archived(request),
         "can_change": session.may_be_changed_by(request.user),
-        "way": "newer" if "after" in request.GET else "older",
+        "way": "older" if is_older else "newer",
+        "archived_above": archived_count(session) if is_older and not stretch.has_older else 0,
     }
     return render(request, "sessions/_messages.html", context)
 
