@@ -96,12 +96,43 @@ def counts_of(edits: Sequence[Edit]) -> tuple[int, int]:
     return added, taken
 
 
-def lines_of(edits: Sequence[Edit]) -> list[Line]:
-    """Return the lines of a diff, with some context around each change."""
+def change_of(args: Any) -> tuple[int, int] | None:
+    """Return how many lines `args` add and take away, or None when they edit nothing or do not tell all of it.
+
+    A preview shows the beginning of what is written, and some of many edits (contracts/koda.md 4.2): a new file has
+    the lines that it says, and what an overwritten one loses and keeps is not known.
+    """
+    edits = edits_of(args)
+    kind = args.get("kind") if isinstance(args, dict) else None
+    if not edits or kind == "WriteOverwrite" or left_out_of(args) != 0:
+        return None
+    if kind == "WriteNew":
+        count = number_of(args, "line_count")
+        if count is not None or args.get("truncated"):
+            return None if count is None else (count, 0)
+    return counts_of(edits)
+
+
+def left_out_of(args: Any) -> int | None:
+    """Return how many edits a preview leaves out; None when it says that there are more and not how many."""
+    if not isinstance(args, dict) or not args.get("truncated_count"):
+        return 0
+    return number_of(args, "truncated_count")
+
+
+def number_of(told: dict[str, Any], name: str) -> int | None:
+    """Return a count that a preview tells; what is no whole number from 0 on tells nothing."""
+    value = told.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def lines_of(edits: Sequence[Edit], *, left_out: int | None = 0) -> list[Line]:
+    """Return the lines of a diff, with some context around each change. `left_out`: edits that are not among these."""
+    of_all = "" if left_out is None else f" of {len(edits) + left_out}"
     lines: list[Line] = []
     for place, edit in enumerate(edits):
         if edit.is_placed or len(edits) > 1:
-            words = f"from line {edit.first_line}" if edit.is_placed else f"edit {place + 1} of {len(edits)}"
+            words = f"from line {edit.first_line}" if edit.is_placed else f"edit {place + 1}{of_all}"
             if edit.old:
                 lines.append(Line("hunk", None, None, [Part(words)]))
         lines.extend(_edit_lines(edit))
@@ -111,7 +142,7 @@ def lines_of(edits: Sequence[Edit]) -> list[Line]:
 @register.filter
 def diff_lines(args: Any) -> list[Line]:
     """Return the diff that a tool's arguments or a request's preview describe; empty when they edit nothing."""
-    return lines_of(edits_of(args))
+    return lines_of(edits_of(args), left_out=left_out_of(args))
 
 
 @dataclass(frozen=True, slots=True)

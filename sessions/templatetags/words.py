@@ -11,9 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from sessions.models import Command, CommandStatus, Liveness, Needs, Request, Session
-from sessions.templatetags.ages import age
+from sessions.templatetags.ages import DASH, age
 from sessions.templatetags.cleartext import is_whole_on_one_line, on_one_line, reveal
-from sessions.templatetags.diffs import MINUS, counts_of, edits_of
+from sessions.templatetags.diffs import MINUS, change_of, left_out_of, number_of
 
 register = template.Library()
 
@@ -46,15 +46,15 @@ _FATES: dict[str, str] = {
     CommandStatus.EXPIRED: "too late for its turn",
 }
 """What became of an answer."""
-_PREVIEWS: dict[str, Callable[[Any], str]] = {
-    "WriteNew": lambda n: f"A new file of {n.get('line_count', 0):,} lines, {n.get('byte_count', 0):,} bytes.",
-    "WriteOverwrite": lambda n: (
-        f"Overwrites {n.get('old_line_count', 0):,} lines ({n.get('old_byte_count', 0):,} bytes)"
-        f" with {n.get('new_line_count', 0):,} ({n.get('new_byte_count', 0):,} bytes)."
+_PREVIEWS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "Edit": lambda told: _edits_left_out(left_out_of(told)),
+    "WriteNew": lambda told: f"A new file of {_size(told)}.{_lines_left_out(told, of='line_count')}",
+    "WriteOverwrite": lambda told: (
+        f"Overwrites {_size(told, 'old_')} with {_size(told, 'new_')}.{_lines_left_out(told, of='new_line_count')}"
     ),
-    "DeleteFile": lambda n: f"Deletes {n.get('line_count', 0):,} lines, {n.get('byte_count', 0):,} bytes.",
-    "DeleteDir": lambda n: (
-        "Deletes the folder with all that is in it." if n.get("recursive") else "Deletes the folder."
+    "DeleteFile": lambda told: f"Deletes {_size(told)}.",
+    "DeleteDir": lambda told: (
+        "Deletes the folder with all that is in it." if told.get("recursive") else "Deletes the folder."
     ),
     "FileNotYetExists": lambda _: "The file does not exist yet.",
     "PathNotFound": lambda _: "There is nothing at this path.",
@@ -163,14 +163,11 @@ def choices(options: Any) -> list[str]:
 
 @register.filter
 def preview_words(preview: Any) -> str:
-    """Return what Koda's DiffPreview says beyond the lines of its diff: sizes, and what would be lost."""
+    """Return what Koda's DiffPreview says beyond the lines of its diff: sizes, losses, and what is not shown."""
     if not isinstance(preview, dict):
         return ""
     words = _PREVIEWS.get(str(preview.get("kind")))
-    if words is None:
-        return ""
-    counts = {name: value if isinstance(value, int) else 0 for name, value in preview.items()}
-    return words(counts)
+    return "" if words is None else words(preview)
 
 
 @register.simple_tag
@@ -200,12 +197,36 @@ def settled_words(request: Request) -> SafeString:
 
 @register.simple_tag
 def change_words(args: Any) -> SafeString:
-    """Return lines added and taken for arguments or a preview that edit a file, else nothing."""
-    edits = edits_of(args)
-    if not edits:
+    """Return lines added and taken for arguments or a preview that edit a file; nothing where that is not known."""
+    change = change_of(args)
+    if change is None:
         return SafeString("")
-    added, taken = counts_of(edits)
+    added, taken = change
     return format_html(' <span class="plus">+{}</span> <span class="minus">{}{}</span>', added, MINUS, taken)
+
+
+def _size(told: dict[str, Any], which: str = "") -> str:
+    return f"{_count(told, f'{which}line_count', 'line')} ({_count(told, f'{which}byte_count', 'byte')})"
+
+
+def _count(told: dict[str, Any], name: str, noun: str) -> str:
+    count = number_of(told, name)
+    return f"{DASH} {noun}s" if count is None else f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _lines_left_out(told: dict[str, Any], *, of: str) -> str:
+    """Say how much of what would be written the preview shows, when that is not all."""
+    lines, count = told.get("first_lines"), number_of(told, of)
+    shown = len(lines) if isinstance(lines, list) else 0
+    if count is not None and shown < count:
+        return f" Shown: the first {shown:,} of {count:,} lines."
+    return " Shown: its beginning only." if told.get("truncated") else ""
+
+
+def _edits_left_out(count: int | None) -> str:
+    if count is None:
+        return "More edits are not shown."
+    return f"{count:,} more edit{' is' if count == 1 else 's are'} not shown." if count else ""
 
 
 def _activity(session: Session) -> SafeString:

@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from sessions.templatetags.diffs import LONGEST_LINES, counts_of, diff_lines, edits_of, has_both_sides, lines_of, sides
+from sessions.templatetags.diffs import (
+    LONGEST_LINES,
+    change_of,
+    counts_of,
+    diff_lines,
+    edits_of,
+    has_both_sides,
+    lines_of,
+    sides,
+)
+from sessions.templatetags.words import change_words, preview_words
 
 
 def kinds(args):
@@ -100,3 +110,37 @@ def test_side_by_side_what_went_stands_beside_what_came():
 
 def text_of(line):
     return "".join(part.text for part in line.parts)
+
+
+NEW = {"kind": "WriteNew", "first_lines": ["a", "b"], "line_count": 200, "byte_count": 900, "truncated": True}
+OVER = {
+    "kind": "WriteOverwrite", "old_line_count": 1200, "old_byte_count": 9000, "new_line_count": 30,
+    "new_byte_count": 300, "first_lines": ["a", "b"], "truncated": True,
+}  # fmt: skip
+EDIT = {"kind": "Edit", "replacements": [{"old_lines": ["a"], "new_lines": ["b"]}] * 2, "truncated_count": 3}
+
+
+@pytest.mark.parametrize(
+    ("preview", "change", "words"),
+    [
+        (NEW, (200, 0), "A new file of 200 lines (900 bytes). Shown: the first 2 of 200 lines."),
+        ({**NEW, "line_count": 2, "truncated": False}, (2, 0), "A new file of 2 lines (900 bytes)."),
+        ({**NEW, "line_count": None}, None, "A new file of \u2013 lines (900 bytes). Shown: its beginning only."),
+        ({**NEW, "line_count": True, "truncated": False}, (2, 0), "A new file of \u2013 lines (900 bytes)."),
+        (OVER, None, "Overwrites 1,200 lines (9,000 bytes) with 30 lines (300 bytes). Shown: the first 2 of 30 lines."),
+        (EDIT, None, "3 more edits are not shown."),
+        ({**EDIT, "truncated_count": 1}, None, "1 more edit is not shown."),
+        ({**EDIT, "truncated_count": "many"}, None, "More edits are not shown."),
+        ({**EDIT, "truncated_count": 0}, (2, 2), ""),
+        ({"kind": "DeleteFile", "line_count": 1}, None, "Deletes 1 line (\u2013 bytes)."),
+    ],
+)
+def test_a_preview_counts_what_is_known_and_says_what_it_leaves_out(preview, change, words):
+    assert change_of(preview) == change
+    assert preview_words(preview) == words
+    assert bool(change_words(preview)) == (change is not None)
+
+
+def test_an_edit_is_one_of_all_and_not_of_those_that_are_shown():
+    hunks = [line.parts[0].text for line in diff_lines(EDIT) if line.kind == "hunk"]
+    assert hunks == ["edit 1 of 5", "edit 2 of 5"]
