@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessions.likeness import without_tag
-from sessions.models import Outcome, TokenCounts, telling_argument
+from sessions.models import TOKEN_NAMES, Outcome, TokenCounts, telling_argument
 from sessions.models.exact_json import load_loosely
 from sessions.models.fields import NAME_BYTES, clean_text, load_written
 
@@ -140,12 +140,12 @@ def _usage(usage: Any) -> TokenCounts | None:
         "cache_read_tokens": details.get("cache_read_input_tokens"),
         "cache_creation_tokens": details.get("cache_write_input_tokens"),
     }
-    return TokenCounts(**{name: _count(count) for name, count in counts.items()})
+    told: dict[str, Any] = {name: count for name, count in counts.items() if _is_count(count)}
+    return TokenCounts(**told, unknown=frozenset(TOKEN_NAMES).difference(told)) if told else None
 
 
-def _count(count: Any) -> int:
-    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _LARGEST_COUNT
-    return count if is_count else 0
+def _is_count(count: Any) -> bool:
+    return isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _LARGEST_COUNT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

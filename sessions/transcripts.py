@@ -171,7 +171,7 @@ def _row(session: Session, draft: MessageDraft, now: datetime, compacted_at: dat
         turn_id=session.turn_id,
         created_at=draft.created_at or now,
         compacted_at=compacted_at,
-        **(draft.usage.as_dict() if draft.usage else {}),
+        **(draft.usage.as_columns() if draft.usage else {}),
     )
 
 

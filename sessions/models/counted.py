@@ -1,7 +1,7 @@
 """Counters of a session, kept in the transaction of the change and never counted on read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import models
@@ -9,7 +9,7 @@ from django.db import models
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCounts:
-    """The five token counts of one model call, each 0 or more.
+    """The five token counts of one model call, each 0 or more; `unknown` names those that nobody told, which add 0.
 
     Providers mean different things by them: never add cache or thinking tokens to a total
     (contracts/koda.md 1.6). `total` is prompt + completion, as Koda counts.
@@ -20,6 +20,7 @@ class TokenCounts:
     cache_read_tokens: int = 0
     cache_creation_tokens: int = 0
     thinking_tokens: int = 0
+    unknown: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def total(self) -> int:
@@ -28,16 +29,27 @@ class TokenCounts:
 
     def __add__(self, other: "TokenCounts") -> "TokenCounts":
         """Return the sums, count by count."""
-        return TokenCounts(**{name: getattr(self, name) + getattr(other, name) for name in TOKEN_NAMES})
+        sums = {name: getattr(self, name) + getattr(other, name) for name in TOKEN_NAMES}
+        return TokenCounts.from_mapping(sums)
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by their names."""
         return {name: getattr(self, name) for name in TOKEN_NAMES}
 
+    def as_columns(self) -> dict[str, int | None]:
+        """Return the counts as a message keeps them: null where nobody told one.
+
+        Prompt and completion are not both null, by which a row that stands for a model call is known.
+        """
+        is_total_unknown = self.unknown.issuperset(TOKEN_NAMES[:2])
+        nulls = self.unknown.difference(TOKEN_NAMES[:2] if is_total_unknown else ())
+        return {name: None if name in nulls else count for name, count in self.as_dict().items()}
+
     @classmethod
     def from_mapping(cls, counts: Mapping[str, Any]) -> "TokenCounts":
         """Return the counts found in `counts`; what is missing or null is 0."""
-        return cls(**{name: int(counts.get(name) or 0) for name in TOKEN_NAMES})
+        found: dict[str, Any] = {name: int(counts.get(name) or 0) for name in TOKEN_NAMES}
+        return cls(**found)
 
 
 TOKEN_NAMES = ("prompt_tokens", "completion_tokens", "cache_read_tokens", "cache_creation_tokens", "thinking_tokens")

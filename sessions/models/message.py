@@ -197,7 +197,7 @@ class Message(models.Model):
 
     @property
     def usage(self) -> TokenCounts | None:
-        """Return the five counts, or None when none was reported."""
+        """Return the five counts, 0 where one was not reported, or None when none was."""
         if all(getattr(self, name) is None for name in TOKEN_NAMES):
             return None
         return TokenCounts.from_mapping({name: getattr(self, name) for name in TOKEN_NAMES})
@@ -214,7 +214,7 @@ class Message(models.Model):
 
     def take_usage(self, usage: TokenCounts) -> None:
         """Take over the tokens that its model call took. The caller holds the session's lock and keeps the counters."""
-        for name, value in usage.as_dict().items():
+        for name, value in usage.as_columns().items():
             setattr(self, name, value)
         self.save(update_fields=list(usage.as_dict()))
 

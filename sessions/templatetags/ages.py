@@ -152,6 +152,15 @@ def commas(value: int | None) -> str:
 
 
 @register.filter
+def reported(value: int | None) -> str:
+    """Return a sum of tokens of a kind that not every provider tells; nothing told is a dash.
+
+    The ledger adds up and does not keep apart who told 0 and who told nothing.
+    """
+    return commas(value or None)
+
+
+@register.filter
 def counted(value: int) -> str:
     """Return a count of rows, which goes up to `MOST_COUNTED`: `9,999`, `10,000+`."""
     return f"{MOST_COUNTED:,}+" if value > MOST_COUNTED else f"{value:,}"

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from sessions.models import File, Metadata, TokenCounts
-from tests.factories import make_events, make_message, make_session
+from sessions.models import TOKEN_NAMES, File, Metadata, TokenCounts
+from tests.factories import make_events, make_key, make_message, make_session
 from tests.web.markup import parse
 
 TABS = ["timeline", "checkpoints", "usage", "todo", "files", "metadata", "events"]
@@ -265,3 +265,26 @@ def test_the_queries_of_a_tab_do_not_grow(owner, reader, time_machine, django_as
     get(reader, session)
     with django_assert_num_queries(count):
         get(reader, session, f"?tab={tab}")
+
+
+def test_a_kind_of_tokens_that_nobody_told_is_unknown_and_not_nought(owner, reader):
+    session, key = make_session(owner), make_key(owner)
+    url = f"/api/v1/sessions/{session.uuid}/messages"
+
+    def send(usage):
+        message = {"role": "assistant", "content": "x", "usage": usage}
+        headers = {"Authorization": f"Bearer {key.plain}"}
+        return reader.post(url, message, content_type="application/json", headers=headers)
+
+    make_events(session, {"type": "turn_start", "turn_id": "t"})
+    answered = send({"prompt_tokens": 500, "completion_tokens": 20})
+    assert answered.status_code == 201
+    send({"completion_tokens": 3, "thinking_tokens": 0})
+    send({"thinking_tokens": 7})
+    send({"input_tokens": 9})
+    dash, rows = "\N{EN DASH}", list(session.messages.order_by("pk").values_list(*TOKEN_NAMES))
+    assert rows == [(500, 20, None, None, None), (None, 3, None, None, 0), (0, 0, None, None, 7), (None,) * 5]
+    agents, turns = get(reader, session, "?tab=usage").all("table", "tokens")
+    assert cells(agents.one("tbody").one("tr"))[1:] == ["3", "500", "23", dash, dash, "7"]
+    assert cells(agents.one("tfoot").one("tr"))[1:] == ["3", "500", "23", dash, dash, "7"]
+    assert cells(turns.one("tbody").one("tr"))[2:] == ["500", "23", dash, dash, "7"]

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from sessions.api.json_format import Time
 from sessions.api.native.fields import WrittenJson
-from sessions.models import Message, TokenCounts
+from sessions.models import TOKEN_NAMES, Message, TokenCounts
 from sessions.transcripts import MessageDraft
 from sessions.wire import Count, Name, TimeIn, Written
 
@@ -22,6 +22,12 @@ class UsageIn(BaseModel):
     cache_read_tokens: Count = 0
     cache_creation_tokens: Count = 0
     thinking_tokens: Count = 0
+
+    def counts(self) -> TokenCounts | None:
+        """Return the counts, told and untold; None when none of the five was told."""
+        if not self.model_fields_set:
+            return None
+        return TokenCounts(**self.model_dump(), unknown=frozenset(TOKEN_NAMES) - self.model_fields_set)
 
 
 class MessageIn(BaseModel):
@@ -54,7 +60,7 @@ class MessageIn(BaseModel):
 
     def draft(self) -> MessageDraft:
         """Return it as the verb takes it."""
-        usage = None if self.usage is None else TokenCounts(**self.usage.model_dump())
+        usage = None if self.usage is None else self.usage.counts()
         return MessageDraft(**{**vars(self), "usage": usage})
 
 
