@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, Literal
 
+from sessions.aligning import Matcher, Steps, common_count
 from sessions.likeness import likeness
 from sessions.models.exact_json import dump_exact, load_exact
 from sessions.projection import Told, tell
 
 LONGEST = 2000
 """Messages of each side that are aligned; of longer ones, what is not alike at their ends is taken for rewritten."""
+MOST_STEPS = 4_000_000
+"""Steps of aligning, half a second. Of two sides of the longest, every other message new, all is found in less."""
 
 Kind = Literal["added", "removed", "changed"]
 
@@ -78,26 +80,19 @@ def compare(before: Sequence[str], after: Sequence[str], *, rest: tuple[str, str
 
 def _changes(before: Sequence[str], after: Sequence[str]) -> Iterator[MessageChange]:
     """Yield the changes: equal ends are passed over, the middle is aligned by what messages have in common."""
-    start = _common(before, after)
-    end = _common(before[start:][::-1], after[start:][::-1])
+    start = common_count(before, after)
+    end = common_count(before[start:][::-1], after[start:][::-1])
     old, new = before[start : len(before) - end], after[start : len(after) - end]
     if max(len(old), len(new)) > LONGEST:
         yield from _replaced(old, new, start, start)
         return
     keys = [likeness(text) for text in old], [likeness(text) for text in new]
-    for tag, old_from, old_to, new_from, new_to in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+    for tag, old_from, old_to, new_from, new_to in Matcher(*keys, steps=Steps(MOST_STEPS)).get_opcodes():
         pieces = old[old_from:old_to], new[new_from:new_to], start + old_from, start + new_from
         if tag == "equal":
-            yield from (one for one in _paired(*pieces) if one.before != one.after)
+            yield from _paired(*pieces)
         else:
             yield from _replaced(*pieces)
-
-
-def _common(before: Sequence[str], after: Sequence[str]) -> int:
-    return next(
-        (at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other),
-        min(len(before), len(after)),
-    )
 
 
 def _replaced(old: Sequence[str], new: Sequence[str], old_at: int, new_at: int) -> Iterator[MessageChange]:
@@ -113,8 +108,10 @@ def _replaced(old: Sequence[str], new: Sequence[str], old_at: int, new_at: int) 
 
 
 def _paired(old: Sequence[str], new: Sequence[str], old_at: int, new_at: int) -> Iterator[MessageChange]:
+    """Yield what differs between messages that stand side by side."""
     for at, (one, other) in enumerate(zip(old, new, strict=True), start=1):
-        yield MessageChange("changed", old_at + at, new_at + at, one, other)
+        if one != other:
+            yield MessageChange("changed", old_at + at, new_at + at, one, other)
 
 
 def _fields(before: str, after: str) -> Iterator[FieldChange]:

@@ -1,6 +1,7 @@
 """compare: what is added, removed and changed between two histories, by plain values."""
 
 import json
+import sys
 
 import pytest
 
@@ -62,3 +63,21 @@ def test_a_message_reads_as_lines():
         'role: user\ncontent: a\nb\nn: 1.5\nm: {\n "k": []\n}'
     )
     assert readable(None) == ""
+
+
+def test_a_message_that_comes_again_and_again_costs_no_more_than_others():
+    before, after = (texts(*(user(word) for n in range(300) for word in (f"{name}{n}", "a"))) for name in "xy")
+    others, changed = (texts(*(user(f"{name}{n}") for n in range(600))) for name in "xy")
+
+    def looked_at(one, other):
+        counted = []
+        sys.setprofile(lambda _frame, event, _what: counted.append(1) if event in {"call", "c_call"} else None)
+        try:
+            found = compare(one, other)
+        finally:
+            sys.setprofile(None)
+        return found, len(counted)
+
+    found, steps = looked_at(before, after)
+    assert (found.count("changed"), len(found.messages), found.same_count) == (300, 300, 300)
+    assert steps < 2 * looked_at(others, changed)[1]
