@@ -1,23 +1,25 @@
 """A diff made of what an edit was asked to do. Pure: from a tool's arguments or a request's preview to lines."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
 
 from django import template
 
+from sessions.aligning import Matcher, Steps
 from sessions.models.fields import load_written
 
 register = template.Library()
 
 MINUS = "\N{MINUS SIGN}"
 LONGEST_LINES = 400
-"""Lines of each side that are compared; longer edits show their beginning."""
+"""Lines of each side that are compared, of all edits together; longer ones show their beginning."""
 LONGEST_LINE = 500
 """Characters of a line that are shown."""
+_MOST_STEPS = 100_000
+"""Steps in which lines are aligned, of all edits together, and as many for the words of lines: some milliseconds."""
 _MARKED_LINE = 240
 _MARK_FROM_RATIO = 0.5
 _WORD = re.compile(r"\w+|\s+|.")
@@ -31,6 +33,9 @@ _PAIRS = (
 )
 _WHOLE = ("content", "file_text", "first_lines")
 _PATHS = ("file_path", "path", "filename", "notebook_path")
+
+Opcodes = Sequence[tuple[str, int, int, int, int]]
+"""As the standard library's matcher tells them: what to do, and from where to where on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,8 @@ def edits_of(args: Any) -> list[Edit]:
 def counts_of(edits: Sequence[Edit]) -> tuple[int, int]:
     """Return how many lines the edits add and take away."""
     added = taken = 0
-    for edit in edits:
-        for tag, old_from, old_to, new_from, new_to in _opcodes(edit):
+    for _, opcodes, _ in _aligned(edits):
+        for tag, old_from, old_to, new_from, new_to in opcodes:
             if tag != "equal":
                 taken += old_to - old_from
                 added += new_to - new_from
@@ -130,12 +135,15 @@ def lines_of(edits: Sequence[Edit], *, left_out: int | None = 0) -> list[Line]:
     """Return the lines of a diff, with some context around each change. `left_out`: edits that are not among these."""
     of_all = "" if left_out is None else f" of {len(edits) + left_out}"
     lines: list[Line] = []
-    for place, edit in enumerate(edits):
+    steps = Steps(_MOST_STEPS)
+    for place, (edit, opcodes, room) in enumerate(_aligned(edits)):
+        if not room:
+            return [*lines, _left_out(edits[place:])]
         if edit.is_placed or len(edits) > 1:
             words = f"from line {edit.first_line}" if edit.is_placed else f"edit {place + 1}{of_all}"
             if edit.old:
                 lines.append(Line("hunk", None, None, [Part(words)]))
-        lines.extend(_edit_lines(edit))
+        lines.extend(_edit_lines(edit, opcodes, room, steps))
     return lines
 
 
@@ -209,20 +217,35 @@ def _lines(value: Any) -> list[str]:
     return list(value) if isinstance(value, list) else str(value).splitlines()
 
 
-def _opcodes(edit: Edit) -> Sequence[tuple[str, int, int, int, int]]:
-    old, new = edit.old, edit.new
-    if max(len(old), len(new)) > LONGEST_LINES:
-        return [("replace", 0, len(old), 0, len(new))]
-    return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+def _aligned(edits: Sequence[Edit]) -> Iterator[tuple[Edit, Opcodes, int]]:
+    """Yield each edit, what it does, and how many lines of each side there is room for; one without is not aligned.
+
+    All share the room and the steps: one call may bring any number of edits. Each takes a line at least.
+    """
+    room, steps = LONGEST_LINES, Steps(_MOST_STEPS)
+    for edit in edits:
+        longest = max(len(edit.old), len(edit.new), 1)
+        if longest > room:
+            yield edit, [("replace", 0, len(edit.old), 0, len(edit.new))], room
+        else:
+            yield edit, Matcher(edit.old, edit.new, steps=steps).get_opcodes(), room
+        room = max(0, room - longest)
 
 
-def _edit_lines(edit: Edit) -> list[Line]:
+def _left_out(edits: Sequence[Edit]) -> Line:
+    """Return the line that stands for the edits that are not shown."""
+    count = sum(len(edit.old) + len(edit.new) for edit in edits)
+    words = f"{len(edits):,} more edit{'s' if len(edits) != 1 else ''}, {count:,} line{'s' if count != 1 else ''}"
+    return Line("hunk", None, None, [Part(words)])
+
+
+def _edit_lines(edit: Edit, opcodes: Opcodes, room: int, steps: Steps) -> list[Line]:
     lines: list[Line] = []
-    for tag, old_from, old_to, new_from, new_to in _opcodes(edit):
+    for tag, old_from, old_to, new_from, new_to in opcodes:
         if tag == "equal":
             lines.extend(_same(edit, old_from, old_to, new_from))
         else:
-            lines.extend(_changed(edit, old_from, old_to, new_from, new_to))
+            lines.extend(_changed(edit, (old_from, old_to, new_from, new_to), room, steps))
     return lines
 
 
@@ -238,9 +261,10 @@ def _same(edit: Edit, old_from: int, old_to: int, new_from: int) -> list[Line]:
     return [*shown[:_CONTEXT], Line("hunk", None, None, [Part(f"{left_out} equal lines")]), *shown[-_CONTEXT:]]
 
 
-def _changed(edit: Edit, old_from: int, old_to: int, new_from: int, new_to: int) -> list[Line]:
-    taken, added = edit.old[old_from:old_to][:LONGEST_LINES], edit.new[new_from:new_to][:LONGEST_LINES]
-    marked = [_marked(a, b) if a is not None and b is not None else None for a, b in zip_longest(taken, added)]
+def _changed(edit: Edit, stretch: tuple[int, int, int, int], room: int, steps: Steps) -> list[Line]:
+    old_from, old_to, new_from, new_to = stretch
+    taken, added = edit.old[old_from:old_to][:room], edit.new[new_from:new_to][:room]
+    marked = [_marked(a, b, steps) if a is not None and b is not None else None for a, b in zip_longest(taken, added)]
     lines = [
         Line("del", edit.first_line + old_from + at, None, marks[0] if (marks := marked[at]) else _plain(text))
         for at, text in enumerate(taken)
@@ -259,13 +283,13 @@ def _plain(text: str) -> list[Part]:
     return [Part(text[:LONGEST_LINE])]
 
 
-def _marked(old: str, new: str) -> tuple[list[Part], list[Part]] | None:
+def _marked(old: str, new: str, steps: Steps) -> tuple[list[Part], list[Part]] | None:
     """Return both lines in parts with what differs marked, or None when they are not alike enough."""
     if max(len(old), len(new)) > _MARKED_LINE:
         return None
     old_words, new_words = _WORD.findall(old), _WORD.findall(new)
-    matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
-    if matcher.ratio() < _MARK_FROM_RATIO:
+    matcher = Matcher(old_words, new_words, steps=steps)
+    if matcher.quick_ratio() < _MARK_FROM_RATIO or matcher.ratio() < _MARK_FROM_RATIO:
         return None
     before: list[Part] = []
     after: list[Part] = []

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sessions.aligning import Steps
 from sessions.templatetags.diffs import (
     LONGEST_LINES,
     change_of,
@@ -144,3 +145,47 @@ def test_a_preview_counts_what_is_known_and_says_what_it_leaves_out(preview, cha
 def test_an_edit_is_one_of_all_and_not_of_those_that_are_shown():
     hunks = [line.parts[0].text for line in diff_lines(EDIT) if line.kind == "hunk"]
     assert hunks == ["edit 1 of 5", "edit 2 of 5"]
+
+
+def text_between(word, count=199):
+    return "\n".join(f"{word}{n}\na" for n in range(count))
+
+
+def test_the_lines_of_all_edits_together_have_a_bound():
+    edits = edits_of({"edits": [{"old_string": text_between("x"), "new_string": text_between("y")}] * 60})
+    lines = lines_of(edits)
+    assert [line.parts[0].text for line in lines if line.kind == "hunk"] == [
+        "edit 1 of 60", "edit 2 of 60", "792 more lines", "58 more edits, 46,168 lines",
+    ]  # fmt: skip
+    assert len(lines) <= 2 * LONGEST_LINES + 4
+    assert [kind for kind in counts_of(edits) if not 59 * 398 < kind <= 60 * 398] == []
+
+
+def test_edits_without_lines_have_one_too():
+    lines = lines_of(edits_of({"edits": [{"old": "", "new": ""}] * 5000}))
+    assert lines[-1].parts[0].text == "4,600 more edits, 0 lines"
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("look", [lines_of, counts_of])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (text_between("x"), text_between("y")),
+        ("\n".join("b " + "a " * 100 for _ in range(390)), "\n".join("c " + "a-" * 100 for _ in range(390))),
+        ("\n".join(f"{n}" + ".a" * 100 for n in range(390)), "\n".join(f"{n}" + ",a" * 100 for n in range(390))),
+    ],
+)
+def test_an_edit_takes_a_bounded_number_of_steps(monkeypatch, look, old, new):
+    taken = []
+    take = Steps.take
+    monkeypatch.setattr(Steps, "take", lambda self, count: take(self, count) and not taken.append(count))
+    for count in (1, 60):
+        look(edits_of({"edits": [{"old_string": old, "new_string": new}] * count}))
+        assert sum(taken) <= kinds_of_items(look) * 100_000
+        taken.clear()
+
+
+def kinds_of_items(look):
+    """Return for how many kinds of items steps are taken: lines, and where lines are shown their words."""
+    return 2 if look is lines_of else 1
