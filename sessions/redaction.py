@@ -7,9 +7,10 @@ proportion to the text, or a sender could hold up the server with it.
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -22,7 +23,6 @@ _SHORT = 16
 _OF_THE_LIBRARY = {
     "aws.AWSKeyDetector": ("A3T", "ABIA", "ACCA", "AKIA", "ASIA", "aws", "AWS"),
     "azure_storage_key.AzureStorageKeyDetector": ("AccountKey=",),
-    "basic_auth.BasicAuthDetector": ("://",),
     "github_token.GitHubTokenDetector": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
     "gitlab_token.GitLabTokenDetector": ("gl", "GR1348941"),
     "mailchimp.MailchimpDetector": ("-us",),
@@ -36,21 +36,72 @@ _OF_THE_LIBRARY = {
 """By module and class: words of which one is in every text that the rule finds something in, looked for first."""
 _OURS = {
     "Key of this server": (("koda_", "stkpk_api_"), r"\b(?:koda|stkpk_api)_[A-Za-z0-9_-]{43}"),
-    "API key": (("sk-",), r"\bsk-[A-Za-z0-9_-]{20,200}"),  # OpenAI, Anthropic and those who follow them
-    "GitHub Token": (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{22,255}"),
+    "Webhook Secret": (("whsec_",), r"\bwhsec_[A-Za-z0-9+/]{24,}={0,2}"),  # Standard Webhooks, and so this server
+    "API key": (("sk-",), r"\bsk-[A-Za-z0-9_-]{20,}"),  # OpenAI, Anthropic and those who follow them
+    "GitHub Token": (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{22,}"),
     "Google API Key": (("AIza",), r"\bAIza[A-Za-z0-9_-]{35}"),
-    "Hugging Face Token": (("hf_",), r"\bhf_[A-Za-z0-9]{30,60}"),
-    "xAI API Key": (("xai-",), r"\bxai-[A-Za-z0-9]{40,120}"),
+    "Hugging Face Token": (("hf_",), r"\bhf_[A-Za-z0-9]{30,}"),
+    "xAI API Key": (("xai-",), r"\bxai-[A-Za-z0-9]{40,}"),
     "npm Token": (("npm_",), r"\bnpm_[A-Za-z0-9]{36}"),
-    "JSON Web Token": (
-        ("eyJ",),
-        r"\beyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{10,1000}",
-    ),
-    "Private Key": (
-        ("PRIVATE KEY-----",),
-        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s\\:,.-]{1,8000}?-----END [A-Z ]{0,30}PRIVATE KEY-----",
+    # RFC 3986, 3.2.1, and an @ or brackets that nobody encoded. What a shell or a program puts in is none.
+    "Basic Auth Credentials": (
+        ("://",),
+        r"""://[^\s:/?#@"'`<>\\]*:(?!\$\{[^}\s]*\}@|\$[A-Z_]+@)([^\s/?#"'`<>\\]+)@""",
     ),
 }
+_CHAIN = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){2,}")
+"""What a JSON Web Token stands in: parts between dots. It begins where a part does, or each letter would be a start."""
+_HEADER = re.compile(r"\beyJ[A-Za-z0-9_-]{10}")
+_PART = 10
+_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}?PRIVATE KEY(?: BLOCK)?-----")
+_END = re.compile(r"-----END [A-Z0-9 ]{0,40}?PRIVATE KEY(?: BLOCK)?-----")
+_BODY = re.compile(r"[A-Za-z0-9+/=\s\\:,.()@<>-]++")
+_CUT_BODY = re.compile(
+    r"(?:(?:\s|\\++[nrt])*+(?:[A-Za-z][A-Za-z-]{1,30}+:[ ][^\n\\]{0,200}+(?=\n|\\)|[A-Za-z0-9+/=]{16,}+))*+"
+)
+"""What follows the first line of a key whose last is missing: headers, and lines of base64."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]{16}")
+
+Spans = Iterator[tuple[int, int]]
+
+
+def _tokens(text: str) -> Spans:
+    """Yield JSON Web Tokens: three parts, of which two are JSON objects in base64 (RFC 7515, 3.1)."""
+    for chain in _CHAIN.finditer(text):
+        parts = chain[0].split(".")
+        at, free = chain.start(), 0
+        for number, (first, second, third) in enumerate(zip(parts, parts[1:], parts[2:], strict=False)):
+            is_long = second.startswith("eyJ") and len(second) > _PART and len(third) >= _PART
+            if is_long and number >= free and (header := _HEADER.search(first)):
+                yield at + header.start(), at + len(first) + len(second) + len(third) + 2
+                free = number + 3
+            at += len(first) + 1
+
+
+def _private_keys(text: str) -> Spans:
+    """Yield private keys from their first line to their last, or as far as there is one: each stretch is walked once.
+
+    PEM (RFC 7468) and OpenPGP (RFC 9580, 6.2), whose line ends may be written as they are within JSON.
+    """
+    ends = _END.finditer(text)
+    end = next(ends, None)
+    begins = [(match.start(), match.end()) for match in _BEGIN.finditer(text)]
+    for (start, body), (limit, _) in pairwise([*begins, (len(text), 0)]):
+        while end is not None and end.start() < body:
+            end = next(ends, None)
+        if end is not None and end.end() <= limit and _BODY.fullmatch(text, body, end.start()):
+            yield start, end.end()
+            continue
+        cut = _CUT_BODY.match(text, body, limit)
+        if cut and _BASE64.search(text, *cut.span()):
+            yield start, cut.end()
+
+
+_WALKED: dict[str, tuple[tuple[str, ...], Callable[[str], Spans]]] = {
+    "JSON Web Token": (("eyJ",), _tokens),
+    "Private Key": (("PRIVATE KEY",), _private_keys),
+}
+"""Those that one pattern would look for from each place anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +122,7 @@ class Secret:
 class _Rule:
     kind: str
     words: tuple[str, ...]
-    pattern: re.Pattern[str]
+    spans: Callable[[str], Spans]
 
 
 def find(text: str) -> list[Secret]:
@@ -111,25 +162,25 @@ def _clean(value: Any) -> Any:
 
 
 def _matches(text: str) -> Iterator[Secret]:
-    """Yield what each rule finds; a group of its pattern, if it has one, is the secret itself."""
+    """Yield what each rule finds."""
     for rule in _rules():
-        if not any(word in text for word in rule.words):
-            continue
-        for match in rule.pattern.finditer(text):
-            start, end = match.span(rule.pattern.groups if rule.kind in _GROUPED else 0)
-            yield Secret(rule.kind, start, end)
+        if any(word in text for word in rule.words):
+            yield from (Secret(rule.kind, start, end) for start, end in rule.spans(text))
 
 
-_GROUPED = {"Basic Auth Credentials"}
-"""Kinds whose match holds more than the secret: a password in an address, of which the rest may stay."""
+def _spans_of(pattern: re.Pattern[str], *, group: int = 0) -> Callable[[str], Spans]:
+    return lambda text: (match.span(group) for match in pattern.finditer(text))
 
 
 @cache
 def _rules() -> list[_Rule]:
     """Return all rules; the library is loaded when the first text is looked at."""
-    rules = [_Rule(kind, words, re.compile(pattern)) for kind, (words, pattern) in _OURS.items()]
+    rules = [_Rule(kind, words, spans) for kind, (words, spans) in _WALKED.items()]
+    for kind, (words, text) in _OURS.items():
+        pattern = re.compile(text)
+        rules.append(_Rule(kind, words, _spans_of(pattern, group=pattern.groups)))  # a group is the secret itself
     for place, words in _OF_THE_LIBRARY.items():
         module, _, name = place.partition(".")
         detector = getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name)
-        rules += [_Rule(detector.secret_type, words, pattern) for pattern in detector.denylist]
+        rules += [_Rule(detector.secret_type, words, _spans_of(pattern)) for pattern in detector.denylist]
     return rules

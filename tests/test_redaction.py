@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import time
 from io import StringIO
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from sessions import compaction, redaction, revisions
 from sessions.models import Event, Message
+from sessions.models.webhook import new_secret
 from tests.factories import make_events, make_key, make_message, make_session, make_user
 
 TAIL = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
@@ -47,8 +49,79 @@ def test_of_an_address_with_a_password_only_the_password_goes():
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "redis://:{}@cache:6379/0",
+        "postgresql://koda:{}@db/koda",
+        "https://a.b-c:{}@[::1]:8443/x?y=z@w",
+        "mongodb://koda:{}@one:27017,two:27017/koda",
+        "'amqp://koda:{}@mq'",
+    ],
+)
+@pytest.mark.parametrize(
+    "password", ["S3cretPw0rd9", "S3cret+Pw0rd==", "p$ssw0rd!", "pa%40ss", "p@ss:(w)[o]rd,", "{x}"]
+)
+def test_a_password_in_an_address_is_found_whatever_it_is_made_of(address, password):
+    assert redaction.redact(address.format(password)) == address.format("[redacted: Basic Auth Credentials]")
+
+
+BEGIN, END = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+LINE = (TAIL * 2)[:64]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\\n", "\\\\n"])
+@pytest.mark.parametrize(
+    ("key", "last"),
+    [
+        ([BEGIN, *[LINE] * 400, END], "----"),
+        ([BEGIN, *[LINE] * 400], LINE[-4:]),
+        ([BEGIN, "Proc-Type: 4,ENCRYPTED", "DEK-Info: AES-128-CBC,0123", "", LINE, LINE[:20]], LINE[16:20]),
+        (["-----BEGIN PGP PRIVATE KEY BLOCK-----", "Version: GnuPG (x)", "", LINE, "=abcd",
+          "-----END PGP PRIVATE KEY BLOCK-----"], "----"),
+        (["-----BEGIN SSH2 ENCRYPTED PRIVATE KEY-----", LINE, "-----END SSH2 ENCRYPTED PRIVATE KEY-----"], "----"),
+    ],
+)  # fmt: skip
+def test_a_private_key_is_found_however_long_and_where_its_end_is_missing(key, last, line_end):
+    text = line_end.join(key)
+    assert redaction.redact(f"see {text}") == f"see [redacted: Private Key …{last}]"
+    assert redaction.redact(f'{{"key": "{text}"}}') == f'{{"key": "[redacted: Private Key …{last}]"}}'
+
+
+def test_of_two_private_keys_the_first_may_lack_its_end():
+    text = f"{BEGIN}\n{LINE}\n{BEGIN}\n{LINE}\n{END}\nafter"
+    assert redaction.redact(text) == (f"[redacted: Private Key …{LINE[-4:]}]\n[redacted: Private Key …----]\nafter")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [new_secret(), "sk-proj-" + "a" * 500 + "TAIL", "hf_" + "a" * 500 + "TAIL", "eyJ" + ".eyJ".join([LINE * 200] * 3)],
+)
+def test_a_secret_of_any_length_goes_as_a_whole(secret):
+    assert re.fullmatch(r"KEY=\[redacted: [A-Za-z ]+ …(....)\];", redaction.redact(f"KEY={secret};"))[1] == secret[-4:]
+
+
+def test_tokens_are_found_beside_other_parts():
+    token = SECRETS["JSON Web Token"]
+    assert (
+        redaction.redact(f"a.b-{token}.c {token}")
+        == "a.b-[redacted: JSON Web Token …7R8].c".replace("…7R8", f"…{token[-4:]}")
+        + f" [redacted: JSON Web Token …{token[-4:]}]"
+    )
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "http://localhost:3000/a@b",
+        '["http://localhost:3000","ada@example.org"]',
+        "http://localhost:3000\\nada@example.org",
+        "http://[::1]:8080/",
+        "postgresql://koda:${DB_PASSWORD}@db/koda",
+        "postgresql://koda:$DB_PASSWORD@db/koda",
+        f'if "{BEGIN}" in text and "{END}" in text:',
+        f"{BEGIN} is its first line. What follows is base64.",
+        "a.eyJ0123456789.0123456789",
+        "whsec_ is a prefix",
         "commit 9fceb02d0ae598e95dc970b74767f19372d61af8",
         "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000",
         "sk-learn and the task-force",
@@ -69,8 +142,19 @@ def test_text_around_a_secret_is_kept_and_a_second_pass_changes_nothing(before, 
 
 
 @pytest.mark.parametrize(
-    "piece", ["sk-", "eyJ", "://a:", "AKIA", "-----BEGIN PRIVATE KEY-----\n", "xoxb-1-", "aws key '"]
-)
+    "piece",
+    [
+        "sk-", "eyJ", "://a:", "AKIA", "-----BEGIN PRIVATE KEY-----\n", "xoxb-1-", "aws key '",
+        "-eyJ", ".eyJ", "eyJ0123456789.", "-eyJ0123456789.eyJ0123456789", "a.", "://:", "://", ":a", "$", "@", "://a:a@",
+        "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----aaaaa",
+        "-----BEGIN PRIVATE KEY-----\na: b\n", "-----BEGIN PRIVATE KEY-----\n" + "a" * 64, "-----END ", "A: b\\n",
+        "BEGIN A PRIVATE KEY-----", '-----BEGIN A PRIVATE KEY BLOCK-----"-----END A PRIVATE KEY BLOCK-----',
+        "-", "\\", "\\n", "=", "A", "a", "0", "0-", "awskey", "aws key 'a", "whsec_", "whsec_a", "xai-", "hf_", "npm_",
+        "github_pat_", "koda_", "glpat-", "glagent-a", "gldt-", "GR1348941", "glcbt-00_", "-us", "a" * 32 + "-us",
+        "pypi-AgEIcHlwaS5vcmc", "SG.", "SG." + "a" * 22 + ".", "xoxb-", "xoxb-1", "https://hooks.slack.com/services/T",
+        "https://hooks.slack.com/services/Ta/B", "sq0csp-", "sk_live_", "AC", "SK", "AccountKey=", "AccountKey=a",
+    ],
+)  # fmt: skip
 def test_no_text_takes_longer_than_its_length_deserves(piece):
     def seconds(size: int) -> float:
         text = (piece * (size // len(piece) + 1))[:size] + " ghp_ PRIVATE KEY-----"
