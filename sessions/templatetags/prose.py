@@ -35,6 +35,10 @@ MOST_BRACKETS = 600
 """Opening brackets of a text that is parsed: each is looked at from each, and links are longer than that."""
 LONGEST_CODE = 8 * 1024
 """Characters of a code block that are highlighted."""
+LONGEST_CODE_LINE = 200
+"""Characters of a line in such a block: lexers look for what begins on a line to its end, some from each place."""
+_GAP = re.compile(r"\s{100}")
+"""White space that no code has, and that many lexers look through from each place of it."""
 HEAD = SHOWN
 """Characters shown of what is too long to show."""
 _LOWEST_HEADING = 6
@@ -42,13 +46,14 @@ _HEADING_SHIFT = 3
 """A message's own headings stand below those of the page."""
 
 LANGUAGES = frozenset({
-    "bash", "c", "cpp", "csharp", "css", "diff", "docker", "dockerfile", "elixir", "go", "graphql", "haskell", "hcl",
-    "html", "http", "ini", "java", "javascript", "js", "json", "jsx", "kotlin", "lua", "make", "makefile", "nginx",
-    "perl", "php", "powershell", "protobuf", "ps1", "py", "python", "r", "rb", "rs", "ruby", "rust", "scala", "scss",
-    "sh", "shell", "sql", "swift", "terraform", "toml", "ts", "tsx", "typescript", "vim", "xml", "yaml", "yml", "zig",
+    "bash", "c", "cpp", "css", "diff", "docker", "dockerfile", "elixir", "go", "graphql", "haskell",
+    "html", "http", "ini", "javascript", "js", "json", "jsx", "kotlin", "lua", "nginx",
+    "php", "powershell", "protobuf", "ps1", "py", "python", "r", "rb", "rs", "ruby", "rust", "scala", "scss",
+    "sh", "shell", "sql", "swift", "toml", "ts", "tsx", "typescript", "vim", "xml", "yaml", "yml", "zig",
     "zsh", "console",
 })  # fmt: skip
-"""Languages that are highlighted. A fixed list: some lexers are slow on text made for it."""
+"""Languages that are highlighted. A fixed list: some lexers are slow on text made for it, above all those of C#, HCL,
+Java, makefiles and Perl."""
 
 TAGS = frozenset({
     "p", "br", "hr", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a",
@@ -84,10 +89,16 @@ _formatter = HtmlFormatter(nowrap=True)
 def _highlight(code: str, language: str, _attributes: str) -> str:
     """Return a code block, with classes for weight where the language is known and the code is short."""
     body = _with_pills(escape(code))
-    if language.lower() in LANGUAGES and len(code) <= LONGEST_CODE:
+    if language.lower() in LANGUAGES and _is_plain_to_read(code):
         with suppress(ClassNotFound):
             body = highlight(code, _lexer_of(language.lower())(), _formatter)
     return f'<pre class="code">{body}</pre>'
+
+
+def _is_plain_to_read(code: str) -> bool:
+    """Say whether a lexer gets through in a time that grows with the length alone."""
+    is_short = len(code) <= LONGEST_CODE and max(map(len, code.split("\n"))) <= LONGEST_CODE_LINE
+    return is_short and not _GAP.search(code)
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sessions.templatetags.prose import LONGEST_PROSE, head, prose
+from sessions.templatetags.prose import LANGUAGES, LONGEST_CODE, LONGEST_PROSE, head, prose
 from tests.web.markup import parse
 
 
@@ -39,6 +39,34 @@ def test_an_unknown_language_is_plain_text(language):
 def test_long_code_is_not_highlighted():
     block = parse(prose("```python\n" + "x = 1\n" * 2000 + "```")).one("pre")
     assert not block.all("span")
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "x = 1\n" + "y" * 201),
+        ("python", "x = 1" + " \n" * 60),
+        ("c", "int x;" + " " * 100),
+        ("java", "int x;"),
+        ("perl", "my $x;"),
+    ],
+)
+def test_code_that_would_take_long_to_read_is_not_highlighted(language, code):
+    assert not parse(prose(f"```{language}\n{code}\n```")).one("pre").all("span")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", ["a ", "a\n", " \n", '"\\'])
+def test_code_made_to_take_long_does_not(piece):
+    took = {}
+    for language in LANGUAGES:
+        code = (piece * LONGEST_CODE)[: LONGEST_CODE - 1]
+        lines = "\n".join(code[at : at + 199] for at in range(0, 8000, 199))
+        for text in (code, lines[: LONGEST_CODE - 1]):
+            began = time.process_time()
+            prose(f"```{language}\n{text}\n```")
+            took[language] = max(took.get(language, 0), time.process_time() - began)
+    assert {language: seconds for language, seconds in took.items() if seconds > 0.6} == {}
 
 
 def test_a_table_scrolls_inside_itself():
