@@ -5,6 +5,7 @@ Every verb ends with `settle`, so that the deadline is recomputed in the transac
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,8 @@ from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from sessions.exceptions import InvalidRequest, NotFound
+from sessions import downtime
+from sessions.exceptions import InvalidRequest
 from sessions.models import EventDraft, Lease, Liveness, Needs, Session, State
 from sessions.models.prepared import Place, prepared
 
@@ -262,8 +264,7 @@ POSTPONED_BY = timedelta(minutes=1)
 
 WATCHDOG = "watchdog"
 """The lease under which the watchdog runs, and whose last run health and the wall show."""
-LISTENING = "listening"
-"""The lease in which every server notes that it can hear agents; nobody holds it."""
+LISTENING = downtime.LISTENING
 LISTENING_EVERY = timedelta(seconds=5)
 LATE_AFTER = timedelta(minutes=1)
 """When the watchdog has not looked for this long, health and the wall say so."""
@@ -284,21 +285,22 @@ class Watched:
         return Watched(self.due + other.due, self.changed + other.changed, self.failed + other.failed)
 
 
-def watch(*, now: datetime | None = None) -> Watched:
+def watch(*, now: datetime | None = None, beside: Collection[int] = ()) -> Watched:
     """Look at one batch of the sessions whose deadline has passed and record what changed.
 
     Any number of watchdogs may run: each session is judged again under its lock, so exactly one of them finds the
-    change and writes its one event. With nothing due this is one look at a small index. A session whose check
-    fails is put off alone and counted; a database that does not answer ends the pass and blames no session.
+    change and writes its one event. With nothing due this is one look at a small index. A session whose row somebody
+    holds is left to the next pass: whoever writes to it judges it. One whose check fails is put off alone and counted;
+    a database that does not answer ends the pass and blames no session. Those in `beside` are passed over.
     """
     now = now or timezone.now()
     due = _due(now, at_most=WATCHED_AT_ONCE)
     changed = failed = 0
     for pk in due:
+        if pk in beside:
+            continue
         try:
             changed += _watch_one(pk, now)
-        except NotFound:
-            continue
         except OperationalError:
             raise
         except Exception:
@@ -316,8 +318,8 @@ def _due(now: Place, *, at_most: int) -> "QuerySet[Session, int]":
 def _watch_one(pk: int, now: datetime) -> bool:
     """Judge one session under its lock; say whether its liveness changed."""
     with transaction.atomic():
-        session = Session.objects.locked(pk)
-        if session.next_deadline_at is None or session.next_deadline_at > now:
+        session = Session.objects.locked_if_free(pk)
+        if session is None or session.next_deadline_at is None or session.next_deadline_at > now:
             return False
         events = settle(session, now)
         is_changed = bool(events)
@@ -329,13 +331,18 @@ def _watch_one(pk: int, now: datetime) -> bool:
 
 
 def keep_watch(*, now: datetime | None = None) -> Watched:
-    """Do one pass of the watchdog, in batches; while no server listens, silence proves nothing and it does nothing."""
+    """Do one pass of the watchdog, in batches; while no server listens, silence proves nothing and it does nothing.
+
+    Nor does it of the sessions to which a silence of the server is still to be excused.
+    """
     now = now or timezone.now()
-    if not is_listening(now):
+    listening = Lease.objects.at_present(LISTENING)
+    if listening is None or not _is_fresh(listening.ran_at, now):
         return Watched(0, 0, 0)
+    beside = {pk for owed in downtime.owed_in(listening) for pk in owed.sessions}
     done = Watched(0, 0, 0)
     for _ in range(BATCHES_AT_ONCE):
-        batch = watch(now=now)
+        batch = watch(now=now, beside=beside)
         done += batch
         if batch.due < WATCHED_AT_ONCE:
             break
@@ -358,7 +365,10 @@ def last_watch(now: datetime) -> Watch:
 
 def is_listening(now: datetime) -> bool:
     """Say whether a server can hear agents at `now`, and could just before."""
-    listened_at = Lease.objects.last_run(LISTENING)
+    return _is_fresh(Lease.objects.last_run(LISTENING), now)
+
+
+def _is_fresh(listened_at: datetime | None, now: datetime) -> bool:
     return listened_at is not None and now - listened_at <= DEAF_AFTER
 
 
@@ -370,6 +380,7 @@ def listen(*, now: datetime | None = None) -> None:
     now = now or timezone.now()
     with transaction.atomic():
         listened_at = Lease.objects.note_run(LISTENING, now=now)
+        downtime.excuse_what_is_owed(default_interval=DEFAULT_INTERVAL)
         if listened_at is not None and now - listened_at > DEAF_AFTER:
             excuse_downtime(silent_since=listened_at, now=now)
 
@@ -378,4 +389,4 @@ def excuse_downtime(*, silent_since: datetime, now: datetime | None = None) -> i
     """Shift every deadline by the time in which no server listened, and one interval; return how many."""
     now = now or timezone.now()
     with transaction.atomic():
-        return Session.objects.excuse(max(now - silent_since, timedelta()), default_interval=DEFAULT_INTERVAL)
+        return downtime.excuse(max(now - silent_since, timedelta()), until=now, default_interval=DEFAULT_INTERVAL)

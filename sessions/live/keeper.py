@@ -66,7 +66,8 @@ class Job:
     """Whether one server does it for all. A server that was asleep may do one round too many, so a shared
     job has to bear two that do it at once."""
     is_slow: bool = False
-    """Whether it waits for machines that are not ours, or takes long, and so has a thread of its own."""
+    """Whether it waits for machines that are not ours, or takes long, or must never stand behind one that waits for
+    a lock, and so has a thread of its own."""
     is_long: bool = False
     """Whether it goes on for so long that it is given, as its argument, a way to see that the server stops."""
 
@@ -74,7 +75,7 @@ class Job:
 def jobs() -> list[Job]:
     """Return what the keeper does on this database."""
     work = [
-        Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen),
+        Job(name=liveness.LISTENING, every=liveness.LISTENING_EVERY, run=liveness.listen, is_slow=True),
         Job(name=liveness.WATCHDOG, every=timedelta(seconds=1), run=liveness.keep_watch, is_shared=True),
         Job(name="webhooks", every=timedelta(seconds=1), run=webhooks.run, is_shared=True, is_slow=True),
         Job(

@@ -1,11 +1,13 @@
 """A lease: which server process does a job that only one should do, and when it last did."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from sessions.models.fields import WrittenJSONField
 from sessions.models.prepared import Place, prepared
 
 
@@ -42,6 +44,15 @@ class LeaseManager(models.Manager["Lease"]):
         self.touch(name, now=now)
         return before
 
+    def at_present(self, name: str) -> "Lease | None":
+        """Return the lease `name` as it is now, or None when nobody ever had it."""
+        return _named.first(name)
+
+    def leave(self, name: str, left_over: list[dict[str, Any]]) -> None:
+        """Keep what this run of a job could not do; the next finds it. The caller has a transaction."""
+        self.bulk_create([Lease(name=name, owner="", until=timezone.now())], ignore_conflicts=True)
+        self.filter(name=name).update(left_over=left_over)
+
     def touch(self, name: str, *, now: datetime | None = None) -> None:
         """Note that the job ran; health and the board show the age of this."""
         with transaction.atomic():  # on SQLite it takes its turn among the transactions of the process
@@ -55,6 +66,7 @@ class Lease(models.Model):
     owner = models.CharField(max_length=200)
     until = models.DateTimeField()
     ran_at = models.DateTimeField(null=True, blank=True)
+    left_over = WrittenJSONField(null=True, blank=True, help_text="What its last runs could not do yet.")
 
     objects = LeaseManager()
 
@@ -66,3 +78,8 @@ class Lease(models.Model):
 @prepared
 def _ran_at(name: Place) -> "models.QuerySet[Lease, datetime | None]":
     return Lease.objects.filter(name=name).values_list("ran_at", flat=True)
+
+
+@prepared
+def _named(name: Place) -> "models.QuerySet[Lease]":
+    return Lease.objects.filter(name=name)

@@ -137,6 +137,13 @@ class SessionManager(_SessionManager["Session"]):
         session.remember_columns()
         return session
 
+    def locked_if_free(self, pk: int) -> "Session | None":
+        """Return the same session unless somebody else holds its row, or it has gone: then None, without a wait."""
+        session = _locked_if_free.first(pk, sessions=self)
+        if session is not None:
+            session.remember_columns()
+        return session
+
     def at_present(self, pk: int) -> "Session | None":
         """Return the session as it is now, None when it has been destroyed."""
         return _by_pk.first(pk, sessions=self)
@@ -188,6 +195,11 @@ def _locked(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
 @prepared
 def _locked_to_destroy(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
     return sessions.filter(pk=pk).select_for_update(of=("self",))
+
+
+@prepared
+def _locked_if_free(pk: Place, *, sessions: SessionManager) -> SessionQuerySet:
+    return sessions.filter(pk=pk).select_for_update(of=("self",), no_key=True, skip_locked=True)
 
 
 @prepared

@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from datetime import datetime, timedelta
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
@@ -29,6 +29,11 @@ LISTED = models.Q(active_checkpoint__isnull=False)
 def digest_of_key(key: str) -> str:
     """Return the digest by which a key is indexed: a key may be longer than an index row."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _unless_after(moment: str, until: datetime, shift: "models.ExpressionWrapper[Any]") -> models.Case:
+    """Return `shift` for the rows whose column `moment` is not later than `until`, and nothing for the others."""
+    return models.Case(models.When(**{f"{moment}__gt": until}, then=0), default=shift, output_field=shift.output_field)
 
 
 class Visibility(models.TextChoices):
@@ -135,16 +140,24 @@ class SessionQuerySet(FilterableQuerySet):
         """Return the sessions whose deadline has passed, the longest overdue first."""
         return self.filter(next_deadline_at__lte=now).order_by("next_deadline_at", "pk")
 
-    def excuse(self, silence: timedelta, *, default_interval: timedelta) -> int:
+    def lock_free(self) -> list[int]:
+        """Lock those of these sessions that nobody else holds until the transaction ends; return their ids.
+
+        On SQLite the IMMEDIATE transaction holds them all.
+        """
+        return list(self.select_for_update(no_key=True, skip_locked=True).order_by().values_list("pk", flat=True))
+
+    def excuse(self, silence: timedelta, *, until: datetime, default_interval: timedelta) -> int:
         """Shift every deadline by `silence`, during which nobody could be heard, and by one interval more.
 
-        Return how many sessions had one. Nothing that anybody said has changed, so nothing is recorded.
+        It ended at `until`: who was heard from since has no need of it. Return how many sessions had a deadline.
+        Nothing that anybody said has changed, so nothing is recorded.
         """
         interval = Coalesce("heartbeat_interval_seconds", int(default_interval.total_seconds()))
         shift = models.ExpressionWrapper(interval + ceil(silence.total_seconds()), models.PositiveIntegerField())
         return self.filter(next_deadline_at__isnull=False).update(
-            excused_seconds=models.F("excused_seconds") + shift,
-            excused_silence_seconds=models.F("excused_silence_seconds") + shift,
+            excused_seconds=models.F("excused_seconds") + _unless_after("progressed_at", until, shift),
+            excused_silence_seconds=models.F("excused_silence_seconds") + _unless_after("heard_at", until, shift),
             # A look that comes an interval early concludes nothing and sets the exact time.
             next_deadline_at=models.F("next_deadline_at") + silence,
             revision=models.F("revision") + 1,

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from sessions import indexing
+from sessions import indexing, liveness
 from sessions.live import keeper as module
 from sessions.live import wal
 from sessions.live.fair_lock import FairLock
@@ -357,3 +357,8 @@ def test_what_is_done_all_the_time_costs_nothing_for_sessions_at_rest(name):
     assert few
     make_copies(resting, 1000)
     assert count_steps() == few
+
+
+def test_a_server_that_listens_stands_behind_no_other_job():
+    (listening,) = [job for job in jobs() if job.name == liveness.LISTENING]
+    assert listening.is_slow
