@@ -166,6 +166,30 @@ def test_an_answer_after_an_hour_starts_the_clock_anew():
         assert liveness_of(session) == expected, seconds
 
 
+def test_a_downtime_while_a_person_is_waited_for_is_excused_once():
+    session = running()
+    protocol.heartbeat(session.pk, interval_seconds=15, now=at(0))
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(0))
+    liveness.excuse_downtime(silent_since=at(60), now=at(8 * 3600))
+    decision = {"type": "approval_response", "id": "a", "decision": {"decision": "approve"}}
+    commands.ask(session.pk, decision, by=None, now=at(9 * 3600))
+    row = Session.objects.get(pk=session.pk)
+    assert (row.excused_seconds, row.excused_silence_seconds) == (9 * 3600, 9 * 3600)
+    for seconds, expected in [(29, "live"), (30, "quiet"), (89, "quiet"), (90, "lost")]:
+        liveness.watch(now=at(9 * 3600 + seconds))
+        assert liveness_of(session) == expected, seconds
+
+
+def test_an_answer_right_after_a_downtime_excuses_no_more_than_there_was():
+    session = running()
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(0))
+    liveness.excuse_downtime(silent_since=at(1), now=at(1000))
+    decision = {"type": "approval_response", "id": "a", "decision": {"decision": "approve"}}
+    commands.ask(session.pk, decision, by=None, now=at(1001))
+    row = Session.objects.get(pk=session.pk)
+    assert (row.excused_seconds, row.excused_silence_seconds) == (1001, 1001)
+
+
 def test_a_budget_of_a_heartbeat_is_its_activitys_own():
     session = running()
     protocol.heartbeat(session.pk, interval_seconds=3600, activity="test", expect_within_seconds=900, now=at(1))

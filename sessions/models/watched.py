@@ -54,6 +54,12 @@ def _seconds(span: timedelta) -> int:
     return max(0, ceil(span.total_seconds()))
 
 
+def _excused(seconds: int, since: datetime, *, told_at: datetime | None, now: datetime) -> int:
+    """Return what is excused of the time since `told_at` after a wait from `since` to `now`, `seconds` before it."""
+    began_at = told_at or since
+    return min(seconds + _seconds(now - max(since, began_at)), _seconds(now - began_at))
+
+
 class WatchedSession(models.Model):
     """The columns of a session that `liveness.judge` reads and the methods that keep them.
 
@@ -212,10 +218,14 @@ class WatchedSession(models.Model):
         self.needs_since = since
 
     def need_nothing(self, now: datetime) -> None:
-        """Say that no person is waited for any more. How long they took is not the agent's silence."""
-        if self.needs_since is not None:
-            self.excused_seconds += _seconds(now - max(self.needs_since, self.progressed_at or self.needs_since))
-            self.excused_silence_seconds += _seconds(now - max(self.needs_since, self.heard_at or self.needs_since))
+        """Say that no person is waited for any more. How long they took is not the agent's silence.
+
+        A silence of the server within that time may be excused already: no more is excused than there was.
+        """
+        since = self.needs_since
+        if since is not None:
+            self.excused_seconds = _excused(self.excused_seconds, since, told_at=self.progressed_at, now=now)
+            self.excused_silence_seconds = _excused(self.excused_silence_seconds, since, told_at=self.heard_at, now=now)
         self.needs = Needs.NOTHING
         self.needs_since = None
 
