@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sessions.models import Lease, Session
+from sessions.models import Lease, Needs, Session, ToolCall
 from sessions.models.among import Among
 from sessions.models.session_rows import SessionQuerySet
 
@@ -76,6 +76,8 @@ def _excuse_in(
     there = set(rows.order_by().values_list("pk", flat=True))
     free = rows.lock_free()
     count = _among(free).excuse(silence, until=until, default_interval=default_interval)
+    not_waiting = list(_among(free).filter(needs=Needs.NOTHING).values_list("pk", flat=True))
+    ToolCall.objects.move_budgets(not_waiting, silence + default_interval, until=until)
     return count, sorted(there.difference(free))
 
 

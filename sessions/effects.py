@@ -110,7 +110,7 @@ def tool_call_start(stage: Stage, draft: EventDraft) -> None:
     session, call_id = stage.session, str(draft.payload["id"])
     turn_id = draft.turn_id or session.turn_id
     args = draft.payload.get("args")
-    expected_by = budget_end(stage.now, draft.payload.get("expect_within"))
+    expected_by = budget_end(session.budget_from(stage.now), draft.payload.get("expect_within"))
     is_sub_agent = draft.payload.get("is_sub_agent") is True
     call = ToolCall.objects.newest(session, call_id)
     if call is not None and call.start_seq is None:
@@ -238,11 +238,11 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def budget_end(now: datetime, seconds: Any) -> datetime | None:
+def budget_end(begins_at: datetime, seconds: Any) -> datetime | None:
     """Return when a declared budget of `seconds` runs out, or None when none was declared."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         return None
-    return now + timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds()))
+    return begins_at + timedelta(seconds=min(seconds, LONGEST_BUDGET.total_seconds()))
 
 
 def speaks(activity: str) -> "Effect":
@@ -251,14 +251,21 @@ def speaks(activity: str) -> "Effect":
     def effect(stage: Stage, draft: EventDraft) -> None:
         _settle_requests(stage, draft)
         if stage.session.doing != activity:
-            stage.session.do(activity, now=stage.now)
+            _do_beside_calls(stage, activity)
 
     return effect
 
 
 def sub_agent_start(stage: Stage, draft: EventDraft) -> None:
     """Say that a sub-agent works; its end has no event."""
-    stage.session.do("Sub-agent", detail=str(draft.payload.get("agent_name") or "")[:200], now=stage.now)
+    _do_beside_calls(stage, "Sub-agent", detail=str(draft.payload.get("agent_name") or "")[:200])
+
+
+def _do_beside_calls(stage: Stage, activity: str, *, detail: str = "") -> None:
+    """Say what is done while calls may be open: their budget stays where it is longer than that of who has moved."""
+    budget = ToolCall.objects.longest_budget(stage.session)
+    is_longer = budget is not None and budget > stage.now + stage.session.stuck_after
+    stage.session.do(activity, detail=detail, now=stage.now, expected_by=budget if is_longer else None)
 
 
 Effect = Callable[[Stage, EventDraft], None]

@@ -144,7 +144,7 @@ def _deadlines(facts: Facts, now: datetime) -> list[tuple[datetime, str]]:
     if facts.has_events or facts.heartbeat_interval:
         quiet_after = QUIET_AFTER_INTERVALS * (facts.heartbeat_interval or DEFAULT_INTERVAL)
         deadlines.append((progressed + quiet_after + facts.excused, Liveness.QUIET))
-    deadlines.append((_stuck_at(facts, progressed) + facts.excused, Liveness.STUCK))
+    deadlines.append((_stuck_at(facts, progressed), Liveness.STUCK))
     if facts.heartbeat_interval:
         lost_after = max(LOST_AFTER_INTERVALS * facts.heartbeat_interval, LOST_AFTER_AT_LEAST)
         deadlines.append((heard + lost_after + facts.excused_silence, Liveness.LOST))
@@ -165,9 +165,10 @@ def _since(facts: Facts, told_at: datetime | None, now: datetime) -> datetime | 
 def _stuck_at(facts: Facts, progressed: datetime) -> datetime:
     """Return when a lack of progress has lasted too long: an activity's own budget goes before the threshold.
 
-    One that moves within its budget and beyond is not stuck while it moves.
+    One that moves within its budget and beyond is not stuck while it moves. What is excused has moved a budget that
+    there was then (`WatchedSession.move_budget`), and is none of one that was declared later.
     """
-    usual = progressed + facts.stuck_after
+    usual = progressed + facts.stuck_after + facts.excused
     if facts.expected_by is None:
         return usual
     has_moved = facts.doing_since is not None and progressed > facts.doing_since

@@ -149,7 +149,7 @@ def heartbeat(
     activity = redaction.clean(activity)
     with transaction.atomic():
         session = Session.objects.locked(session_id)
-        budget = budget_end(now, expect_within_seconds)
+        budget = budget_end(session.budget_from(now), expect_within_seconds)
         session.take_heartbeat(
             now,
             interval_seconds=None if interval_seconds is None else min(interval_seconds, LONGEST_INTERVAL_SECONDS),

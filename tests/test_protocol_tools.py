@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from sessions.models.fields import clean_text
 from tests.engine_events import (
@@ -136,6 +138,29 @@ def test_a_budget_ends_with_its_call():
 def test_calls_side_by_side_have_the_longest_of_their_budgets():
     session = after(START, {**CALL, "expect_within": 600}, {**CALL, "id": "d", "name": "Read"})
     assert (session.doing, session.expected_by) == ("Read", NOW + timedelta(seconds=601))
+
+
+@pytest.mark.parametrize(
+    ("event", "doing"),
+    [
+        ({"type": "sub_agent_start", "agent_name": "finder"}, "Sub-agent"),
+        ({"type": "text_delta", "text": "I wait"}, "Writing"),
+        ({"type": "thinking_start"}, "Thinking"),
+    ],
+)
+def test_what_goes_on_beside_an_open_call_leaves_its_budget(event, doing):
+    session = after(START, {**CALL, "expect_within": 900}, event)
+    assert (session.doing, session.expected_by) == (doing, NOW + timedelta(seconds=901))
+    # Who has just moved may take as long as anybody, however short the call was to be.
+    assert after(START, {**CALL, "expect_within": 10}, event).expected_by is None
+    assert after(START, {**CALL, "expect_within": 900}, RESULT, event).expected_by is None
+
+
+def test_where_no_call_is_open_a_word_of_the_model_asks_for_no_budget():
+    session = after(START, {**CALL, "expect_within": 900}, RESULT)
+    with CaptureQueriesContext(connection) as queries:
+        make_events(session, {"type": "text_delta", "text": "Done"})
+    assert not [one["sql"] for one in queries if "koda_sessions_toolcall" in one["sql"]]
 
 
 def test_a_result_of_one_of_two_calls_leaves_the_other_as_what_it_does():

@@ -200,6 +200,74 @@ def test_a_budget_of_a_heartbeat_is_its_activitys_own():
     assert Session.objects.get(pk=session.pk).expected_by is None
 
 
+APPROVES = {"type": "approval_response", "id": "a", "decision": {"decision": "approve"}}
+BUDGETED = {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {}, "expect_within": 900}
+
+
+def assert_stuck_from(session, seconds):
+    for moment, expected in [(seconds - 1, "quiet"), (seconds, "stuck")]:
+        liveness.watch(now=at(moment))
+        assert liveness_of(session) == expected, moment
+
+
+def test_what_was_excused_does_not_lengthen_a_budget_that_is_declared_later():
+    session = running()
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(0))
+    commands.ask(session.pk, APPROVES, by=None, now=at(3600))
+    protocol.heartbeat(session.pk, activity="Compiling", expect_within_seconds=120, now=at(3605))
+    protocol.heartbeat(session.pk, now=at(3700))
+    assert_stuck_from(session, 3725)
+
+
+@pytest.mark.parametrize("later", [[], [{"type": "spinner_start", "message": "Running"}]])
+def test_the_budget_of_an_open_call_is_moved_by_the_time_that_a_person_took(later):
+    session = running()
+    make_events(session, BUDGETED, now=at(0))
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(1))
+    commands.ask(session.pk, APPROVES, by=None, now=at(3601))
+    if later:
+        make_events(session, *later, now=at(3602))
+    assert Session.objects.get(pk=session.pk).expected_by == at(4500)
+    assert session.tool_calls.get().expected_by == at(4500)
+    liveness.watch(now=at(4000))
+    assert_stuck_from(session, 4500)
+
+
+def test_two_requests_move_a_budget_by_the_time_in_which_any_of_them_waited():
+    session = running()
+    make_events(session, BUDGETED, now=at(0))
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(10))
+    make_events(session, {"type": "approval_request", "id": "b"}, now=at(20))
+    commands.ask(session.pk, APPROVES, by=None, now=at(100))
+    commands.ask(session.pk, {**APPROVES, "id": "b"}, by=None, now=at(200))
+    assert session.tool_calls.get().expected_by == at(900 + 190)
+    assert Session.objects.get(pk=session.pk).expected_by == at(900 + 190)
+
+
+def test_a_budget_that_is_declared_while_a_person_is_waited_for_begins_with_the_answer():
+    session = running()
+    make_events(session, {"type": "approval_request", "id": "a"}, now=at(0))
+    make_events(session, BUDGETED, now=at(1000))
+    protocol.heartbeat(session.pk, activity="Compiling", expect_within_seconds=120, now=at(2000))
+    commands.ask(session.pk, APPROVES, by=None, now=at(3600))
+    assert Session.objects.get(pk=session.pk).expected_by == at(3720)
+    assert session.tool_calls.get().expected_by == at(4500)
+
+
+def test_a_downtime_moves_a_budget_once_also_while_a_person_is_waited_for():
+    runs, waits = running(), running()
+    for session in (runs, waits):
+        make_events(session, BUDGETED, now=at(0))
+        protocol.heartbeat(session.pk, interval_seconds=10, now=at(0))
+    make_events(waits, {"type": "approval_request", "id": "a"}, now=at(0))
+    liveness.excuse_downtime(silent_since=at(100), now=at(1100))
+    commands.ask(waits.pk, APPROVES, by=None, now=at(2000))
+    assert Session.objects.get(pk=runs.pk).expected_by == at(900 + 1010)
+    assert runs.tool_calls.get().expected_by == at(900 + 1030)
+    assert Session.objects.get(pk=waits.pk).expected_by == at(900 + 2000)
+    assert waits.tool_calls.get().expected_by == at(900 + 2000)
+
+
 def test_naming_what_goes_on_within_a_call_keeps_the_calls_budget():
     session = running()
     start = {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {}, "expect_within": 600}

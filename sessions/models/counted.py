@@ -97,6 +97,12 @@ class CountedSession(models.Model):
             return None
         return min(100, round(100 * self.context_used / self.context_max))
 
+    @property
+    def has_open_calls(self) -> bool:
+        """Say whether a call waits for its outcome."""
+        closed = self.tool_success_count + self.tool_failed_count + self.tool_rejected_count + self.tool_aborted_count
+        return self.tool_call_count > closed
+
     def count_messages(self, count: int) -> None:
         """Add `count` messages; below zero it never falls."""
         self.message_count = max(0, self.message_count + count)

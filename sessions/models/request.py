@@ -11,6 +11,7 @@ from sessions.models.among import Among, joined
 from sessions.models.command import Command
 from sessions.models.fields import WrittenJSONField, WrittenTextField
 from sessions.models.prepared import Place, known, prepared, prepared_change
+from sessions.models.tool_call import ToolCall
 from sessions.models.watched import Needs
 from sessions.models.writing import born, insert
 
@@ -68,12 +69,17 @@ class RequestManager(_RequestManager["Request"]):
         return _most_urgent.first(session.pk)
 
     def let_need(self, session: "Session", *, now: datetime) -> None:
-        """Let a locked session need what its longest waiting request asks for, or nothing any more."""
+        """Let a locked session need what its longest waiting request asks for, or nothing any more.
+
+        What a person took moves the budgets of the session and of its open calls.
+        """
         request = self.most_urgent(session)
         if request is None:
-            session.need_nothing(now)
+            waited = session.need_nothing(now)
         else:
-            session.ask_for(request.kind, since=request.opened_at)
+            waited = session.ask_for(request.kind, since=request.opened_at)
+        if waited and session.expected_by is not None:  # else no open call has a budget that counts
+            ToolCall.objects.move_budgets([session.pk], waited, until=now)
 
     def newest(self, session: "Session", *, kind: str, request_id: str) -> "Request | None":
         """Return the newest open request of this kind with the agent's id, else the newest; a cap's id is empty.

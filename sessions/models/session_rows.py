@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
-from django.db.models.functions import Coalesce
+from django.db.models import Value
+from django.db.models.functions import Cast, Coalesce
 
 from sessions.exceptions import NotFound
 from sessions.models.filtering import FilterableQuerySet
@@ -155,9 +156,15 @@ class SessionQuerySet(FilterableQuerySet):
         """
         interval = Coalesce("heartbeat_interval_seconds", int(default_interval.total_seconds()))
         shift = models.ExpressionWrapper(interval + ceil(silence.total_seconds()), models.PositiveIntegerField())
+        seconds = Cast(interval, models.IntegerField()) * Value(timedelta(seconds=1))
+        span = models.ExpressionWrapper(seconds, models.DurationField())
+        moved = models.ExpressionWrapper(models.F("expected_by") + silence + span, models.DateTimeField())
+        # While a person is waited for a budget's clock stands in any case; the end of the wait moves it.
+        counts = models.Q(needs=Needs.NOTHING) & ~models.Q(doing_since__gt=until)
         return self.filter(next_deadline_at__isnull=False).update(
             excused_seconds=models.F("excused_seconds") + _unless_after("progressed_at", until, shift),
             excused_silence_seconds=models.F("excused_silence_seconds") + _unless_after("heard_at", until, shift),
+            expected_by=models.Case(models.When(counts, then=moved), default=models.F("expected_by")),
             # A look that comes an interval early concludes nothing and sets the exact time.
             next_deadline_at=models.F("next_deadline_at") + silence,
             revision=models.F("revision") + 1,

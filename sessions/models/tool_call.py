@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
@@ -165,7 +165,12 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
 
     def longest_budget(self, session: "Session") -> datetime | None:
         """Return until when the open calls of the running turn may take, by the longest of their budgets."""
-        return _longest_budget.first(*_running(session))
+        return _longest_budget.first(*_running(session)) if session.has_open_calls else None
+
+    def move_budgets(self, session_ids: Collection[int], span: timedelta, *, until: datetime) -> None:
+        """Put off the budgets of these sessions' open calls that began before `until`, by what was not the agents'."""
+        declared = self.filter(Among("session_id", session_ids), expected_by__isnull=False, started_at__lte=until)
+        declared.open().update(expected_by=F("expected_by") + span)
 
     def changed(
         self, session: "Session", *, names: Collection[str], ids: Collection[int], results: Collection[int],
@@ -275,13 +280,7 @@ class ToolCall(models.Model):
         return Outcome.ABORTED.value if text.startswith(ABORTED_TEXTS) else Outcome.SUCCESS.value
 
     def begin(
-        self,
-        *,
-        start_seq: int,
-        turn_id: str | None,
-        is_sub_agent: bool,
-        expected_by: datetime | None,
-        now: datetime,
+        self, *, start_seq: int, turn_id: str | None, is_sub_agent: bool, expected_by: datetime | None, now: datetime
     ) -> None:
         """Note that a call which its message announced has begun; one that is closed already was not timed."""
         self.start_seq = start_seq

@@ -212,13 +212,28 @@ class WatchedSession(models.Model):
         self.hear(now, is_progress=grew, event_count=0)
         return grew
 
-    def ask_for(self, needs: str, *, since: datetime) -> None:
-        """Say what a person must do; `since` is when the oldest open request came."""
+    def budget_from(self, now: datetime) -> datetime:
+        """Return from when a budget counts that is declared now; while a person is waited for its clock stands."""
+        return now if self.needs_since is None else self.needs_since
+
+    def move_budget(self, span: timedelta) -> None:
+        """Put off the end of the open activity's budget by a time that was not the agent's."""
+        if self.expected_by is not None:
+            self.expected_by += span
+
+    def ask_for(self, needs: str, *, since: datetime) -> timedelta:
+        """Say what a person must do; `since` is when the oldest open request came.
+
+        Return the time, until then, in which a person was waited for because of requests that are settled.
+        """
+        waited = max(since - (self.needs_since or since), timedelta())
+        self.move_budget(waited)
         self.needs = needs
         self.needs_since = since
+        return waited
 
-    def need_nothing(self, now: datetime) -> None:
-        """Say that no person is waited for any more. How long they took is not the agent's silence.
+    def need_nothing(self, now: datetime) -> timedelta:
+        """Say that no person is waited for any more. How long they took is not the agent's silence; it is returned.
 
         A silence of the server within that time may be excused already: no more is excused than there was.
         """
@@ -226,8 +241,11 @@ class WatchedSession(models.Model):
         if since is not None:
             self.excused_seconds = _excused(self.excused_seconds, since, told_at=self.progressed_at, now=now)
             self.excused_silence_seconds = _excused(self.excused_silence_seconds, since, told_at=self.heard_at, now=now)
+        waited = max(now - (since or now), timedelta())
+        self.move_budget(waited)
         self.needs = Needs.NOTHING
         self.needs_since = None
+        return waited
 
     def conclude(
         self, liveness: str, *, reason: str, next_deadline_at: datetime | None, seq: int, now: datetime
