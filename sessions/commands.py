@@ -100,7 +100,7 @@ def take(session_id: int, *, now: datetime | None = None) -> list[Command]:
 
 
 def acknowledge(command_id: int, *, is_obeyed: bool, detail: str = "", now: datetime | None = None) -> Command:
-    """Note what became of a command; the same acknowledgement again changes nothing.
+    """Note what became of a command, which is a sign of life and no progress; again, it changes nothing.
 
     Raises `NotFound` for an unknown command and `Conflict` when it has expired or was acknowledged otherwise.
     """
@@ -119,7 +119,9 @@ def acknowledge(command_id: int, *, is_obeyed: bool, detail: str = "", now: date
             raise Conflict(f"This command is {command.status} already.")
         command.acknowledge(is_obeyed=is_obeyed, detail=redaction.clean(detail), now=now)
         payload = {"command_id": command.pk, "status": command.status}
-        session.record([EventDraft(type="server.command_acknowledged", payload=payload)], now=now)
+        session.hear(now, is_progress=False, event_count=0)
+        acknowledged = EventDraft(type="server.command_acknowledged", payload=payload)
+        session.record([acknowledged, *liveness.settle(session, now)], now=now)
     return command
 
 

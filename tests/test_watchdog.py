@@ -190,6 +190,25 @@ def test_an_answer_right_after_a_downtime_excuses_no_more_than_there_was():
     assert (row.excused_seconds, row.excused_silence_seconds) == (1001, 1001)
 
 
+def test_an_acknowledgement_is_a_sign_of_life_and_no_progress():
+    session = running()
+    protocol.heartbeat(session.pk, interval_seconds=15, now=at(0))
+    liveness.watch(now=at(100))
+    assert liveness_of(session) == "lost"
+    command = commands.ask(session.pk, {"type": "interrupt"}, by=None, now=at(101))
+    commands.take(session.pk, now=at(102))
+    assert liveness_of(session) == "lost"  # what was handed over may have gone to a socket that is dead
+    commands.acknowledge(command.pk, is_obeyed=True, now=at(103))
+    row = Session.objects.get(pk=session.pk)
+    assert (row.liveness, row.heard_at, row.progressed_at) == ("quiet", at(103), T0)
+    kinds = list(session.events.order_by("-seq").values_list("type", flat=True)[:2])
+    assert kinds == ["server.liveness_changed", "server.command_acknowledged"]
+    liveness.watch(now=at(300))
+    assert liveness_of(session) == "lost"
+    commands.acknowledge(command.pk, is_obeyed=True, now=at(301))  # a repeat changes nothing
+    assert liveness_of(session) == "lost"
+
+
 def test_a_budget_of_a_heartbeat_is_its_activitys_own():
     session = running()
     protocol.heartbeat(session.pk, interval_seconds=3600, activity="test", expect_within_seconds=900, now=at(1))
