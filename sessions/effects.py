@@ -93,10 +93,15 @@ def close_what_is_open(stage: Stage, turn_id: str | None) -> None:
     """Abort the calls and expire the requests and commands that a turn leaves open; None: those of no turn."""
     for call in ToolCall.objects.open_of(stage.session, turn_id):
         _close_call(stage, call, Outcome.ABORTED)
-    Request.objects.expire_in(stage.session, turn_id, now=stage.now)
+    expire_what_is_asked(stage.session, turn_id, now=stage.now)
+
+
+def expire_what_is_asked(session: Session, turn_id: str | None, *, now: datetime) -> None:
+    """Expire what a turn leaves open when it ends, requests and commands (API.md 5); None: the requests of no turn."""
+    Request.objects.expire_in(session, turn_id, now=now)
     if turn_id is not None:  # A command of no turn outlives them all.
-        Command.objects.expire_in(stage.session, turn_id)
-    Request.objects.let_need(stage.session, now=stage.now)
+        Command.objects.expire_in(session, turn_id)
+    Request.objects.let_need(session, now=now)
 
 
 def _close_call(stage: Stage, call: ToolCall, outcome: str, *, result_seq: int | None = None) -> None:

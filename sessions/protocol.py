@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from sessions import effects, liveness, redaction
-from sessions.effects import Stage, budget_end, close_what_is_open
+from sessions.effects import Stage, budget_end, close_what_is_open, expire_what_is_asked
 from sessions.engine_events import NONE_STORED, join_deltas, require_valid
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Event, EventDraft, Session, State, ToolCall, Turn, TurnEnd
@@ -105,7 +105,9 @@ def keep(session_id: int, drafts: Sequence[EventDraft], *, now: datetime | None 
 def set_state(session_id: int, state: str, *, turn_id: str | None, by: str, now: datetime | None = None) -> Session:
     """Set the state as the contracts mean it: any may follow any, each `running` starts the clock anew.
 
-    Does not move `last_activity_at` (ZeroClaw's rule). Raises `NotFound`, or `InvalidRequest` for another word.
+    A turn that is left by it has ended for whoever is asked: its open requests expire. A `running` that names no turn
+    leaves none. Does not move `last_activity_at` (ZeroClaw's rule).
+    Raises `NotFound`, or `InvalidRequest` for another word.
     """
     if state not in State.values:
         raise InvalidRequest.field("state", f"must be one of {', '.join(State.values)}")
@@ -116,6 +118,8 @@ def set_state(session_id: int, state: str, *, turn_id: str | None, by: str, now:
         session = Session.objects.locked(session_id)
         session.stop_doing()
         session.stop_looping()
+        if session.is_running and (state != State.RUNNING or turn_id not in {None, session.turn_id}):
+            expire_what_is_asked(session, session.turn_id, now=now)
         session.move_to(state, turn_id=turn_id, now=now)
         session.hear(now, is_progress=True, event_count=0)
         session.note_progress_at(session.last_seq + 1)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sessions import protocol
+from sessions import commands, liveness, protocol
 from sessions.exceptions import InvalidRequest, NotFound
 from sessions.models import Session, State
 from tests.factories import make_events, make_session
@@ -28,6 +28,43 @@ def test_any_state_may_follow_any(before, state):
     assert session.turn_started_at == (later(5) if state == "running" else None)
     event = session.events.filter(type="server.state_changed").latest("seq")
     assert (event.payload, event.turn_id) == ({"state": state, "by": "key:1"}, "new")
+
+
+@pytest.mark.parametrize("turn_id", ["t", None])
+@pytest.mark.parametrize(
+    ("state", "next_turn", "is_over"),
+    [
+        ("idle", None, True),
+        ("error", "same", True),
+        ("running", "next", True),
+        ("running", "same", False),
+        ("running", None, False),
+    ],
+)
+def test_a_state_that_leaves_a_turn_expires_what_it_asked(turn_id, state, next_turn, is_over):
+    session = make_session()
+    protocol.set_state(session.pk, "running", turn_id=turn_id, by="test", now=NOW)
+    make_events(session, {"type": "approval_request", "id": "a"}, now=later(1))
+    interrupt = commands.ask(session.pk, {"type": "interrupt"}, by=None, now=later(2))
+    named = turn_id if next_turn == "same" else next_turn
+    protocol.set_state(session.pk, state, turn_id=named, by="test", now=later(5))
+    session.refresh_from_db()
+    request = session.requests.get()
+    assert (request.status, request.closed_at) == (("expired", later(5)) if is_over else ("open", None))
+    assert session.needs == ("" if is_over else "approval")
+    interrupt.refresh_from_db()
+    assert interrupt.status == ("expired" if is_over and turn_id else "requested")
+
+
+def test_a_request_of_a_turn_that_was_left_hides_no_hang_of_the_next():
+    session = make_session()
+    ask = {"type": "approval_request", "id": "a", "turn_id": "t"}
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, ask, now=NOW)
+    protocol.set_state(session.pk, "idle", turn_id=None, by="test", now=later(5))
+    protocol.set_state(session.pk, "running", turn_id="next", by="test", now=later(10))
+    liveness.watch(now=later(310))
+    session.refresh_from_db()
+    assert session.liveness == "stuck"
 
 
 def test_running_again_starts_the_clock_anew():
