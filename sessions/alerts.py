@@ -93,7 +93,7 @@ def plan(causes: Iterable[Cause], *, hooks: Iterable[Hook], ongoing: Iterable[In
                 silences.setdefault(incident, cause)
         for incident, cause in silences.items():
             told_at = hook.told_of_source.get(incident.source)
-            if told_at is None or told_at < incident.since:  # else it was told, or will be, of this very silence
+            if told_at is None or told_at < incident.since:  # else it was told of this very silence
                 due_at = _not_before(told_at, hook.quiet_time, now)
                 notices.append(Notice(webhook_id=hook.pk, due_at=due_at, cause=cause, incident=incident))
     return Plan(notices, settled)
@@ -160,8 +160,8 @@ def _hooks_of(webhooks: list[Webhook], session_ids: Collection[int], now: dateti
     by_session = told.told_by(now).filter(session__in=session_ids).values_list("webhook_id", "session_id")
     for webhook_id, session_id, at in by_session.annotate(at=Max("due_at")):
         of_session[webhook_id][session_id] = at
-    by_source = told.filter(kind=DeliveryKind.SILENT).values_list("webhook_id", "source").annotate(at=Max("due_at"))
-    for webhook_id, source, at in by_source:
+    silent = told.told_by(now).filter(kind=DeliveryKind.SILENT)
+    for webhook_id, source, at in silent.values_list("webhook_id", "source").annotate(at=Max("due_at")):
         of_source[webhook_id][source] = at
     return [
         Hook(
@@ -244,7 +244,8 @@ def _still_holds(delivery: Delivery) -> bool:
     adrift = {Liveness.STUCK, Liveness.LOST}
     if delivery.kind == DeliveryKind.SILENT:
         there = Session.objects.running().filter(owner=delivery.webhook.owner_id, source=delivery.source)
-        return there.filter(liveness__in=adrift).exists()
+        since = datetime.fromisoformat(delivery.body["since"])  # who was heard from later is none of this silence
+        return there.filter(liveness__in=adrift, heard_at__lte=since).exists()
     session = delivery.session
     if session is None:
         return True

@@ -276,6 +276,39 @@ def test_a_second_silence_of_the_same_source_is_told_after_the_quiet_time_if_it_
     assert second.due_at == at(320) + timedelta(minutes=15)
 
 
+def fall_silent_together(sessions, *, now):
+    for session in sessions:
+        make_events(session, {"type": "text_delta", "text": "back", "turn_id": "t"}, now=now)
+    liveness.watch(now=now + timedelta(seconds=301))
+    alerts.spread(now=now + timedelta(seconds=320))
+
+
+def test_a_held_silence_gives_way_to_a_newer_one(owner, webhook):
+    sessions = [adrift(owner) for _ in range(3)]
+    alerts.spread(now=at(320))
+    fall_silent_together(sessions, now=at(400))
+    later = [make_session(owner, source="laptop") for _ in range(2)]
+    for session in later:
+        make_events(session, {"type": "turn_start", "turn_id": "t"}, now=at(800))
+    fall_silent_together([*sessions, *later], now=at(800))
+    _, held = Delivery.objects.order_by("pk")
+    assert (held.body["since"], held.body["count"]) == (at(800).isoformat(), 5)
+    assert held.due_at == at(320) + timedelta(minutes=15)
+
+
+def test_a_held_silence_is_not_told_of_a_session_that_hangs_later_by_itself(owner, webhook):
+    sessions = [adrift(owner) for _ in range(3)]
+    alerts.spread(now=at(320))
+    fall_silent_together(sessions, now=at(400))
+    for session in sessions:
+        make_events(session, {"type": "text_delta", "text": "back", "turn_id": "t"}, now=at(800))
+    for session in sessions[1:]:
+        make_events(session, {"type": "text_delta", "text": "on", "turn_id": "t"}, now=at(1140))
+    liveness.watch(now=at(1150))
+    alerts.spread(now=at(1170))
+    assert [one.kind for one in alerts.take(now=at(1300))] == ["stuck"]
+
+
 def test_quiet_time_holds_the_newest_alarm_of_a_session_and_drops_it_when_it_is_over(owner, webhook):
     session = adrift(owner)
     alerts.spread(now=at(320))
