@@ -93,7 +93,7 @@ def plan(causes: Iterable[Cause], *, hooks: Iterable[Hook], ongoing: Iterable[In
                 silences.setdefault(incident, cause)
         for incident, cause in silences.items():
             told_at = hook.told_of_source.get(incident.source)
-            if told_at is None or told_at < incident.since:  # else it was told of this very silence
+            if told_at is None or told_at < incident.began_at:  # else it was told of this very silence
                 due_at = _not_before(told_at, hook.quiet_time, now)
                 notices.append(Notice(webhook_id=hook.pk, due_at=due_at, cause=cause, incident=incident))
     return Plan(notices, settled)

@@ -60,6 +60,13 @@ class Incident:
     """Their primary keys, in order."""
     running: int
     """How many sessions of this installation run and wait for nobody, the silent ones included."""
+    first_since: datetime | None = None
+    """When as many had fallen silent as make an incident, if that was before `since`; others have joined them later."""
+
+    @property
+    def began_at(self) -> datetime:
+        """Return since when it is one and the same: a session that joins does not begin it anew."""
+        return self.first_since or self.since
 
     @property
     def count(self) -> int:
@@ -82,8 +89,12 @@ def incidents(silences: Iterable[Silence], *, running: Mapping[Place, int], now:
         if is_most and any(silence.liveness in {Liveness.STUCK, Liveness.LOST} for silence in together):
             pks = tuple(sorted(silence.session_id for silence in together))
             owner_id, source = place
-            since = together[-1].heard_at
-            found.append(Incident(owner_id=owner_id, source=source, since=since, sessions=pks, running=running[place]))
+            found.append(
+                Incident(
+                    owner_id=owner_id, source=source, since=together[-1].heard_at, sessions=pks,
+                    running=running[place], first_since=together[AT_LEAST - 1].heard_at,
+                )
+            )  # fmt: skip
     return sorted(found, key=lambda incident: (incident.since, incident.owner_id, incident.source))
 
 

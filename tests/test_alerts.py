@@ -276,6 +276,27 @@ def test_a_second_silence_of_the_same_source_is_told_after_the_quiet_time_if_it_
     assert second.due_at == at(320) + timedelta(minutes=15)
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_session_that_joins_a_told_silence_does_not_make_it_told_again(is_back):
+    owner = make_user()
+    Webhook.objects.register(owner=owner, url="https://example.org/hook", kinds=["stuck", "lost"], quiet_minutes=0)
+    sessions = [make_session(owner, source="laptop") for _ in range(4)]
+    *first, joins = sessions
+    for session in sessions:
+        make_events(session, {"type": "turn_start", "turn_id": "t"}, now=at(0))
+        protocol.heartbeat(session.pk, interval_seconds=30, now=at(0))
+    for second in range(0, 400, 10):
+        if second in {60, 120}:
+            make_events(joins, {"type": "info"}, now=at(second))
+        if is_back and second == 130:
+            for session in first:
+                make_events(session, {"type": "info"}, now=at(second))
+        liveness.watch(now=at(second))
+        alerts.spread(now=at(second))
+    assert Delivery.objects.filter(kind="silent").count() == (2 if is_back else 1)
+
+
 def fall_silent_together(sessions, *, now):
     for session in sessions:
         make_events(session, {"type": "text_delta", "text": "back", "turn_id": "t"}, now=now)

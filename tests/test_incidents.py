@@ -35,6 +35,11 @@ def test_most_sessions_of_one_source_that_fall_silent_together_are_one_incident(
     assert (incident.count, incident.sessions, incident.running) == (3, (1, 2, 3), 5)
 
 
+def test_an_incident_begins_with_the_first_sessions_that_make_one():
+    assert found(0, 10, 20, 200, running=5)[0].began_at == at(20)
+    assert found(0, 150, 160, 170, running=5)[0].began_at == at(160)  # one that hung already begins nothing
+
+
 @pytest.mark.parametrize(
     ("seconds", "running"),
     [
