@@ -7,7 +7,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0024_measured_so_far"),
+        ("koda_sessions", "0028_session_births"),
     ]
 
     operations = [
