@@ -6,7 +6,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+
+import httpx
 
 from tests.conftest import ROOT, find_free_port, make_environment, prepare, start_server, stop_server
 from tests.live.processes import run
@@ -90,6 +93,27 @@ def test_a_stop_in_the_first_moment_is_a_stop(tmp_path):
     with serve(environment) as server:
         server.signal()
         assert server.end() == 0
+
+
+def test_a_stop_waits_for_no_long_poll(tmp_path):
+    server = start_server(tmp_path)
+    headers = {"Authorization": f"Bearer {server.create_key('agent')}"}
+    with (
+        httpx.Client(base_url=f"{server.url}/api/v1", headers=headers, trust_env=False, timeout=40) as api,
+        ThreadPoolExecutor() as threads,
+    ):
+        session = api.post("/sessions", json={"agent_name": "koda"}).raise_for_status().json()["id"]
+        poll = threads.submit(api.get, f"/sessions/{session}/commands?wait=60")
+        time.sleep(2)  # time enough to arrive; whether it waits cannot be seen from outside
+        assert not poll.done()
+        began = time.monotonic()
+        stop_server(server)
+        answer = poll.result()
+    assert (answer.status_code, answer.json()) == (200, {"commands": []})
+    assert time.monotonic() - began < 10, "not what KODA_DRAIN_SECONDS allows"
+    log = server.log.read_text()
+    assert "were answered" not in log
+    assert "ThreadSensitiveContext" not in log
 
 
 def test_an_address_that_others_reach_needs_names_to_be_reached_at(tmp_path):

@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.dispatch import receiver
+from django.http import HttpRequest
 
 from sessions import commands
 from sessions.models import Command
@@ -61,19 +62,36 @@ def _ring(session_id: int, **_kwargs: Any) -> None:
     _waiters.ring(session_id)
 
 
-async def wait_for_commands(session_id: int, *, seconds: float) -> list[Command]:
-    """Return the commands to hand over, as soon as there are any; none after `seconds`."""
+async def wait_for_commands(session_id: int, *, seconds: float, draining: asyncio.Event | None = None) -> list[Command]:
+    """Return the commands to hand over, as soon as there are any; none after `seconds`, or once `draining` is set."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     with _waiters.bell_of(session_id) as bell:
         while True:
             bell.clear()
+            is_last = draining is not None and draining.is_set()
             taken = await in_thread(commands.take, session_id)
             left = end - loop.time()
-            if taken or left <= 0:
+            if taken or left <= 0 or is_last:
                 return taken
-            with suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), min(left, LOOK_AGAIN_SECONDS))
+            await _wait_for_any([bell, *([] if draining is None else [draining])], min(left, LOOK_AGAIN_SECONDS))
+
+
+async def _wait_for_any(events: Sequence[asyncio.Event], seconds: float) -> None:
+    """Wait until one of the events is set, for at most `seconds`."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def draining_of(request: HttpRequest) -> asyncio.Event | None:
+    """Return the event that is set when the server begins to stop; None under a server that tells of no such thing."""
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    found: asyncio.Event | None = scope.get("extensions", {}).get("koda.draining")
+    return found
 
 
 async def in_thread(read: Callable[..., Result], *args: Any) -> Result:

@@ -10,7 +10,7 @@ from pydantic import Field
 from sessions import commands
 from sessions.api import access
 from sessions.api.auth import Caller, authenticate
-from sessions.api.native.polling import LONGEST_SECONDS, in_thread, wait_for_commands
+from sessions.api.native.polling import LONGEST_SECONDS, draining_of, in_thread, wait_for_commands
 from sessions.api.native.schemas.commands import AskedOut, CommandIn, HandedOverOut
 from sessions.api.native.schemas.turns import CommandsOut
 from sessions.api.problems import failing
@@ -47,7 +47,7 @@ async def fetch_commands(
 ) -> dict[str, Any]:
     """Return the commands not yet delivered, in order, and mark them so; for a write key of the session's source."""
     session = await in_thread(_find_own, authenticate(request), session_id)
-    handed = await wait_for_commands(session.pk, seconds=wait)
+    handed = await wait_for_commands(session.pk, seconds=wait, draining=draining_of(request))
     return {"commands": [HandedOverOut.of(command) for command in handed]}
 
 
