@@ -20,7 +20,7 @@ from sessions import incidents, liveness
 from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
-from sessions.models import Event, Session, Visibility, overview
+from sessions.models import Destroyed, Event, Session, Visibility, overview
 from sessions.models.among import Among, joined
 from sessions.models.filtering import Words
 from sessions.models.prepared import Place, prepared
@@ -173,14 +173,18 @@ class Board:
         unknown = {pk for pk in pks if pk not in self._rows}
         self.reads += 1
         try:
-            rows = await reading(partial(_load, pks, views, unknown))
+            rows, destroyed = await reading(partial(_load, pks, views, unknown))
         except BaseException:
             self._changed.update(dict.fromkeys(changed))
             raise
         for pk in pks:
             asking = self._asked.pop(pk, set())
             was, row = self._keep(pk, rows.get(pk))
-            self._tell(pk, was, row, self.watchers if pk in changed else asking & self.watchers)
+            watchers = self.watchers if pk in changed else asking & self.watchers
+            if was is None and row is None:
+                self._tell_of_unknown(pk, destroyed.get(pk), watchers)
+            else:
+                self._tell(pk, was, row, watchers)
 
     def _keep(self, pk: int, row: Row | None) -> tuple[Row | None, Row | None]:
         was = self._rows.pop(pk, None)
@@ -197,12 +201,16 @@ class Board:
             view = view_of(watcher)
             if row is not None and row.is_in(view):
                 watcher.notice(pk)
-            elif was is None and row is None:
-                watcher.notice_gone(pk, None)
             elif was is not None and was.may_be_in(view):
                 watcher.notice_gone(pk, was.session)
             elif was is None and row is not None and row.may_have_been_in(view):
                 watcher.notice_gone(pk, row.session)
+
+    def _tell_of_unknown(self, pk: int, destroyed: Session | None, watchers: Collection[BoardWatcher]) -> None:
+        """Tell of a session that there is not and that the board never read; what it was only to who saw it."""
+        for watcher in list(watchers):
+            is_told = destroyed is not None and watcher.caller.sees(destroyed)
+            watcher.notice_gone(pk, destroyed if is_told else None)
 
     async def counters(self, caller: Caller) -> str:
         """Return the fragments with a person's counters and incidents, at most `COUNTS_SECONDS` old."""
@@ -234,8 +242,13 @@ def view_of(watcher: BoardWatcher) -> View:
     return View(watcher.caller, watcher.words, watcher.wants_html)
 
 
-def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int]) -> dict[int, Row]:
-    """Read sessions and render for each viewer who may see them what no other has had rendered."""
+def _load(
+    pks: Collection[int], views: Collection[View], unknown: Collection[int]
+) -> tuple[dict[int, Row], dict[int, Session]]:
+    """Read sessions and render for each viewer who may see them what no other has had rendered.
+
+    Return with them, of those not known before, what is left of the ones that were destroyed.
+    """
     now = timezone.now()
     rows = {
         session.pk: Row(session, frames.encode(frames.pulse(session)))
@@ -251,7 +264,7 @@ def _load(pks: Collection[int], views: Collection[View], unknown: Collection[int
                 _render(row, can_change=view.caller.may_change(row.session), now=now)
     for pk in _made_private_lately([rows[pk].session for pk in unknown if pk in rows]):
         rows[pk].was_public = True
-    return rows
+    return rows, _destroyed({pk for pk in unknown if pk not in rows})
 
 
 @prepared
@@ -264,6 +277,15 @@ def _render(row: Row, *, can_change: bool, now: datetime) -> None:
         row.html[can_change] = frames.fragment(
             "row", oob="morph", now=now, can_change=can_change, session=row.session, is_listed=False
         )
+
+
+def _destroyed(pks: Collection[int]) -> dict[int, Session]:
+    return {
+        row.number: Session(
+            pk=row.number, uuid=row.uuid, owner_id=row.owner_number, visibility=row.visibility, status=row.status
+        )
+        for row in Destroyed.objects.numbered(pks)
+    }
 
 
 def _made_private_lately(sessions: Collection[Session]) -> set[int]:
@@ -306,7 +328,8 @@ def watch_shown(rendered_at: datetime | None) -> liveness.Watch | None:
     return watch if watch.ran_at is None or watch.ran_at <= now else None
 
 
-def changed_since(since: datetime) -> list[int]:
-    """Return the sessions that have recorded something since shortly before a page was rendered at `since`."""
+def changed_since(since: datetime) -> tuple[list[int], list[int]]:
+    """Return which sessions recorded something, and which were destroyed, since shortly before a page was rendered."""
     events = Event.objects.filter(received_at__gte=since - _OVERLAP)
-    return list(events.order_by().values_list("session_id", flat=True).distinct())
+    changed = list(events.order_by().values_list("session_id", flat=True).distinct())
+    return changed, Destroyed.objects.since(since - _OVERLAP)

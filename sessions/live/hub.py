@@ -9,6 +9,7 @@ import logging
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from contextvars import Context
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -23,7 +24,7 @@ from sessions.live.crowding import Crowding
 from sessions.live.feeds import Batch, Feed, Place
 from sessions.live.keeper import when_written_elsewhere
 from sessions.live.threads import reading
-from sessions.models import Event, Session
+from sessions.models import Destroyed, Event, Session
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,18 @@ class Watcher(Protocol):
         """End with a close code."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the hub has looked: the newest id of the log, and that of the sessions destroyed with theirs."""
+
+    event: int
+    destroyed: int
+
+    def or_later(self, other: "Mark") -> "Mark":
+        """Return the later of both in each: what was newest may have been destroyed."""
+        return Mark(max(self.event, other.event), max(self.destroyed, other.destroyed))
+
+
 class Hub:
     """Who watches what, and how far each log is known to reach. Use it from its own event loop."""
 
@@ -87,7 +100,7 @@ class Hub:
         self.crowding = Crowding(self._loop.time)
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._readings: OrderedDict[Hashable, tuple[float, asyncio.Task[Any]]] = OrderedDict()
-        self._mark: int | None = None
+        self._mark: Mark | None = None
         self._looked_at = float("-inf")
         self._look_again = False
         self._looking: asyncio.Task[None] | None = None
@@ -207,7 +220,7 @@ class Hub:
             return
         mark, seqs = await reading(partial(_written_after, self._mark))
         if self._mark is not None:
-            self._mark = max(mark, self._mark)
+            self._mark = mark.or_later(self._mark)
         self.hint(seqs)
 
     async def _find_mark(self) -> None:
@@ -312,17 +325,18 @@ def wake_hub() -> None:
     Hub.present().wake()
 
 
-def _written_after(mark: int | None) -> tuple[int, dict[int, int]]:
-    """Return the newest id of the log, and the newest seq of each session with a row after `mark`.
+def _written_after(mark: Mark | None) -> tuple[Mark, dict[int, int]]:
+    """Return how far there is something, and the newest seq of each session with a row after `mark`, or destroyed.
 
     On SQLite rows become visible in the order of their ids. On PostgreSQL some ids before the mark are looked at
     again; what is not after all news is known by its seq.
     """
-    end = Event.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    end = Mark(Event.objects.aggregate(newest=Max("pk"))["newest"] or 0, Destroyed.objects.newest())
     looked_back = 0 if connection.vendor == "sqlite" else _IDS_LOOKED_BACK
-    rows = Event.objects.filter(pk__gt=(end if mark is None else mark) - looked_back)
-    seqs = rows.order_by().values_list("session_id").annotate(newest=Max("seq"))
-    return end, dict(seqs)
+    since = mark or end
+    rows = Event.objects.filter(pk__gt=since.event - looked_back)
+    seqs = dict(rows.order_by().values_list("session_id").annotate(newest=Max("seq")))
+    return end, seqs | Destroyed.objects.seqs_after(since.destroyed - looked_back)
 
 
 def _look_around(

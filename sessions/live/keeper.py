@@ -25,7 +25,7 @@ from sessions import counting, liveness, retention
 from sessions.live import memory, wal, webhooks
 from sessions.live.short_way import TURN
 from sessions.live.tending import Tending
-from sessions.models import Delivery, Lease, StoredAnswer
+from sessions.models import Delivery, Destroyed, Lease, StoredAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ def jobs() -> list[Job]:
         ),
         Job(name="answers", every=timedelta(minutes=10), run=StoredAnswer.objects.drop_old, is_shared=True),
         Job(name="deliveries", every=timedelta(hours=1), run=Delivery.objects.drop_old, is_shared=True),
+        Job(name="destroyed", every=timedelta(hours=1), run=Destroyed.objects.drop_old, is_shared=True),
     ]
     work.append(Job(name="memory", every=memory.EVERY, run=memory.give_back))
     work.append(Job(name="footprints", every=timedelta(seconds=10), run=_add_up, is_shared=True, is_slow=True))

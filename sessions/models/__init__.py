@@ -7,6 +7,7 @@ from sessions.models.checkpoint import Checkpoint, CheckpointPiece
 from sessions.models.command import Command, CommandStatus
 from sessions.models.counted import TOKEN_NAMES, TokenCounts
 from sessions.models.delivery import Delivery, DeliveryKind
+from sessions.models.destroyed import Destroyed
 from sessions.models.event import SERVER_PREFIX, Event, EventAlias, EventDraft
 from sessions.models.figure_sum import EVERYBODY, PUBLIC, FigureMark, FigureSum
 from sessions.models.file import File
@@ -57,6 +58,7 @@ __all__ = [
     "CommandStatus",
     "Delivery",
     "DeliveryKind",
+    "Destroyed",
     "Event",
     "EventAlias",
     "EventDraft",

@@ -15,6 +15,7 @@ from sessions import redaction
 from sessions.models.alarm import Alarm
 from sessions.models.audit import Action, AuditEntry, who
 from sessions.models.counted import CountedSession
+from sessions.models.destroyed import Destroyed
 from sessions.models.event import REMINDED, Event, EventDraft, is_conclusion
 from sessions.models.fields import WrittenTextField, require_name
 from sessions.models.idempotency import StoredAnswer
@@ -351,10 +352,11 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     def destroy(self, *, by: str | None = None, now: datetime | None = None) -> dict[str, int]:
         """Remove this session for good, with all that is below it; whoever watches any of it is told by the bell.
 
-        The answers that are kept for repeated requests go with it: some repeat its words. That imported ones were here
-        is remembered, so that no import brings them back. Return how many rows went, by
-        the label of their model. `by` says which person asked for this one, for the audit log; who destroys many notes
-        that once. Nothing is indexed meanwhile, as in a purge: the index holds rows that are to go.
+        Who does not hear it finds what `Destroyed` keeps. The answers that are kept for repeated requests go with it:
+        some repeat its words. That imported ones were here is remembered, so that no import brings them back. Return
+        how many rows went, by the label of their model. `by` says which person asked for this one, for the audit log;
+        who destroys many notes that once. Nothing is indexed meanwhile, as in a purge: the index holds rows that are
+        to go.
         """
         with transaction.atomic():
             hold(connection)
@@ -369,7 +371,10 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
             if by is not None:
                 subject, messages = str(session.uuid), session.message_count
                 AuditEntry.objects.note(Action.DESTROYED, by=by, subject=subject, now=now, message_count=messages)
-            return {**session.delete()[1], **answers}
+            destroyed = Destroyed.objects.of(all_going, now=now)
+            gone = session.delete()[1]
+            Destroyed.objects.note(destroyed)
+            return {**gone, **answers}
 
     def locked_with_descendants(self) -> list["Session"]:
         """Return this session and all that its sub-agents made below it, one query a generation, locked to destroy.

@@ -8,6 +8,8 @@ import pytest
 from django.utils import timezone
 
 from sessions import liveness
+from sessions.live import broadcast
+from sessions.live.consumers import pages
 from sessions.live.consumers.socket import PATIENCE_SECONDS
 from sessions.models import Lease
 from tests.factories import make_events, make_message, make_session, make_user
@@ -141,6 +143,48 @@ async def test_what_was_hidden_while_a_page_was_away_is_taken_away_when_it_comes
     html = await peer.batches(until=lambda html: len(removed_in(html)) == 2)
     assert sorted(removed_in(html)) == sorted([session.pk, deleted.pk])
     assert rows_in(html) == []
+    await peer.leave()
+
+
+async def test_what_was_destroyed_while_a_page_was_away_is_taken_away_when_it_comes_back():
+    user = await in_db(make_user)()
+    session, old = [await in_db(make_session)(user) for _ in range(2)]
+    pks = [session.pk, old.pk]
+    await in_db(old.destroy)(now=timezone.now() - timedelta(hours=1))
+    rendered = timezone.now()
+    await in_db(session.destroy)()
+    peer = await open_wall(user, since=rendered)
+    assert removed_in(await peer.batches(until=removed_in)) == pks[:1]
+    await peer.leave()
+
+
+async def test_what_another_process_destroys_is_taken_away_with_all_below_it(monkeypatch):
+    user = await in_db(make_user)()
+    session = await in_db(make_session)(user)
+    child = await in_db(make_session)(user, parent=session)
+    pks = [session.pk, child.pk]
+    peer = await open_wall(user)
+    monkeypatch.setattr(broadcast.Outlet, "put", lambda *_: None)
+    await in_db(session.destroy)()
+    await hub().look()
+    assert sorted(removed_in(await peer.batches(until=lambda html: len(removed_in(html)) == 2))) == pks
+    await hub().look()
+    assert await has_no_rows(peer), "told once"
+    await peer.leave()
+
+
+async def test_very_many_rows_are_taken_away_in_batches(monkeypatch):
+    monkeypatch.setattr(pages, "ROWS_REMOVED", 2)
+    user = await in_db(make_user)()
+    sessions = [await in_db(make_session)(user) for _ in range(5)]
+    pks = [session.pk for session in sessions]
+    rendered = timezone.now()
+    for session in sessions:
+        await in_db(session.destroy)()
+    peer = await open_wall(user, since=rendered)
+    found = [removed_in(await peer.batch()) for _ in range(3)]
+    assert [len(pks) for pks in found] == [2, 2, 1]
+    assert [pk for some in found for pk in some] == pks
     await peer.leave()
 
 

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from sessions.live import broadcast
 from tests.factories import make_events, make_key, make_message, make_session, make_user
 from tests.live.programs import session_with_key
-from tests.live.sockets import in_db, program
+from tests.live.sockets import hub, in_db, program
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,6 +49,23 @@ async def test_a_session_that_goes_out_of_sight_is_told_as_gone():
     pulse = await peer.frame()
     assert pulse == {"type": "pulse", "session": str(session.uuid), "gone": True}
     await in_db(make_message)(session)
+    assert await peer.is_silent()
+    await peer.leave()
+
+
+async def test_what_another_process_destroys_is_told_as_gone_to_who_could_see_it(monkeypatch):
+    user = await in_db(make_user)()
+    key = await in_db(make_key)(user)
+    mine, deleted, other = [await in_db(make_session)(owner) for owner in (user, user, None)]
+    await in_db(deleted.remove)(by="test")
+    peer = await program("board/", key.plain).open()
+    await peer.frame()
+    monkeypatch.setattr(broadcast.Outlet, "put", lambda *_: None)
+    for session in (other, deleted, mine):
+        await in_db(session.destroy)()
+    await hub().look()
+    assert await peer.frame() == {"type": "pulse", "session": str(mine.uuid), "gone": True}
+    await hub().look()
     assert await peer.is_silent()
     await peer.leave()
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 
 from sessions.live import callers, frames
 from sessions.live.asgi_types import Message
@@ -19,6 +20,8 @@ from sessions.models.filtering import Words
 LONGEST_FRAME = 1_000
 """Characters of an acknowledgement."""
 SOCKETS_A_PERSON = 50
+ROWS_REMOVED = 2_000
+"""Rows that one batch takes away at most; a purge may destroy very many sessions."""
 FILTER_WORDS = ("q", "agent", "project", "source", "state")
 """Words of the query that narrow the board, as they narrow the page."""
 
@@ -114,7 +117,9 @@ class BoardPage(PageSocket):
         self.since = _time(since)
         await self.hub.join_board(self, kind=self.kind, limit=self.limit)
         if since:
-            self._changed.update(dict.fromkeys(await reading(partial(changed_since, self.since))))
+            changed, destroyed = await reading(partial(changed_since, self.since))
+            self._changed.update(dict.fromkeys(changed))
+            self._gone.update(dict.fromkeys(destroyed))
         self._watch = await reading(partial(watch_shown, self.since if since else None))
         self._want_counters()
         hello = frames.hello()
@@ -150,8 +155,10 @@ class BoardPage(PageSocket):
             self._is_watch_due = False
             self._watch, said = await self.hub.board.watch(self._watch)
             parts.append(said)
-        parts += [frames.removed_row(pk) for pk in self._gone]
-        self._gone.clear()
+        gone = list(islice(self._gone, ROWS_REMOVED))
+        parts += [frames.removed_row(pk) for pk in gone]
+        for pk in gone:
+            del self._gone[pk]
         html = "\n".join(filter(None, parts))
         if html:
             self._batches += 1
