@@ -7,7 +7,7 @@ times a second, and its last change always.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from sessions import incidents, liveness
 from sessions.live import frames
 from sessions.live.callers import Caller
 from sessions.live.threads import reading
-from sessions.models import Destroyed, Event, Session, Visibility, overview
+from sessions.models import Band, Destroyed, Event, Session, Visibility, overview
 from sessions.models.among import Among, joined
 from sessions.models.filtering import Words
 from sessions.models.prepared import Place, prepared
@@ -58,6 +58,9 @@ class BoardWatcher(Protocol):
 
     def notice(self, pk: int) -> None:
         """Take note that a session in sight has changed."""
+
+    def notice_heard(self, pk: int) -> None:
+        """Take note that a session in sight was heard of."""
 
     def notice_gone(self, pk: int, session: Session | None) -> None:
         """Take note that a session is out of sight; None when it has been destroyed and nothing is known of it."""
@@ -105,6 +108,11 @@ class Row:
             return self.html[view.caller.may_change(self.session)]
         return frames.removed_row(self.session.pk) if self.may_have_been_in(view) else ""
 
+    @property
+    def shows_heard(self) -> bool:
+        """Say whether the row shows when the session was last heard of."""
+        return self.session.band in {Band.ADRIFT, Band.RUNNING}
+
     def follow(self, earlier: "Row") -> None:
         """Remember how the session went out of sight since `earlier`."""
         was_public = earlier.session.visibility == Visibility.PUBLIC
@@ -125,6 +133,7 @@ class Board:
         self._asked: dict[int, set[BoardWatcher]] = {}
         self._has_work = asyncio.Event()
         self._rows: OrderedDict[int, Row] = OrderedDict()
+        self._heard: dict[int, Row] = {}
         self._counts: dict[str, tuple[float, asyncio.Task[str]]] = {}
 
     def mark(self, pks: Iterable[int]) -> None:
@@ -144,6 +153,36 @@ class Board:
         self._asked.setdefault(pk, set()).add(watcher)
         self._has_work.set()
         return None
+
+    async def listen(self, heard: Mapping[int, datetime]) -> None:
+        """Read again the sessions that were heard of at these times, and tell the pages that show them.
+
+        Their rows are kept apart from those that changed: what happened to a session is told when its log is read.
+        """
+        views = {view_of(watcher) for watcher in self.watchers if watcher.wants_html}
+        pks = [pk for pk, at in heard.items() if not self._has_told(pk, at)] if views else []
+        found: dict[int, Row] = {}
+        for start in range(0, len(pks), _ROWS_A_READ):
+            self.reads += 1
+            rows, _ = await reading(partial(_load, pks[start : start + _ROWS_A_READ], views, ()))
+            found |= rows
+        self._heard = found
+        for watcher in list(self.watchers):
+            view = view_of(watcher)
+            for pk, row in found.items() if watcher.wants_html else ():
+                if row.is_in(view) and row.shows_heard:
+                    watcher.notice_heard(pk)
+
+    def _has_told(self, pk: int, at: datetime) -> bool:
+        row = self._rows.get(pk)
+        return row is not None and row.session.heard_at is not None and row.session.heard_at >= at
+
+    def heard_html(self, pk: int, watcher: BoardWatcher) -> str:
+        """Return the row of a session that was heard of, or nothing when what is known of it is newer or all."""
+        view, row, known = view_of(watcher), self._heard.get(pk), self._rows.get(pk)
+        if row is None or not row.is_in(view) or (known is not None and known.session.revision > row.session.revision):
+            return ""
+        return row.html.get(view.caller.may_change(row.session), "")
 
     async def run(self) -> None:
         """Tell of changes, for ever."""
@@ -232,6 +271,7 @@ class Board:
     def forget(self) -> None:
         """Drop what is at hand: with nobody watching, it is no longer kept true."""
         self._rows.clear()
+        self._heard.clear()
         self._changed.clear()
         self._asked.clear()
         self._counts.clear()
@@ -329,7 +369,11 @@ def watch_shown(rendered_at: datetime | None) -> liveness.Watch | None:
 
 
 def changed_since(since: datetime) -> tuple[list[int], list[int]]:
-    """Return which sessions recorded something, and which were destroyed, since shortly before a page was rendered."""
+    """Return which sessions recorded something, and which were destroyed, since shortly before a page was rendered.
+
+    With the first come those of which nothing but heartbeats was heard since then.
+    """
     events = Event.objects.filter(received_at__gte=since - _OVERLAP)
     changed = list(events.order_by().values_list("session_id", flat=True).distinct())
-    return changed, Destroyed.objects.since(since - _OVERLAP)
+    heard = Session.objects.heard_since(since).values_list("pk", flat=True)
+    return [*{*changed, *heard}], Destroyed.objects.since(since - _OVERLAP)

@@ -134,6 +134,23 @@ class LogFeed:
         return draft.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictFeed:
+    """HTML: how the session is, and why, for who has the whole log; nothing is new but when it was heard of."""
+
+    can_change: bool
+    heard_at: datetime
+
+    def read(self, session_id: int, place: Place) -> Batch:
+        """Return the verdict; one stays at `place`."""
+        session = Session.objects.at_present(session_id)
+        if session is None:
+            return Batch(None, (), place)
+        draft = _Draft(session, self.can_change, place)
+        draft.add_verdict()
+        return draft.finish()
+
+
 @dataclass(slots=True)
 class _Draft:
     """A batch of fragments in the making."""

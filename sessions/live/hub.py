@@ -10,11 +10,13 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Max
+from django.utils import timezone
 
 from sessions import commands
 from sessions.live import broadcast
@@ -34,9 +36,13 @@ TICK_SECONDS = 15
 """The slow beat: pings, deadlines, who may still be here, and what no hint told of."""
 LOOK_SECONDS = 1.0
 """Other processes' writes are looked for at most this often."""
+HEARD_SECONDS = 5.0
+"""Heartbeats, which leave nothing in the log, are looked for this often: so late a page learns that an agent lives."""
 BATCH_SECONDS = 2.0
 """How long a batch is at hand for sockets that come to the same place later."""
 
+_HEARD_LOOKED_BACK = timedelta(seconds=30)
+"""A heartbeat that becomes visible later than this is found with the next one."""
 _READINGS_KEPT = 256
 _SEQS_KEPT = 20_000
 _IDS_LOOKED_BACK = 2_000
@@ -59,6 +65,11 @@ class Watcher(Protocol):
     """A socket, as the hub sees it. All methods return at once."""
 
     caller: Caller
+    shows_ages: bool
+    """Whether it is to know when its session was last heard of."""
+
+    def notice_heard(self, pk: int) -> None:
+        """Take note that a session in sight was heard of, though its log need not have grown."""
 
     def poke(self) -> None:
         """See whether there is something to send."""
@@ -99,6 +110,7 @@ class Hub:
         self._counts: Counter[tuple[str, str]] = Counter()
         self.crowding = Crowding(self._loop.time)
         self._seqs: OrderedDict[int, int] = OrderedDict()
+        self._heard: dict[int, datetime] = {}
         self._readings: OrderedDict[Hashable, tuple[float, asyncio.Task[Any]]] = OrderedDict()
         self._mark: Mark | None = None
         self._looked_at = float("-inf")
@@ -118,7 +130,7 @@ class Hub:
     def start(self) -> None:
         """Begin to hear the bell, other processes and the clock."""
         broadcast.open_outlet(self.hint)
-        rhythms: list[Coroutine[Any, Any, None]] = [self.board.run(), self._tick_for_ever()]
+        rhythms: list[Coroutine[Any, Any, None]] = [self.board.run(), self._tick_for_ever(), self._listen_for_ever()]
         if broadcast.reaches_others():
             rhythms.append(broadcast.listen_to_others(self.hint))
         self._tasks = [self._begin(rhythm) for rhythm in rhythms]
@@ -176,6 +188,7 @@ class Hub:
             self.board.forget()
         if not self._watchers:
             self._mark = None
+            self._heard.clear()
             self._readings.clear()
 
     # --- What is new ---------------------------------------------------------------------------------------
@@ -228,10 +241,36 @@ class Hub:
         if self._mark is not None:
             return
         mark, seqs = await reading(partial(_written_after, None))
+        heard = await reading(_heard_lately)
         if self._mark is None:
             self._mark = mark
+            self._heard = heard
             # What was there before anybody watched is not news.
             self._seqs.update({pk: max(seq, self._seqs.get(pk, 0)) for pk, seq in seqs.items()})
+
+    def last_heard(self, session_id: int) -> datetime | None:
+        """Return when a session that runs was last heard of, as far as is known."""
+        return self._heard.get(session_id)
+
+    async def listen(self) -> None:
+        """Find which sessions were heard of since the last time, for those who show it; one look for all of them."""
+        if not any(watcher.shows_ages for watcher in self._watchers):
+            return
+        found = await reading(_heard_lately)
+        news = {pk: at for pk, at in found.items() if self._heard.get(pk) != at}
+        self._heard = found
+        for pk in news:
+            for watcher in list(self._of_session.get(pk, ())):
+                watcher.notice_heard(pk)
+        await self.board.listen(news)
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(HEARD_SECONDS)
+            try:
+                await self.listen()
+            except Exception:
+                logger.exception("Heartbeats could not be looked for; the next time comes in %s s", HEARD_SECONDS)
 
     # --- Reading, once for all -----------------------------------------------------------------------------
 
@@ -337,6 +376,11 @@ def _written_after(mark: Mark | None) -> tuple[Mark, dict[int, int]]:
     rows = Event.objects.filter(pk__gt=since.event - looked_back)
     seqs = dict(rows.order_by().values_list("session_id").annotate(newest=Max("seq")))
     return end, seqs | Destroyed.objects.seqs_after(since.destroyed - looked_back)
+
+
+def _heard_lately() -> dict[int, datetime]:
+    since = timezone.now() - _HEARD_LOOKED_BACK
+    return dict(Session.objects.heard_since(since).values_list("pk", "heard_at"))
 
 
 def _look_around(

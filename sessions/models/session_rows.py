@@ -130,6 +130,10 @@ class SessionQuerySet(FilterableQuerySet):
         """Return those whose agent said that it works."""
         return self.filter(state=State.RUNNING)
 
+    def heard_since(self, at: "datetime | Place") -> "SessionQuerySet":
+        """Return those that run and of which anything was heard since then, be it a bare heartbeat."""
+        return self.active().running().filter(heard_at__gte=at)
+
     def stuck(self, *, threshold: timedelta, now: datetime) -> "SessionQuerySet":
         """Return the contracts' literal stuck list, oldest first.
 

@@ -24,6 +24,7 @@ class InboxPage(BoardPage):
     """The inbox; `?since=` is when it was rendered, in microseconds."""
 
     wants_html = False
+    shows_ages = False
 
     def __init__(self) -> None:
         super().__init__()

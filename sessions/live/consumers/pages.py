@@ -10,7 +10,7 @@ from sessions.live import callers, frames
 from sessions.live.asgi_types import Message
 from sessions.live.board import COUNTS_SECONDS, changed_since, watch_shown
 from sessions.live.consumers.socket import SessionSocket, Socket
-from sessions.live.feeds import Feed, LogFeed, TranscriptFeed
+from sessions.live.feeds import Batch, Feed, LogFeed, TranscriptFeed, VerdictFeed
 from sessions.live.hub import BAD_FRAME, GONE, SIGN_IN, Refused
 from sessions.live.threads import reading
 from sessions.liveness import Watch
@@ -60,6 +60,13 @@ class PageSocket(Socket):
 class SessionPage(PageSocket, SessionSocket):
     """The page of one session; `?after=` is where its rendering stands, `events=1` asks for the log's rows."""
 
+    shows_ages = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard_at: datetime | None = None
+        """When the session was last heard of, as the page was told here or may show by itself."""
+
     async def enter(self) -> None:
         """Let in whoever may read the session; of a public one, anybody with its link."""
         self.caller = callers.of_browser(self.scope)
@@ -67,6 +74,7 @@ class SessionPage(PageSocket, SessionSocket):
         if session is None or not self.caller.may_read(session):
             raise Refused(GONE if self.caller.user.is_authenticated else SIGN_IN)
         await self.follow(session)
+        self._heard_at = session.heard_at
         hello = frames.hello()
         hello["seq"] = self.place.seq
         await self.send_frame(hello)
@@ -82,21 +90,35 @@ class SessionPage(PageSocket, SessionSocket):
         """Send the next batch when the last has been taken in."""
         if self.is_in_flight:
             return
-        batch = await self.next_batch()
+        batch = await self.next_batch() or await self._verdict()
         if batch is not None:
+            self._heard_at = self.session.heard_at
             await self.send_batch(batch.texts[0], number=batch.place.seq)
+
+    def notice_heard(self, pk: int) -> None:  # noqa: ARG002 - it is ours
+        """See whether the page shows an older sign of life."""
+        self.poke()
+
+    async def _verdict(self) -> Batch | None:
+        """Return the verdict again when the session has been heard of since the page was told of it."""
+        heard_at = self.hub.last_heard(self.session.pk)
+        if heard_at is None or (self._heard_at is not None and self._heard_at >= heard_at):
+            return None
+        return await self.read(VerdictFeed(self.caller.may_change(self.session), heard_at))
 
 
 class BoardPage(PageSocket):
     """The wall; `?since=` is when it was rendered, in microseconds, the other words are its filter."""
 
     wants_html = True
+    shows_ages = True
     words: Words
     since: datetime
 
     def __init__(self) -> None:
         super().__init__()
         self._changed: dict[int, None] = {}
+        self._heard: dict[int, None] = {}
         self._gone: dict[int, None] = {}
         self._batches = 0
         self._are_counts_due = False
@@ -135,13 +157,21 @@ class BoardPage(PageSocket):
     def notice(self, pk: int) -> None:
         """Note a row to send."""
         self._gone.pop(pk, None)
+        self._heard.pop(pk, None)
         self._changed[pk] = None
         self._want_counters()
         self.poke()
 
+    def notice_heard(self, pk: int) -> None:
+        """Note a row to send of a session that was only heard of: the counters stand as they were."""
+        if pk not in self._changed and pk not in self._gone:
+            self._heard[pk] = None
+            self.poke()
+
     def notice_gone(self, pk: int, session: Session | None) -> None:  # noqa: ARG002 - a page knows rows by number
         """Note a row to take away."""
         self._changed.pop(pk, None)
+        self._heard.pop(pk, None)
         self._gone[pk] = None
         self._want_counters()
         self.poke()
@@ -178,6 +208,13 @@ class BoardPage(PageSocket):
             if room < 0 and rows:
                 break
             del self._changed[pk]
+            rows.append(html)
+        for pk in list(self._heard):
+            html = self.hub.board.heard_html(pk, self)
+            room -= len(html.encode())
+            if room < 0 and rows:
+                break
+            del self._heard[pk]
             rows.append(html)
         return rows
 

@@ -33,6 +33,7 @@ class Socket:
     kind = "socket"
     limit = 0
     """Sockets of this kind that one caller may have in one process."""
+    shows_ages = False
 
     caller: Caller
     hub: Hub
@@ -136,6 +137,9 @@ class Socket:
         """See whether there is something to send."""
         self._wake.set()
 
+    def notice_heard(self, pk: int) -> None:
+        """Leave it at that: what shows no ages has nothing to send."""
+
     def beat(self) -> None:
         """Send a ping, or end when what is in flight has been so for too long."""
         waits = [*self._sending_since, *([] if self._in_flight_since is None else [self._in_flight_since])]
@@ -231,12 +235,18 @@ class SessionSocket(Socket):
         """Return the next batch and stand after it; None when there is nothing new. Raises `Refused`."""
         if self.place.seq >= self.hub.newest(self.session.pk):
             return None
-        batch = await self.hub.read(self.session.pk, self.place, self.feed)
+        batch = await self.read(self.feed)
+        if batch.place == self.place:
+            return None
+        self.place = batch.place
+        return batch
+
+    async def read(self, feed: Feed) -> Batch:
+        """Return what a feed has after our place, if it may still be read. Raises `Refused`."""
+        batch = await self.hub.read(self.session.pk, self.place, feed)
         if batch.session is None:
             raise Refused(GONE)
         if not self.caller.may_read(batch.session):
             raise Refused(MAY_NOT_SEE)
-        if batch.place == self.place:
-            return None
-        self.session, self.place = batch.session, batch.place
+        self.session = batch.session
         return batch
