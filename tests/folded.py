@@ -72,7 +72,7 @@ class Folded:
             case "text_delta" | "thinking_delta" | "response_start" | "thinking_start":
                 self.settle([wait for wait in self.waits if wait.turn_id == here])
             case "server.state_changed":
-                self.state, self.turn_id = event.payload["state"], event.turn_id
+                self.move(event.payload["state"], event.turn_id)
             case "server.liveness_changed":
                 assert event.payload["from"] == self.liveness
                 self.liveness = event.payload["to"]
@@ -90,6 +90,12 @@ class Folded:
                 return True
             after.take(one)
         return False
+
+    def move(self, state: str, turn_id: str | None) -> None:
+        is_left = state != "running" or turn_id not in {None, self.turn_id}
+        if self.state == "running" and is_left:
+            self.settle([wait for wait in self.waits if wait.turn_id == self.turn_id])
+        self.state, self.turn_id = state, turn_id
 
     def start(self, turn_id: str) -> None:
         for other in [one for one, reason in self.turns.items() if reason is None and one != turn_id]:

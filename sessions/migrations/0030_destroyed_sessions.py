@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0024_measured_so_far"),
+        ("koda_sessions", "0029_what_jobs_left_over"),
     ]
 
     operations = [

@@ -12,7 +12,7 @@ from django.db.models.functions import Length, Replace, Right, Substr
 
 from sessions.models.among import Among, AmongTexts, in_json, joined
 from sessions.models.fields import WrittenJSONField, WrittenTextField, load_written
-from sessions.models.prepared import Place, known, prepared
+from sessions.models.prepared import Place, known, prepared, prepared_change
 from sessions.models.turn import Turn
 from sessions.models.writing import born, insert, update
 
@@ -169,8 +169,7 @@ class ToolCallManager(_ToolCallManager["ToolCall"]):
 
     def move_budgets(self, session_ids: Collection[int], span: timedelta, *, until: datetime) -> None:
         """Put off the budgets of these sessions' open calls that began before `until`, by what was not the agents'."""
-        declared = self.filter(Among("session_id", session_ids), expected_by__isnull=False, started_at__lte=until)
-        declared.open().update(expected_by=F("expected_by") + span)
+        _move_budgets(joined(session_ids), until, models.DurationField().get_db_prep_value(span, connection))
 
     def changed(
         self, session: "Session", *, names: Collection[str], ids: Collection[int], results: Collection[int],
@@ -307,11 +306,7 @@ class ToolCall(models.Model):
         update(self, ["outcome", "ended_at", "result_message_id", "result_seq"])
 
     def attach(
-        self,
-        *,
-        message_id: int | None = None,
-        result_message_id: int | None = None,
-        result_seq: int | None = None,
+        self, *, message_id: int | None = None, result_message_id: int | None = None, result_seq: int | None = None
     ) -> None:
         """Tie the call to the message that asked for it, or to the message or event that holds its result."""
         self.message_id = message_id or self.message_id
@@ -341,6 +336,13 @@ def _last_begun(*running: Place) -> ToolCallQuerySet:
 def _longest_budget(*running: Place) -> "models.QuerySet[ToolCall, datetime | None]":
     budgets = _begun(*running).filter(expected_by__isnull=False).order_by("-expected_by")
     return budgets.values_list("expected_by", flat=True)[:1]
+
+
+@prepared_change
+def _move_budgets(session_ids: Place, until: Place, span: Place) -> tuple[ToolCallQuerySet, dict[str, Any]]:
+    declared = ToolCall.objects.filter(expected_by__isnull=False, started_at__lte=until).open()
+    moved = F("expected_by") + models.ExpressionWrapper(span, models.DurationField())
+    return declared.filter(Among("session_id", session_ids)), {"expected_by": moved}
 
 
 @prepared
