@@ -83,3 +83,35 @@ async def test_requests_of_others_never_come():
     assert int(card_in(html)[1]) == asked.pk
     assert "<form" not in html
     await peer.leave()
+
+
+def cards_in(html):
+    return [int(pk) for pk in re.findall(r'<section class="ask listed" id="ask-(\d+)"', html)]
+
+
+async def test_the_cards_of_what_was_hidden_or_destroyed_meanwhile_are_taken_away():
+    user = await in_db(make_user)()
+    removed, destroyed, hidden, strange, kept = [
+        await in_db(make_session)(owner) for owner in (user, user, None, None, user)
+    ]
+    await in_db(hidden.edit)(by="test", visibility="PUBLIC")
+    for session in (removed, destroyed, hidden, strange, kept):
+        await in_db(make_events)(session, START, ASKS)
+    rendered = int(timezone.now().timestamp() * 1_000_000)
+    gone = sorted(session.pk for session in (removed, destroyed, hidden))
+    await in_db(removed.remove)(by="test")
+    await in_db(destroyed.destroy)()
+    await in_db(hidden.edit)(by="test", visibility="PRIVATE")
+    await in_db(strange.edit)(by="test", title="not of your business")
+    peer = await page(f"inbox/?since={rendered}", await sign_in(user)).open()
+    await peer.frame()
+
+    def removed_in(html):
+        return sorted({int(pk) for pk in re.findall(r'id="session-(\d+)" hx-swap-oob="delete"', html)})
+
+    html = await peer.batches(until=lambda html: len(removed_in(html)) == 3 and card_in(html))
+    assert removed_in(html) == gone
+    asked = await Request.objects.aget(session=kept)
+    assert cards_in(html) == [asked.pk]
+    await settle()
+    await peer.leave()

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sessions.live import frames
+from sessions.live.board import view_of
 from sessions.live.callers import Caller
 from sessions.live.consumers.pages import BoardPage
 from sessions.live.threads import reading
@@ -31,15 +32,31 @@ class InboxPage(BoardPage):
         self._known: dict[int, Standing] = {}
 
     async def parts(self) -> list[str]:
-        """Return the requests that have come or moved on in the sessions that changed."""
-        pks = list(self._changed)
-        self._changed.clear()
+        """Return the requests that have come or moved on in the sessions that changed.
+
+        The cards of a session that is out of sight are taken away with it.
+        """
+        pks = self._take_changed()
         if not pks:
             return []
         cards = await reading(partial(_cards, pks, self.caller, self.since - _OVERLAP))
         news = [html for pk, standing, html in cards if self._known.get(pk) != standing]
         self._known.update({pk: standing for pk, standing, _ in cards})
         return news
+
+    def _take_changed(self) -> list[int]:
+        """Return the sessions in sight that changed, and note to take away those that may have been in sight."""
+        found = []
+        for pk in self._changed:
+            row = self.hub.board.row(pk, self)
+            if row is None:
+                continue  # it will be noticed when it is at hand
+            if row.is_in(view_of(self)):
+                found.append(pk)
+            elif row.may_have_been_in(view_of(self)):
+                self._gone[pk] = None
+        self._changed.clear()
+        return found
 
 
 def _cards(session_ids: list[int], caller: Caller, since: datetime) -> list[tuple[int, Standing, str]]:
