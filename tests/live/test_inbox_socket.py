@@ -6,6 +6,8 @@ import pytest
 from django.utils import timezone
 
 from sessions import commands
+from sessions.live import frames
+from sessions.live.consumers import inbox
 from sessions.models import Request
 from tests.factories import make_events, make_session, make_user
 from tests.live.sockets import in_db, page, settle, sign_in
@@ -113,5 +115,22 @@ async def test_the_cards_of_what_was_hidden_or_destroyed_meanwhile_are_taken_awa
     assert removed_in(html) == gone
     asked = await Request.objects.aget(session=kept)
     assert cards_in(html) == [asked.pk]
+    await settle()
+    await peer.leave()
+
+
+@pytest.mark.parametrize("bound", ["cards", "bytes"])
+async def test_of_very_many_requests_all_come_the_oldest_first(bound, monkeypatch):
+    monkeypatch.setattr(*((inbox, "CARDS", 4) if bound == "cards" else (frames, "LIMIT_BYTES", 5_000)))
+    user = await in_db(make_user)()
+    rendered = int(timezone.now().timestamp() * 1_000_000)
+    for _ in range(3):
+        session = await in_db(make_session)(user)
+        await in_db(make_events)(session, START, *[{**ASKS, "id": f"q{number}"} for number in range(5)])
+    asked = [pk async for pk in Request.objects.order_by("opened_at", "id").values_list("pk", flat=True)]
+    peer = await page(f"inbox/?since={rendered}", await sign_in(user)).open()
+    await peer.frame()
+    html = await peer.batches(until=lambda html: len(set(cards_in(html))) == 15)
+    assert cards_in(html) == asked
     await settle()
     await peer.leave()

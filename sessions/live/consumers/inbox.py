@@ -2,8 +2,10 @@
 
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from sessions.live import frames
@@ -11,10 +13,11 @@ from sessions.live.board import view_of
 from sessions.live.callers import Caller
 from sessions.live.consumers.pages import BoardPage
 from sessions.live.threads import reading
-from sessions.models import Request, Session
+from sessions.models import Command, Request, Session
+from sessions.models.request import RequestQuerySet
 
 CARDS = 50
-"""Requests that one batch holds at most, the newest."""
+"""Requests that one batch holds at most; the next has those that follow."""
 _OVERLAP = timedelta(seconds=10)
 
 Standing = tuple[str, str]
@@ -30,18 +33,32 @@ class InboxPage(BoardPage):
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[int, Standing] = {}
+        self._waiting: dict[int, None] = {}
+        """Requests that have come or moved on and are still to be sent, the oldest first."""
 
     async def parts(self) -> list[str]:
-        """Return the requests that have come or moved on in the sessions that changed.
+        """Return the requests that have come or moved on in the sessions that changed, while there is room.
 
         The cards of a session that is out of sight are taken away with it.
         """
         pks = self._take_changed()
-        if not pks:
-            return []
-        cards = await reading(partial(_cards, pks, self.caller, self.since - _OVERLAP))
-        news = [html for pk, standing, html in cards if self._known.get(pk) != standing]
-        self._known.update({pk: standing for pk, standing, _ in cards})
+        if pks:
+            standings = await reading(partial(_standings, pks, self.caller, self.since - _OVERLAP))
+            self._waiting.update({pk: None for pk, standing in standings if self._known.get(pk) != standing})
+        news: list[str] = []
+        room = frames.LIMIT_BYTES
+        while self._waiting and not news:
+            chosen = list(islice(self._waiting, CARDS))
+            cards = await reading(partial(_cards, chosen, self.caller))
+            for pk in chosen:
+                standing, html = cards.get(pk, (None, ""))
+                room -= len(html.encode())
+                if room < 0 and news:
+                    break
+                del self._waiting[pk]
+                if standing is not None:
+                    self._known[pk] = standing
+                    news.append(html)
         return news
 
     def _take_changed(self) -> list[int]:
@@ -59,14 +76,24 @@ class InboxPage(BoardPage):
         return found
 
 
-def _cards(session_ids: list[int], caller: Caller, since: datetime) -> list[tuple[int, Standing, str]]:
-    """Return what these sessions ask, and what was answered since the page was rendered; the oldest first."""
-    now = timezone.now()
+def _standings(session_ids: list[int], caller: Caller, since: datetime) -> list[tuple[int, Standing]]:
+    """Return how each request of these sessions stands that was opened or settled since then; the oldest first."""
     is_news = Q(opened_at__gte=since) | Q(closed_at__gte=since)
-    sessions = Session.objects.visible_to(caller.user).active()
-    rows = Request.objects.of(sessions).filter(is_news, session__in=session_ids)
-    newest = list(rows.for_inbox().order_by("-opened_at", "-id")[:CARDS])
-    return [(asked.pk, _standing(asked), _render(asked, caller, now)) for asked in reversed(newest)]
+    told = Command.objects.filter(request=OuterRef("pk")).order_by("-id").values("status")[:1]
+    rows = _seen_by(caller).filter(is_news, session__in=session_ids).order_by("opened_at", "id")
+    found = rows.annotate(told_status=Coalesce(Subquery(told), Value(""))).values_list("pk", "status", "told_status")
+    return [(pk, (status, told_status)) for pk, status, told_status in found]
+
+
+def _cards(pks: list[int], caller: Caller) -> dict[int, tuple[Standing, str]]:
+    """Return these requests as they stand now, as far as the caller may still see them."""
+    now = timezone.now()
+    rows = _seen_by(caller).filter(pk__in=pks).for_inbox()
+    return {asked.pk: (_standing(asked), _render(asked, caller, now)) for asked in rows}
+
+
+def _seen_by(caller: Caller) -> RequestQuerySet:
+    return Request.objects.of(Session.objects.visible_to(caller.user).active())
 
 
 def _standing(asked: Request) -> Standing:
