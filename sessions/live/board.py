@@ -259,10 +259,17 @@ class Board:
             self._counts[caller.name] = (self._clock(), task)
         return await asyncio.shield(task)
 
+    def has_counters(self, caller: Caller, *, since: float) -> bool:
+        """Say whether a person's counters that are at hand were read after `since`."""
+        at, _ = self._counts.get(caller.name, (float("-inf"), None))
+        return at > since
+
     def counters_in(self, caller: Caller, *, since: float) -> float:
         """Return in how many seconds a person's counters can be had that were read after `since`."""
+        if self.has_counters(caller, since=since):
+            return 0.0
         at, _ = self._counts.get(caller.name, (float("-inf"), None))
-        return 0.0 if at > since else at + COUNTS_SECONDS - self._clock()
+        return at + COUNTS_SECONDS - self._clock()
 
     async def watch(self, told: liveness.Watch | None) -> tuple[liveness.Watch, str]:
         """Return the watchdog's last look, and the fragments that say so if it is not what was `told`."""

@@ -1,16 +1,17 @@
 """The socket of the inbox: requests as they come and as they are settled."""
 
 import re
+from threading import Event as Signal
 
 import pytest
 from django.utils import timezone
 
 from sessions import commands
-from sessions.live import frames
+from sessions.live import board, frames
 from sessions.live.consumers import inbox
 from sessions.models import Request
 from tests.factories import make_events, make_session, make_user
-from tests.live.sockets import in_db, page, settle, sign_in
+from tests.live.sockets import eventually, hub, in_db, page, settle, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = {"type": "turn_start", "turn_id": "t"}
@@ -57,6 +58,30 @@ async def test_the_menus_count_comes_with_the_counters():
     await in_db(make_events)(session, START, ASKS)
     html = await peer.batches(until=lambda text: count_in(text) == ["1"])
     assert 'data-state="needs"' in html
+    await peer.leave()
+
+
+async def test_counters_that_took_long_to_read_are_read_again_after_what_changed_meanwhile(monkeypatch):
+    user = await in_db(make_user)()
+    session = await in_db(make_session)(user)
+    render, has_read, may_end = board._render_counters, Signal(), Signal()
+
+    def render_slowly(caller):
+        html = render(caller)
+        if not has_read.is_set():
+            has_read.set()
+            may_end.wait(20)
+        return html
+
+    monkeypatch.setattr(board, "_render_counters", render_slowly)
+    monkeypatch.setattr(board, "COUNTS_SECONDS", 0.01)  # what was read is old by the time it comes
+    peer = await open_inbox(user)
+    await eventually(has_read.is_set)
+    await in_db(make_events)(session, START, ASKS)
+    (watcher,) = hub().board.watchers
+    await eventually(lambda: session.pk in watcher._changed)
+    may_end.set()
+    await peer.batches(until=lambda text: count_in(text) == ["1"])
     await peer.leave()
 
 

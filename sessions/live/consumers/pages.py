@@ -236,8 +236,8 @@ class BoardPage(PageSocket):
             return ""
         self._counts_at = self.hub.clock()
         counters = await self.hub.board.counters(self.caller)
-        # They may have been read after the first change and before the last.
-        self._are_counts_due = self.hub.board.counters_in(self.caller, since=self._changed_at) > 0
+        # They may have been read after the first change and before the last; how long ago is no matter.
+        self._are_counts_due = not self.hub.board.has_counters(self.caller, since=self._changed_at)
         if self._are_counts_due:
             self._due_since = self._changed_at
             asyncio.get_running_loop().call_later(COUNTS_SECONDS, self.poke)
