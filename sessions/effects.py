@@ -50,19 +50,25 @@ class Stage:
 
 
 def turn_start(stage: Stage, draft: EventDraft) -> None:
-    """Begin a turn; one that is still open has lost its process and is closed as abandoned."""
+    """Begin a turn; one that is still open has lost its process and is closed as abandoned.
+
+    A turn that has ended is not begun again: a late repeat changes nothing (docs/protocol.md).
+    """
     turn_id = str(draft.turn_id)
-    for turn in Turn.objects.open_beside(stage.session, turn_id):
-        stage.turns[turn.turn_id] = turn
-        turn.end(TurnEnd.ABANDONED, message="The next turn began before this one ended.", now=stage.now)
-        close_what_is_open(stage, turn.turn_id)
-    turn = Turn.objects.begin(stage.session, turn_id=turn_id, now=stage.now)
-    stage.turns[turn_id] = turn
+    turn = stage.turn(turn_id)
+    if turn is not None and not turn.is_open:
+        return
+    for other in Turn.objects.open_beside(stage.session, turn_id):
+        stage.turns[other.turn_id] = other
+        other.end(TurnEnd.ABANDONED, message="The next turn began before this one ended.", now=stage.now)
+        close_what_is_open(stage, other.turn_id)
+    if turn is None:
+        stage.turns[turn_id] = Turn.objects.begin(stage.session, turn_id=turn_id, now=stage.now)
     if stage.session.turn_id != turn_id:
         stage.session.stop_doing()
         stage.session.stop_looping()
     is_repeat = stage.session.is_running and stage.session.turn_id == turn_id
-    if turn.is_open and not is_repeat:
+    if not is_repeat:
         stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
 
 
@@ -70,7 +76,8 @@ def turn_end(stage: Stage, draft: EventDraft) -> None:
     """End its own turn only; the state moves only when the turn is the session's (API.md section 5).
 
     A turn that never began cannot end: its end is refused, and the whole batch with it. It may have begun by its
-    `turn_start`, or by a state that named it.
+    `turn_start`, or by a state that named it. One that has ended keeps the reason that it has; a state that named it
+    since then is over with its second end.
     """
     kind, message = end_of(draft)
     turn = stage.turn(draft.turn_id)
@@ -79,11 +86,13 @@ def turn_end(stage: Stage, draft: EventDraft) -> None:
         stage.turns[turn.turn_id] = turn
     if turn is None:
         raise InvalidRequest.field("turn_id", "no turn with this id has begun in this session")
-    if not turn.is_open:
+    is_its_own = stage.session.turn_id == turn.turn_id
+    if turn.is_open:
+        turn.end(kind, message=message, now=stage.now)
+    elif not (is_its_own and stage.session.is_running):
         return
-    turn.end(kind, message=message, now=stage.now)
     close_what_is_open(stage, turn.turn_id)
-    if stage.session.turn_id == turn.turn_id:
+    if is_its_own:
         stage.session.stop_looping()
         state = State.ERROR if kind == TurnEnd.ERROR else State.IDLE
         stage.session.move_to(state, turn_id=turn.turn_id if state == State.ERROR else None, now=stage.now)

@@ -98,15 +98,18 @@ class Folded:
         self.state, self.turn_id = state, turn_id
 
     def start(self, turn_id: str) -> None:
-        for other in [one for one, reason in self.turns.items() if reason is None and one != turn_id]:
-            self.close(other, "abandoned")
-        if self.turns.setdefault(turn_id, None) is None:
-            self.state, self.turn_id = "running", turn_id
-
-    def end(self, turn_id: str, kind: str) -> None:
         if self.turns.get(turn_id) is not None:
             return
-        self.close(turn_id, kind)
+        for other in [one for one, reason in self.turns.items() if reason is None and one != turn_id]:
+            self.close(other, "abandoned")
+        self.turns[turn_id] = None
+        self.state, self.turn_id = "running", turn_id
+
+    def end(self, turn_id: str, kind: str) -> None:
+        reason = self.turns.get(turn_id)
+        if reason is not None and (self.state, self.turn_id) != ("running", turn_id):
+            return
+        self.close(turn_id, reason or kind)
         if self.turn_id == turn_id:
             self.state, self.turn_id = ("error", turn_id) if kind == "error" else ("idle", None)
 

@@ -124,6 +124,16 @@ TABLE = [
         [START, end(), START],
         ("idle", None, "", ""), [("t", "complete")], [], [],
     ),
+    (
+        "a late repeat of a start that is over leaves the turn that runs alone",
+        [START, end(), {**START, "turn_id": "u"}, CALL | {"turn_id": "u"}, START],
+        ("running", "u", "", "Bash"), [("t", "complete"), ("u", None)], [("c", None)], [],
+    ),
+    (
+        "after a late repeat the turn that runs ends as it does",
+        [START, end(), {**START, "turn_id": "u"}, START, end(turn_id="u")],
+        ("idle", None, "", ""), [("t", "complete"), ("u", "complete")], [], [],
+    ),
     ("the same start again is the same turn", [START, START], ("running", "t", "", ""), [("t", None)], [], []),
     (
         "the next start abandons what is still open",
@@ -263,6 +273,19 @@ def test_a_turn_that_a_state_told_of_may_end_and_began_when_the_state_was_set():
     turn = session.turns.get()
     assert (turn.turn_id, turn.reason, turn.started_at) == ("t", "complete", NOW)
     assert turn.ended_at == NOW + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(("kind", "state"), [("complete", ("idle", None)), ("error", ("error", "t"))])
+def test_a_state_that_names_a_turn_which_has_ended_is_over_with_its_second_end(kind, state):
+    session = after(START, end("cancelled"))
+    protocol.set_state(session.pk, "running", turn_id="t", by="test", now=NOW + timedelta(seconds=5))
+    make_events(session, CALL, APPROVAL, end(kind), now=NOW + timedelta(seconds=6))
+    session.refresh_from_db()
+    assert (session.state, session.turn_id) == state
+    assert (session.needs, session.doing) == ("", "")
+    assert (calls_of(session), requests_of(session)) == ([("c", "aborted")], [("approval", "expired")])
+    turn = session.turns.get()
+    assert (turn.reason, turn.ended_at) == ("cancelled", NOW + timedelta(seconds=1))
 
 
 @pytest.mark.parametrize(("state", "turn_id"), [("idle", "t"), ("error", "t"), ("running", None), ("running", "u")])

@@ -36,8 +36,8 @@ class TurnManager(_TurnManager["Turn"]):
     """Birth of turns, under the session's lock."""
 
     def begin(self, session: Session, *, turn_id: str, now: datetime) -> "Turn":
-        """Return the turn with this id, created when it is new."""
-        return self.called(session, turn_id) or self._bear(session, turn_id=turn_id, started_at=now)
+        """Return a turn that begins now; the caller saw that there is none with this id."""
+        return self._bear(session, turn_id=turn_id, started_at=now)
 
     def called(self, session: Session, turn_id: str) -> "Turn | None":
         """Return the turn with this id, None when no start of it was seen."""
