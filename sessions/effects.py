@@ -67,6 +67,7 @@ def turn_start(stage: Stage, draft: EventDraft) -> None:
     if stage.session.turn_id != turn_id:
         stage.session.stop_doing()
         stage.session.stop_looping()
+        _leave_requests(stage, stage.session.turn_id)
     is_repeat = stage.session.is_running and stage.session.turn_id == turn_id
     if not is_repeat:
         stage.session.move_to(State.RUNNING, turn_id=turn_id, now=stage.now)
@@ -99,7 +100,10 @@ def turn_end(stage: Stage, draft: EventDraft) -> None:
 
 
 def close_what_is_open(stage: Stage, turn_id: str | None) -> None:
-    """Abort the calls and expire the requests and commands that a turn leaves open; None: those of no turn."""
+    """Abort the calls and expire the requests and commands that a turn leaves open; None: those of no turn.
+
+    Requests of no turn expire with any: whoever asked has gone on.
+    """
     for call in ToolCall.objects.open_of(stage.session, turn_id):
         _close_call(stage, call, Outcome.ABORTED)
     expire_what_is_asked(stage.session, turn_id, now=stage.now)
@@ -211,14 +215,19 @@ def _open_request(stage: Stage, draft: EventDraft, **what: Any) -> None:
 
 
 def _settle_requests(stage: Stage, draft: EventDraft, *, tool_name: str | None = None) -> None:
-    """Expire the turn's open requests, of one tool or of all: the agent has gone on, so they were settled elsewhere.
+    """Expire the turn's open requests and those of none, of one tool or of all: they were settled elsewhere.
 
-    An agent that waits says nothing. When its model speaks again, or the very tool has a result, the question was
-    answered in its own terminal, or never could be (a sub-agent's); nobody here refused it (contracts/koda.md 4.5).
+    The agent has gone on, and one that waits says nothing. When its model speaks again, or the very tool has a result,
+    the question was answered in its own terminal, or never could be (a sub-agent's); nobody here refused it
+    (contracts/koda.md 4.5).
     """
+    _leave_requests(stage, draft.turn_id or stage.session.turn_id, tool_name=tool_name)
+
+
+def _leave_requests(stage: Stage, turn_id: str | None, *, tool_name: str | None = None) -> None:
+    """Expire what waits in a turn and in none, if anything does; what waits in others stays."""
     if not stage.session.needs:
         return
-    turn_id = draft.turn_id or stage.session.turn_id
     if Request.objects.expire_in(stage.session, turn_id, now=stage.now, tool_name=tool_name):
         Request.objects.let_need(stage.session, now=stage.now)
 

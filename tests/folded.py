@@ -70,7 +70,7 @@ class Folded:
             case "ask_user_request":
                 self.waits.append(Wait("input", here))
             case "text_delta" | "thinking_delta" | "response_start" | "thinking_start":
-                self.settle([wait for wait in self.waits if wait.turn_id == here])
+                self.settle([wait for wait in self.waits if wait.turn_id in (here, None)])
             case "server.state_changed":
                 self.move(event.payload["state"], event.turn_id)
             case "server.liveness_changed":
@@ -102,6 +102,8 @@ class Folded:
             return
         for other in [one for one, reason in self.turns.items() if reason is None and one != turn_id]:
             self.close(other, "abandoned")
+        if self.turn_id != turn_id:
+            self.settle([wait for wait in self.waits if wait.turn_id in (self.turn_id, None)])
         self.turns[turn_id] = None
         self.state, self.turn_id = "running", turn_id
 
@@ -118,7 +120,7 @@ class Folded:
         for call in self.calls:
             if call.turn_id == turn_id and call.outcome is None:
                 call.outcome = "aborted"
-        self.settle([wait for wait in self.waits if wait.turn_id == turn_id])
+        self.settle([wait for wait in self.waits if wait.turn_id in (turn_id, None)])
 
     def answer(self, event: Told, here: str | None) -> None:
         same = [call for call in self.calls if call.call_id == event.payload["id"]]
@@ -128,7 +130,7 @@ class Folded:
         if call.outcome is None:
             text = event.payload["output"]
             call.outcome = "rejected" if text.startswith(KOWTOWS) else "aborted" if text == "[cancelled]" else "success"
-        self.settle([wait for wait in self.waits if wait.turn_id == here and wait.tool_name == call.name])
+        self.settle([wait for wait in self.waits if wait.turn_id in (here, None) and wait.tool_name == call.name])
 
     def settle(self, waits: list[Wait]) -> None:
         for wait in waits:

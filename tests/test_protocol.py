@@ -125,6 +125,22 @@ TABLE = [
         ("idle", None, "", ""), [("t", "complete")], [], [],
     ),
     (
+        "a start goes on from what was asked outside of any turn",
+        [APPROVAL, START],
+        ("running", "t", "", ""), [("t", None)], [], [("approval", "expired")],
+    ),
+    (
+        "a start leaves what was asked in a turn of another id",
+        [{**START, "turn_id": "u"}, {**QUESTION, "turn_id": "v"}, APPROVAL, START],
+        ("running", "t", "input", ""), [("u", "abandoned"), ("t", None)], [],
+        [("input", "open"), ("approval", "expired")],
+    ),
+    (
+        "a model that speaks waits no more for what was asked outside of any turn",
+        [QUESTION, {"type": "text_delta", "text": "so", "turn_id": "t"}],
+        ("idle", None, "", "Writing"), [], [], [("input", "expired")],
+    ),
+    (
         "a late repeat of a start that is over leaves the turn that runs alone",
         [START, end(), {**START, "turn_id": "u"}, CALL | {"turn_id": "u"}, START],
         ("running", "u", "", "Bash"), [("t", "complete"), ("u", None)], [("c", None)], [],
@@ -273,6 +289,24 @@ def test_a_turn_that_a_state_told_of_may_end_and_began_when_the_state_was_set():
     turn = session.turns.get()
     assert (turn.turn_id, turn.reason, turn.started_at) == ("t", "complete", NOW)
     assert turn.ended_at == NOW + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("event", [{**START, "turn_id": "u"}, end(), {"type": "text_delta", "text": "so"}])
+def test_what_was_asked_while_a_state_named_no_turn_is_over_with_the_next_turn(event):
+    session = after(START)
+    protocol.set_state(session.pk, "running", turn_id=None, by="test", now=NOW)
+    make_events(session, QUESTION, now=NOW)
+    make_events(session, event, now=NOW + timedelta(seconds=5))
+    session.refresh_from_db()
+    assert (session.needs, requests_of(session)) == ("", [("input", "expired")])
+
+
+def test_a_start_goes_on_from_what_was_asked_in_the_turn_that_a_state_named():
+    session = make_session()
+    protocol.set_state(session.pk, "running", turn_id="u", by="test", now=NOW)
+    make_events(session, APPROVAL, START, now=NOW)
+    session.refresh_from_db()
+    assert (session.needs, requests_of(session)) == ("", [("approval", "expired")])
 
 
 @pytest.mark.parametrize(("kind", "state"), [("complete", ("idle", None)), ("error", ("error", "t"))])

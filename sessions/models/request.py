@@ -90,7 +90,10 @@ class RequestManager(_RequestManager["Request"]):
         return rows.filter(status=RequestStatus.OPEN).first() or rows.first()
 
     def expire_in(self, session: "Session", turn_id: str | None, *, now: datetime, tool_name: str | None = None) -> int:
-        """Close as expired what still waits in a turn (None: in none), of one tool or of all; return how many."""
+        """Close as expired what still waits in a turn or in none, of one tool or of all; return how many.
+
+        What was asked outside of any turn has no end of its own: the agent has gone on when any turn does.
+        """
         if tool_name is not None:
             return _expire_of_tool(now, session.pk, tool_name, *known(turn_id))
         return _expire(now, session.pk, *known(turn_id))
@@ -175,7 +178,7 @@ def _most_urgent(session_id: Place) -> RequestQuerySet:
 
 @prepared_change
 def _expire(now: Place, session_id: Place, turn_id: Place | None = None) -> tuple[RequestQuerySet, dict[str, Any]]:
-    rows = Request.objects.filter(session=session_id, turn_id=turn_id)
+    rows = Request.objects.filter(_in_turn(turn_id), session=session_id)
     return rows.open(), {"status": RequestStatus.EXPIRED, "closed_at": now}
 
 
@@ -183,5 +186,11 @@ def _expire(now: Place, session_id: Place, turn_id: Place | None = None) -> tupl
 def _expire_of_tool(
     now: Place, session_id: Place, tool_name: Place, turn_id: Place | None = None
 ) -> tuple[RequestQuerySet, dict[str, Any]]:
-    rows = Request.objects.filter(session=session_id, turn_id=turn_id, tool_name=tool_name)
+    rows = Request.objects.filter(_in_turn(turn_id), session=session_id, tool_name=tool_name)
     return rows.open(), {"status": RequestStatus.EXPIRED, "closed_at": now}
+
+
+def _in_turn(turn_id: Place | None) -> models.Q:
+    """Ask for what was asked in a turn, and for what was asked in none."""
+    none = models.Q(turn_id=None)
+    return none if turn_id is None else none | models.Q(turn_id=turn_id)
