@@ -1,6 +1,7 @@
 """GET /sessions with its filters, orders and cursors; /sessions/running and /sessions/stuck."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 from django.utils import timezone
@@ -239,3 +240,13 @@ def test_a_list_asks_as_often_for_many_rows_as_for_one(owner, path, count, djang
             make_events(parent, {"type": "turn_start", "turn_id": f"{child.pk}"})
         with django_assert_num_queries(count):
             assert agent.get(path.format(id=parent.uuid)).status == 200
+
+
+@pytest.mark.parametrize("key", ["k" * 1024, "日" * 1024])
+def test_the_longest_keys_are_found_and_a_longer_one_is_refused(agent, key):
+    made = agent.post("sessions", {"agent_name": "koda", "key": key})
+    assert made.status == 201
+    found = agent.get(f"sessions?key={quote(key)}")["items"]
+    assert [one["id"] for one in found] == [made["id"]]
+    refused = agent.get(f"sessions?key={quote('k' * 4097)}")
+    assert (refused.status, refused.fields) == (422, ["key"])

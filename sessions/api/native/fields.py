@@ -26,6 +26,9 @@ def _read_mode(value: str) -> str:
 Key = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_require_key)]
 """A client's own name for a session."""
 
+KeySought = Annotated[str, Field(max_length=KEY_BYTES), AfterValidator(_require_key)]
+"""A key by which a list is narrowed, whichever door took it."""
+
 WrittenJson = Annotated[list[Any], BeforeValidator(clean_json)]
 """An array that an agent wrote, cleaned alike."""
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sessions.api.json_format import Time
-from sessions.api.native.fields import Key, ModeIn
+from sessions.api.native.fields import Key, KeySought, ModeIn
 from sessions.liveness import LONGEST_PATIENCE_SECONDS, explain
 from sessions.models import Session
 from sessions.wire import Name
@@ -85,7 +85,7 @@ class SessionListIn(BaseModel):
 
     project_root: Name | None = Field(default=None, description="Exactly this one, or none at all (Koda's rule).")
     agent_name: Name | None = None
-    key: Name | None = Field(default=None, description="Exactly this one.")
+    key: KeySought | None = Field(default=None, description="Exactly this one.")
     source: Name | None = None
     state: StateWord | None = None
     liveness: LivenessWord | None = None
