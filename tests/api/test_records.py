@@ -19,7 +19,7 @@ def path(session):
     return f"sessions/{session.uuid}"
 
 
-@pytest.mark.parametrize("name", ["progress", "a/b", "a.b:c", "%20x%C3%A9%E6%97%A5", "..."])
+@pytest.mark.parametrize("name", ["progress", "a/b", "a.b:c", "%20x%C3%A9%E6%97%A5", "...", "a%0Ab", "%0A"])
 def test_metadata_is_set_read_and_removed(agent, path, name):
     assert agent.get(f"{path}/metadata/{name}").status == 404
     assert agent.put(f"{path}/metadata/{name}", {"value": "one"}).body == {"value": "one"}

@@ -11,6 +11,7 @@ from ninja import Router
 from sessions import exports
 from sessions.api import access
 from sessions.api.auth import authenticate
+from sessions.api.native import paths  # noqa: F401 - registers what the routes say of keys
 from sessions.api.native.schemas.records import (
     AddedOut,
     FileIn,
@@ -46,7 +47,7 @@ def list_metadata(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
 
 
 @router.get(
-    "/sessions/{session_id}/metadata/{path:key}",
+    "/sessions/{session_id}/metadata/{metadata_key:key}",
     response={200: ValueOut, **failing(404)},
     operation_id="get_metadata",
     summary="Read metadata",
@@ -60,7 +61,7 @@ def get_metadata(request: HttpRequest, session_id: UUID, key: Name) -> ValueOut:
 
 
 @router.put(
-    "/sessions/{session_id}/metadata/{path:key}",
+    "/sessions/{session_id}/metadata/{metadata_key:key}",
     response={200: ValueOut, **failing(400, 404, 413, 415)},
     operation_id="set_metadata",
     summary="Set metadata",
@@ -72,7 +73,7 @@ def set_metadata(request: HttpRequest, session_id: UUID, key: Name, body: ValueI
 
 
 @router.delete(
-    "/sessions/{session_id}/metadata/{path:key}",
+    "/sessions/{session_id}/metadata/{metadata_key:key}",
     response={200: DeletedOut, **failing(404)},
     operation_id="delete_metadata",
     summary="Delete metadata",
