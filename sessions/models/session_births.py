@@ -63,8 +63,8 @@ class SessionManager(_SessionManager["Session"]):
         """
         now = now or timezone.now()
         _require_names({"source": source, "agent_name": agent_name, **facts})
-        if "title" in facts:
-            facts["title"] = redaction.clean(facts["title"])
+        if title := redaction.clean(facts.pop("title", None)):  # an empty one is none, as in `edit`
+            facts["title"] = title
         session = self.model(
             owner=owner, source=source, agent_name=agent_name, liveness_since=now, updated_at=now,
             **{"created_at": now, "last_activity_at": facts.get("created_at") or now, **facts},

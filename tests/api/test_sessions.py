@@ -167,6 +167,16 @@ def test_only_what_is_sent_is_changed(agent, owner):
     assert edited.payload == {"changes": {"title": "New", "visibility": "PUBLIC"}, "by": f"key:{agent.key.record.pk}"}
 
 
+@pytest.mark.parametrize("title", ["", None])
+def test_an_empty_title_at_creation_is_none_and_the_first_prompt_makes_one(agent, title):
+    body = {"agent_name": "koda", "id": str(uuid.uuid4()), "title": title}
+    made = agent.post("sessions", body)
+    assert (made.status, made["title"]) == (201, None)
+    agent.post(f"sessions/{made['id']}/messages", {"role": "user", "content": "hello world"})
+    assert agent.get(f"sessions/{made['id']}")["title"] == "hello world"
+    assert agent.post("sessions", body).status == 200
+
+
 def test_a_title_is_cleared_with_null(agent, owner):
     session = make_session(owner, title="Old")
 
