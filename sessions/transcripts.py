@@ -17,6 +17,7 @@ from sessions.models import (
     Event,
     EventDraft,
     Message,
+    MessageAlias,
     Request,
     Role,
     Session,
@@ -131,9 +132,12 @@ def _faults_of_names(draft: MessageDraft, index: int, *, any_role: bool) -> Iter
 
 
 def _known_ids(session: Session, drafts: Sequence[MessageDraft]) -> dict[str, int]:
-    """Return the ids of the drafts that the session already holds, by client id."""
+    """Return the ids of the drafts that the session already holds, or held until a purge, by client id."""
     wanted = [draft.client_id for draft in drafts if draft.client_id]
-    return {str(client_id): pk for client_id, pk in _held(session.pk, in_json(wanted))} if wanted else {}
+    if not wanted:
+        return {}
+    held = {str(client_id): pk for client_id, pk in _held(session.pk, in_json(wanted))}
+    return held | MessageAlias.objects.known_ids(session, set(wanted) - held.keys())
 
 
 @prepared

@@ -16,6 +16,7 @@ from sessions.models.idempotency import StoredAnswer
 from sessions.models.lease import Lease
 from sessions.models.looping import LOOPS_FROM, Loop, LoopKind
 from sessions.models.message import SHOWN, Message, Octets, Role
+from sessions.models.message_alias import MessageAlias
 from sessions.models.metadata import TODO_KEY, Metadata
 from sessions.models.place import Place, PlaceName
 from sessions.models.preference import Preference
@@ -72,6 +73,7 @@ __all__ = [
     "Loop",
     "LoopKind",
     "Message",
+    "MessageAlias",
     "Metadata",
     "Mode",
     "Needs",

@@ -23,7 +23,7 @@ class PurgedIds(Container[str]):
 
     def __contains__(self, client_id: object) -> bool:
         """Say whether the message with this client id was destroyed."""
-        return bool(self.digests) and isinstance(client_id, str) and _digest_of(client_id) in self.digests
+        return bool(self.digests) and isinstance(client_id, str) and digest_of(client_id) in self.digests
 
 
 class PurgedMessagesManager(models.Manager["PurgedMessages"]):
@@ -37,7 +37,7 @@ class PurgedMessagesManager(models.Manager["PurgedMessages"]):
         if not session.is_imported:
             return
         client_ids = rows.exclude(client_id=None).values_list("client_id", flat=True)
-        self._keep(session, [_digest_of(client_id) for client_id in client_ids if client_id is not None])
+        self._keep(session, [digest_of(client_id) for client_id in client_ids if client_id is not None])
 
     def ids_of(self, session: "Session") -> PurgedIds:
         """Return which messages of a session were destroyed."""
@@ -52,7 +52,7 @@ class PurgedMessagesManager(models.Manager["PurgedMessages"]):
         digests = self.ids_of(session).digests
         if not digests:
             return
-        kept = digests.intersection(map(_digest_of, client_ids))
+        kept = digests.intersection(map(digest_of, client_ids))
         if len(kept) < len(digests):
             self.filter(session=session).delete()
             self._keep(session, kept)
@@ -80,7 +80,8 @@ class PurgedMessages(models.Model):
         return f"{len(self.digests) // _DIGEST_BYTES} purged messages"
 
 
-def _digest_of(client_id: str) -> bytes:
+def digest_of(client_id: str) -> bytes:
+    """Return what is kept of a client id: it can be known again, and not be read."""
     return hashlib.blake2b(client_id.encode(errors="replace"), digest_size=_DIGEST_BYTES).digest()
 
 

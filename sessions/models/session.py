@@ -60,6 +60,10 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
     )
     revision = models.BigIntegerField(default=0, help_text="Grows with each write; compare-and-swap goes by it.")
     has_own_times = models.BooleanField(default=True, help_text="All its messages came with times of their own.")
+    # Null is no: a column that may be null is added without rewriting a table to which agents write.
+    has_message_aliases = models.BooleanField(
+        null=True, help_text="A purge left client ids of messages that are no more."
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     last_activity_at = models.DateTimeField()

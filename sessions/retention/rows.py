@@ -21,6 +21,7 @@ from sessions.models import (
     EventDraft,
     Footprint,
     Message,
+    MessageAlias,
     PurgedCalls,
     PurgedMessages,
     RequestStatus,
@@ -38,7 +39,7 @@ EVENTS_AT_ONCE = 1000
 """Rows of one transaction at most."""
 _PROMPTS_LOOKED_AT = 20
 _OF_A_CHECKPOINT = ("rest", "variants", "unread")
-_OF_US = (Footprint, PurgedCalls, PurgedMessages)
+_OF_US = (Footprint, MessageAlias, PurgedCalls, PurgedMessages)
 """Tables of what was measured, counted or noted, which is no loss."""
 BRINGERS = {"server.messages_added": ("message_ids",), "server.compacted": ("summary_message_id", "hint_message_id")}
 """Where the events that bring messages name them."""
@@ -79,7 +80,8 @@ def size_of(rows: models.QuerySet[models.Model], *columns: str) -> int:
 def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str, now: datetime) -> int:
     """Destroy messages, given in growing order, with the tool calls that they made; return how many there were.
 
-    Tokens stay counted. A title that one of them made is made anew.
+    Tokens stay counted, and a repeat of what an agent sent is still known as one. A title that one of them made is made
+    anew.
     """
     rows = session.messages.filter(pk__in=ids)
     tally.size += size_of(rows, "content", "thinking", "tool_calls")
@@ -91,6 +93,7 @@ def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str
     PurgedCalls.objects.note(session, calls)
     tally.add_labels(calls.delete()[1])
     PurgedMessages.objects.note(session, rows)
+    MessageAlias.objects.note(session, rows)
     count = rows.only("pk").delete()[1].get(Message._meta.label, 0)  # noqa: SLF001 - public in all but name
     tally.add(Message, count)
     if not count:
