@@ -39,7 +39,7 @@ def _write(schema_editor: Any, body: str) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("koda_sessions", "0027_purged_imports"),
+        ("koda_sessions", "0030_destroyed_sessions"),
     ]
 
     operations = [
