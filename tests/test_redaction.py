@@ -95,6 +95,7 @@ def test_of_two_private_keys_the_first_may_lack_its_end():
 @pytest.mark.parametrize(
     "secret",
     [new_secret(), "sk-proj-" + "a" * 500 + "TAIL", "hf_" + "a" * 500 + "TAIL", "eyJ" + ".eyJ".join([LINE * 200] * 3)],
+    ids=["ours, another each time", "sk", "hf", "JWT"],
 )
 def test_a_secret_of_any_length_goes_as_a_whole(secret):
     assert re.fullmatch(r"KEY=\[redacted: [A-Za-z ]+ …(....)\];", redaction.redact(f"KEY={secret};"))[1] == secret[-4:]
