@@ -7,8 +7,7 @@ const root = document.documentElement;
 let missed = 0;
 let wasAtEnd = true;
 
-const ITEM = ":scope > :is(.message, .event)";
-const items = () => list.querySelectorAll(ITEM);
+const items = () => list.querySelectorAll(":scope > :is(.message, .event)");
 const behind = () => document.getElementById("newer");  // the end is elsewhere
 const atNewest = () => !behind() && root.scrollHeight - (scrollY + innerHeight) <= NEAR;
 const toEnd = () => scrollTo(0, root.scrollHeight);
@@ -18,10 +17,9 @@ document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest
 if (list) begin();
 
 function begin() {
-  const asksForPlace = location.hash || /[?&](before|after|at)=/.test(location.search);
   history.scrollRestoration = "manual";
   times();
-  if (!asksForPlace || location.hash === "#end") toEnd();
+  if (!location.hash && !/[?&](before|after|at)=/.test(location.search)) toEnd();
   document.addEventListener("htmx:wsBeforeMessage", () => { wasAtEnd = atNewest(); });
   document.addEventListener("htmx:wsAfterMessage", afterMessage);
   document.addEventListener("htmx:beforeSwap", keepPlace);
@@ -37,8 +35,7 @@ function begin() {
 function tellMissed(count) {
   missed = count;
   pill.hidden = !count;
-  const words = `${count} new ↓`;
-  if (pill.textContent !== words) pill.textContent = words;
+  if (count) pill.textContent = `${count} new ↓`;
 }
 
 // Called before a batch is swapped in. While its neighbours are not in the page, it stays out, too.
