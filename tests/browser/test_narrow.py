@@ -93,3 +93,21 @@ def test_a_thumb_answers_on_the_wall(person: Person, agent: Agent):
     expect(wall.locator(".toast", has_text="Approved.")).to_be_visible()
     assert len(agent.commands(session)) == 1
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
+@pytest.mark.parametrize("path", ["/", "/inbox/", "/sessions/", "session"])
+def test_on_a_tablet_the_bar_above_fits_also_while_the_server_is_gone(person: Person, agent: Agent, path: str):
+    session = agent.start("On a tablet")
+    page = person.open_live(path if path != "session" else f"/sessions/{session}/")
+    for width in (768, 800, 860, 927, 928, 960):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(OVERFLOW) == "", width
+    page.set_viewport_size({"width": 768, "height": 900})
+    badge = page.locator("#fresh")
+    badge.evaluate(
+        "(badge) => { const say = () => { badge.children[1].textContent = 'offline, again in';"
+        " badge.children[2].textContent = '30 s'; badge.children[3].hidden = false; };"
+        " say(); document.addEventListener('koda:tick', say); }"
+    )
+    assert page.evaluate(OVERFLOW) == ""
+    assert page.evaluate("document.querySelector('.me').getBoundingClientRect().right <= innerWidth")
