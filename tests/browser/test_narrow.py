@@ -111,3 +111,19 @@ def test_on_a_tablet_the_bar_above_fits_also_while_the_server_is_gone(person: Pe
     )
     assert page.evaluate(OVERFLOW) == ""
     assert page.evaluate("document.querySelector('.me').getBoundingClientRect().right <= innerWidth")
+
+
+@pytest.mark.parametrize("person", [{"viewport": {"width": 768, "height": 900}}], indirect=True, ids=["tablet"])
+def test_on_a_tablet_answers_leave_the_waiting_time_in_sight(person: Person, agent: Agent):
+    session = agent.start("Asks a tablet")
+    ask = {"type": "approval_request", "id": "r", "tool_name": "Bash", "detail": "ls", "preview": None}
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"}, ask)
+    wall = person.open_live("/")
+    row = wall.locator(".session", has_text="Asks a tablet")
+    answers = row.locator(".answers").bounding_box()
+    assert answers is not None
+    for part in (".age", ".silent", ".now", ".title"):
+        box = row.locator(part).bounding_box()
+        assert box is not None, part
+        assert box["y"] + box["height"] <= answers["y"] + 1, part
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
