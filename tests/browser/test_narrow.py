@@ -127,3 +127,25 @@ def test_on_a_tablet_answers_leave_the_waiting_time_in_sight(person: Person, age
         assert box is not None, part
         assert box["y"] + box["height"] <= answers["y"] + 1, part
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_a_long_name_of_a_tool_or_an_agent_breaks_no_line(person: Person, agent: Agent, width: int):
+    name = "mcp__" + "server_" * 22 + "_tool"
+    session = agent.start("Long names", agent_name="agent-" + "w" * 150)
+    call = {"id": "c1", "function_name": name, "arguments": '{"command": "ls -la"}'}
+    agent.say(session, "Look", tool_calls=[call])
+    begun = {"type": "tool_call_start", "id": "c2", "name": name, "args": {"command": "make"}}
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"}, begun)
+    page = person.open_live(f"/sessions/{session}/")
+    page.set_viewport_size({"width": width, "height": 844})
+    assert page.evaluate(OVERFLOW) == ""
+    sticking_out = """() => [...document.querySelectorAll('.tool summary > *, #verdict > *, .facts > *')]
+      .filter((part) => part.getBoundingClientRect().right > innerWidth || part.getBoundingClientRect().height > 130)
+      .map((part) => part.outerHTML.slice(0, 90))"""
+    assert page.evaluate(sticking_out) == []
+    summary = page.locator("#transcript .tool summary")
+    code = summary.locator("code").bounding_box()
+    assert code is not None
+    assert code["width"] > 40, "what it works on is in sight beside the name"
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
