@@ -61,6 +61,12 @@ function actOn(key) {
   return true;
 }
 
+function toNewest() {
+  const pill = document.getElementById("pill");   // knows whether the newest is in the page
+  if (pill) pill.click();
+  else scrollTo(0, document.body.scrollHeight);
+}
+
 const KEYS = {
   a: press('[value="approve"]'),
   d: press('[id^="deny-"]'),
@@ -74,7 +80,7 @@ const KEYS = {
   Enter: openMarked,
   o: toggleInside,
   g: () => { scrollTo(0, 0); leadsUntil = Date.now() + 1500; },
-  G: () => document.getElementById("pill")?.click() ?? scrollTo(0, document.body.scrollHeight),
+  G: toNewest,
   u: () => { location.href = "/"; },
   n: () => leaf("next"),
   p: () => leaf("prev"),
