@@ -23,6 +23,7 @@ function begin() {
   document.addEventListener("htmx:wsBeforeMessage", () => { wasAtEnd = atNewest(); });
   document.addEventListener("htmx:wsAfterMessage", afterMessage);
   document.addEventListener("htmx:beforeSwap", keepPlace);
+  document.addEventListener("koda:loaded", times);
   document.addEventListener("scroll", () => { if (atNewest()) tellMissed(0); }, { passive: true });
   pill.addEventListener("click", (event) => {
     if (behind()) return;   // load it
@@ -66,7 +67,6 @@ function keepPlace(event) {
   root.style.overflowAnchor = "none";
   requestAnimationFrame(() => {
     trim(target.id === "older" ? "newer" : "older");
-    times();
     document.dispatchEvent(new Event("koda:loaded"));
     if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
     if (isHeld) hold(document.getElementById(target.id) ?? anchor);

@@ -61,6 +61,27 @@ function actOn(key) {
   return true;
 }
 
+// Where the list begins elsewhere, its first block takes the place of what is here.
+async function toFirst() {
+  const older = document.querySelector("#older a");
+  const first = older?.getAttribute("hx-get").replace(/before=\d+/, "after=0");
+  if (first) await window.htmx.ajax("GET", first, { target: document.querySelector("[data-follow]"), swap: "innerHTML" });
+  scrollTo(0, 0);
+  if (first) document.dispatchEvent(new Event("koda:loaded"));
+}
+
+// The header stays in sight: what is older comes when it is asked for.
+function toTop() {
+  const older = document.getElementById("older");
+  if (older) {
+    const still = older.cloneNode(true);
+    still.querySelector("a").setAttribute("hx-trigger", "click");
+    older.replaceWith(still);
+    window.htmx.process(still);
+  }
+  scrollTo(0, 0);
+}
+
 function toNewest() {
   const pill = document.getElementById("pill");   // knows whether the newest is in the page
   if (pill) pill.click();
@@ -79,7 +100,8 @@ const KEYS = {
   k: () => mark(nextItem(-1)),
   Enter: openMarked,
   o: toggleInside,
-  g: () => { scrollTo(0, 0); leadsUntil = Date.now() + 1500; },
+  g: () => { toFirst(); leadsUntil = Date.now() + 1500; },
+  Home: toTop,
   G: toNewest,
   u: () => { location.href = "/"; },
   n: () => leaf("next"),

@@ -75,3 +75,31 @@ def test_theme_and_rows_stay_as_they_were_chosen(person: Person):
     expect(another.locator("html")).to_have_attribute("data-density", "tight")
     ground = another.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(part) for part in re.findall(r"\d+", ground)[:3]) < 64
+
+
+def test_the_ends_of_a_long_session_are_a_key_away_whatever_is_in_the_page(person: Person, agent: Agent):
+    session = agent.start("Long by keys")
+    agent.say_all(session, [f"Stride {number}" for number in range(500)])
+    page = person.open_live(f"/sessions/{session}/")
+    messages = page.locator("#transcript .message")
+    expect(messages.last).to_contain_text("Stride 499")
+    count = messages.count()
+    page.keyboard.press("Home")
+    expect(page.locator("h1")).to_be_in_viewport()
+    page.wait_for_timeout(500)  # what would come by itself has come
+    expect(page.locator("h1")).to_be_in_viewport()
+    assert messages.count() == count
+    page.keyboard.press("g")
+    expect(messages.first).to_contain_text("Stride 0")
+    expect(messages.first).to_be_in_viewport()
+    expect(page.locator("h1")).to_be_in_viewport()
+    agent.say(session, "The very newest")
+    expect(page.locator("#pill")).to_have_text("1 new ↓")
+    page.locator("#pill").click()
+    expect(messages.last).to_contain_text("The very newest")
+    expect(messages.last).to_be_in_viewport()
+    page.keyboard.press("g")
+    expect(messages.first).to_contain_text("Stride 0")
+    page.keyboard.press("G")
+    expect(messages.last).to_contain_text("The very newest")
+    expect(messages.last).to_be_in_viewport()
