@@ -32,9 +32,9 @@ function toggleInside() {
   for (const details of closed) details.open = open;
 }
 
-// The request that is marked, else the first that waits on a session's page. A key shows it first, and answers it then.
+// The request or the row that is marked, else the first that waits on a session's page. A key shows it first, and answers it then.
 function onAsked(act) {
-  const ask = document.querySelector(".ask[aria-current]") ?? document.querySelector('.ask[data-state="needs"]');
+  const ask = document.querySelector(":is(.ask, .session)[aria-current]") ?? document.querySelector('.ask[data-state="needs"]');
   if (!ask) return;
   if (ask.matches("[aria-current]")) act(ask);
   else mark(ask);
@@ -91,6 +91,7 @@ function toNewest() {
 const KEYS = {
   a: press('[value="approve"]'),
   d: press('[id^="deny-"]'),
+  s: press('[id^="stop-"], [id^="halt-"]'),
   w: () => onAsked((ask) => ask.querySelector("[name=words]")?.focus()),
   x: () => marked()?.querySelector(".pick:enabled")?.click(),
   ...Object.fromEntries([..."123456789"].map((figure, at) => [figure, pressNth(at)])),

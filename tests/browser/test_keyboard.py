@@ -103,3 +103,22 @@ def test_the_ends_of_a_long_session_are_a_key_away_whatever_is_in_the_page(perso
     page.keyboard.press("G")
     expect(messages.last).to_contain_text("The very newest")
     expect(messages.last).to_be_in_viewport()
+
+
+def test_on_the_wall_the_marked_row_is_answered_by_key(person: Person, agent: Agent):
+    asks = {"type": "approval_request", "id": "r", "tool_name": "Bash", "detail": "ls", "preview": None}
+    capped = {"type": "loop_cap_reached", "cap": 50, "recent_tools": ["Bash"]}
+    sessions = {name: agent.start(f"Keystone {name}") for name in ("yes", "no", "stop", "more")}
+    for name, session in sessions.items():
+        agent.tell(session, {"type": "turn_start", "turn_id": "t"}, capped if name in {"stop", "more"} else asks)
+    wall = person.open_live("/?q=keystone")
+    wall.keyboard.press("a")
+    expect(wall.locator(".toast")).to_have_count(0)  # nothing is marked
+    for name, key in (("yes", "a"), ("no", "d"), ("stop", "s"), ("more", "1")):
+        wall.locator(".session", has_text=f"Keystone {name}").evaluate("(row) => window.koda.mark(row)")
+        wall.keyboard.press(key)
+        expect(wall.locator(".session", has_text=f"Keystone {name}").locator(".answers:not(.stop)")).to_have_count(0)
+    sent = {name: agent.commands(session)[0] for name, session in sessions.items()}
+    assert len({str(command) for command in sent.values()}) == 4
+    for session in sessions.values():
+        agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})

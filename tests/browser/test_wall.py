@@ -143,3 +143,13 @@ def test_a_full_band_stays_as_long_as_it_was_and_counts_right(person: Person, ag
         assert is_unreloaded(wall)
     for session in sessions:
         agent.tell(session, END)
+
+
+def test_the_wall_names_its_keys_and_no_others(person: Person, agent: Agent):
+    wall = person.open_live("/")
+    expect(wall.locator("#search-all + kbd")).to_be_hidden()  # the key goes to the filter
+    expect(wall.locator("#q + kbd")).to_be_visible()
+    wall.keyboard.press("?")
+    told = wall.locator("#keys dt").all_inner_texts()
+    assert {"a d s", "/", "j k"} <= set(told)
+    assert not {"o", "u", "w"} & set(told)
