@@ -10,6 +10,32 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("#filters select")) event.target.toggleAttribute("data-set", Boolean(event.target.value));
 });
 
+// Whoever answers with the focus on a button goes on at the same button of the next row; Enter that is held answers once.
+let answered = null;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const button = document.activeElement;
+  const row = button.closest(".session");
+  if (!row || button.form !== event.target) return;
+  const rows = [...document.querySelectorAll(".session")];
+  const at = rows.indexOf(row);
+  answered = { button, row, others: [...rows.slice(at + 1), ...rows.slice(0, at).reverse()], title: row.querySelector(".title").textContent };
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!answered || event.detail.requestConfig.elt !== answered.button.form) return;
+  const { button, row, others, title } = answered;
+  answered = null;
+  if (![document.body, button].includes(document.activeElement)) return;   // the reader went on
+  if (!event.detail.successful) return button.focus();
+  const isSame = (other) => !other.closest(".stop") && other.id.replace(/\d+$/, "") === button.id.replace(/\d+$/, "");
+  const next = others.flatMap((other) => [...other.querySelectorAll(".answers button")]).find(isSame);
+  (next ?? row.querySelector(".title")).focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
+  koda.announce(`Answered: ${title.trim()}`);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter" && event.target.closest(".answers")) event.preventDefault();
+});
+
 // A row that goes for good while it holds the focus gives it to the next one.
 let held = null;
 document.addEventListener("htmx:wsBeforeMessage", () => {

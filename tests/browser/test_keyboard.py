@@ -122,3 +122,24 @@ def test_on_the_wall_the_marked_row_is_answered_by_key(person: Person, agent: Ag
     assert len({str(command) for command in sent.values()}) == 4
     for session in sessions.values():
         agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
+def test_who_answers_with_the_focus_on_a_button_goes_on_at_the_next_row(person: Person, agent: Agent):
+    asks = {"type": "approval_request", "id": "r", "tool_name": "Bash", "detail": "ls", "preview": None}
+    sessions = [agent.start(f"Lintel {name}") for name in ("one", "two")]
+    for session in sessions:
+        agent.tell(session, {"type": "turn_start", "turn_id": "t"}, asks)
+    wall = person.open_live("/?q=lintel")
+    buttons = [
+        wall.locator(".session", has_text=f"Lintel {name}").get_by_role("button", name="Deny")
+        for name in ("one", "two")
+    ]
+    buttons[0].focus()
+    wall.keyboard.press("Enter")
+    expect(buttons[1]).to_be_focused()
+    expect(wall.locator("#announce")).to_have_text("Answered: Lintel one")
+    assert agent.commands(sessions[1]) == []
+    wall.keyboard.press("Enter")
+    expect(wall.locator(".session", has_text="Lintel two").locator(".title")).to_be_focused()
+    for session in sessions:
+        agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
