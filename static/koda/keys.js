@@ -121,7 +121,7 @@ function lead(key) {
 }
 
 export function begin(event) {
-  const typing = event.target.closest?.("input, select, textarea, dialog");
+  const typing = event.target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, dialog");
   if (event.key === "Escape") {
     if (typing?.matches("input, select")) typing.blur();
     else mark(null);
@@ -129,7 +129,7 @@ export function begin(event) {
     return;
   }
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Enter" && (!marked() || event.target.closest("a, button, summary"))) return;
+  if (event.key === "Enter" && (!marked() || event.target.closest("a, button, summary, input"))) return;
   if (event.key.length === 1 && lead(event.key)) return event.preventDefault();
   if (actOn(event.key)) return event.preventDefault();
   const act = window.koda.keys[event.key] ?? KEYS[event.key];

@@ -143,3 +143,12 @@ def test_who_answers_with_the_focus_on_a_button_goes_on_at_the_next_row(person: 
     expect(wall.locator(".session", has_text="Lintel two").locator(".title")).to_be_focused()
     for session in sessions:
         agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
+def test_a_ticked_box_takes_no_letters(person: Person, agent: Agent):
+    for name in ("one", "two"):
+        agent.start(f"Ticked {name}")
+    page = person.open_live("/sessions/?q=ticked")
+    page.locator(".session .pick").first.click()
+    page.keyboard.press("j")
+    expect(page.locator(".session[aria-current]")).to_have_count(1)
