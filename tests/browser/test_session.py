@@ -275,3 +275,15 @@ def test_the_line_of_the_rail_ends_with_the_page_and_a_list_of_places_hides_no_r
     moved = page.locator(".rail").bounding_box()
     assert moved is not None
     assert moved["y"] == pytest.approx(rail["y"] - 300, abs=1), "it goes on with the page, where it can be reached"
+
+
+def test_an_opened_event_shows_its_payload_a_branch_under_the_other(person: Person, agent: Agent):
+    session = agent.start("Branches")
+    begun = {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {"deep": {"deeper": [1, 2]}}}
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"}, begun)
+    page = person.open_live(f"/sessions/{session}/?tab=events")
+    page.locator(".event", has_text="tool_call_start").locator("summary").first.click()
+    branch = page.locator(".event .json summary", has_text="args").first
+    expect(branch).to_be_visible()
+    assert branch.evaluate("(summary) => getComputedStyle(summary).display") != "grid"
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
