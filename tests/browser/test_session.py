@@ -287,3 +287,41 @@ def test_an_opened_event_shows_its_payload_a_branch_under_the_other(person: Pers
     expect(branch).to_be_visible()
     assert branch.evaluate("(summary) => getComputedStyle(summary).display") != "grid"
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
+def test_what_is_new_is_told_above_the_next_prompt_and_the_verdict_is_whole_beside_the_tabs(
+    person: Person, agent: Agent
+):
+    session = agent.start("Told above")
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    agent.say_all(session, [f"Line {number}" for number in range(60)])
+    command = "make all && " + "pytest -x tests/thing " * 6
+    agent.tell(session, {"type": "tool_call_start", "id": "c", "name": "Bash", "args": {"command": command}})
+    agent.beat(session, phase="tool_running")
+    page = person.open_live(f"/sessions/{session}/")
+    expect(page.locator(".composer")).to_be_visible()
+    page.mouse.move(400, 500)
+    page.mouse.wheel(0, -900)
+    agent.say(session, "One more")
+    expect(page.locator("#pill")).to_be_visible()
+    pill, composer = page.locator("#pill").bounding_box(), page.locator(".composer").bounding_box()
+    assert pill is not None
+    assert composer is not None
+    assert pill["y"] + pill["height"] <= composer["y"]
+    expect(page.locator("#mini time")).to_be_visible()
+    mini, age = page.locator("#mini").bounding_box(), page.locator("#mini time").bounding_box()
+    find, tab = page.locator(".tabs > .find").bounding_box(), page.locator("#tab-events").bounding_box()
+    assert mini is not None
+    assert age is not None
+    assert find is not None
+    assert tab is not None
+    assert age["x"] + age["width"] <= mini["x"] + mini["width"] + 1
+    assert mini["x"] + mini["width"] <= find["x"]
+    assert tab["x"] + tab["width"] <= mini["x"]
+    assert (
+        page.evaluate(
+            "(() => { const nav = document.getElementById('tabs'); return nav.scrollWidth - nav.clientWidth })()"
+        )
+        <= 0
+    )
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
