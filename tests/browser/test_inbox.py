@@ -133,3 +133,19 @@ def test_enter_in_the_words_denies_with_them_and_never_approves(person: Person, 
     assert "no, the other one" in str(command)
     assert "approve'" not in str(command)
     agent.tell(session, END)
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1440])
+def test_what_was_answered_is_told_whole_on_a_wide_screen(person: Person, agent: Agent, width: int):
+    title = f"A fence of many words at {width} " + "that goes round the whole of the grounds " * 3
+    session = asks(agent, title, "mend --all " * 12)
+    page = person.open("/inbox/")
+    page.set_viewport_size({"width": width, "height": 900})
+    card(page, f"words at {width}").get_by_label("Why not").fill("No, not before the rain has gone " * 4)
+    page.keyboard.press("Enter")
+    expect(card(page, f"words at {width}")).to_contain_text("Denied")
+    page.reload()
+    table = page.locator("#answered .wide")
+    expect(table.locator("tr", has_text=f"words at {width}")).to_be_visible()
+    assert table.evaluate("(wide) => wide.scrollWidth - wide.clientWidth") == 0
+    agent.tell(session, END)
