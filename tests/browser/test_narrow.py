@@ -149,3 +149,15 @@ def test_a_long_name_of_a_tool_or_an_agent_breaks_no_line(person: Person, agent:
     assert code is not None
     assert code["width"] > 40, "what it works on is in sight beside the name"
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
+@pytest.mark.parametrize("person", [PHONE], indirect=True, ids=["phone"])
+@pytest.mark.parametrize("path", ["/", "/sessions/"])
+def test_on_a_phone_every_filter_is_in_sight(person: Person, agent: Agent, path: str):
+    agent.start("To be filtered")
+    page = person.open(path)
+    for control in page.locator(".narrowing :is(select, input)").all():
+        box = control.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390, control
