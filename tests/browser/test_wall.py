@@ -153,3 +153,16 @@ def test_the_wall_names_its_keys_and_no_others(person: Person, agent: Agent):
     told = wall.locator("#keys dt").all_inner_texts()
     assert {"a d s", "/", "j k"} <= set(told)
     assert not {"o", "u", "w"} & set(told)
+
+
+def test_what_is_told_covers_the_line_at_the_foot_and_no_row(person: Person, agent: Agent):
+    session = agent.start("Told at the foot")
+    agent.tell(session, START, ASKS)
+    wall = person.open_live("/?q=told+at+the+foot")
+    row_of(wall, "Told at the foot").get_by_role("button", name="Approve").click()
+    expect(wall.locator(".toast")).to_be_visible()
+    toast, foot = wall.locator(".toast").bounding_box(), wall.locator(".foot").bounding_box()
+    assert toast is not None
+    assert foot is not None
+    assert toast["y"] >= foot["y"] - 2
+    agent.tell(session, END)
