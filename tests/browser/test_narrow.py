@@ -161,3 +161,18 @@ def test_on_a_phone_every_filter_is_in_sight(person: Person, agent: Agent, path:
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390, control
+
+
+@pytest.mark.parametrize("person", [PHONE], indirect=True, ids=["phone"])
+def test_on_a_phone_a_long_question_takes_the_width_of_its_card(person: Person, agent: Agent):
+    session = agent.start("Long question")
+    ask = {"type": "ask_user_request", "id": "q", "question": "Shall it stay open over night? " * 6, "options": []}
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"}, ask)
+    for path in ("/inbox/", f"/sessions/{session}/"):
+        page = person.open(path)
+        card = page.locator(".ask", has_text="stay open over night")
+        box, words = card.bounding_box(), card.locator("header b").bounding_box()
+        assert box is not None
+        assert words is not None
+        assert words["width"] > 0.75 * box["width"], path
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
