@@ -66,3 +66,22 @@ def test_figures_are_those_of_the_agent_that_is_chosen_and_charts_have_words(per
     expect(row.first).to_contain_text("56")
     chart = page.locator("svg[role=img]").first
     expect(chart).to_have_accessible_name(re.compile(r"\w+"))
+
+
+def test_enter_after_typing_asks_again_and_nothing_is_complained_of(person: Person, agent: Agent):
+    page = person.open("/search/")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.locator("#q").fill("harbour")
+    asked = page.evaluate("""async () => {
+      const form = document.querySelector(".search form");
+      let count = 0;
+      const both = new Promise((done) => {
+        form.addEventListener("htmx:afterRequest", () => (count += 1) === 2 && done());
+      });
+      for (let nth = 0; nth < 2; nth += 1) htmx.trigger(form, "submit");
+      await both;
+      return count;
+    }""")
+    assert asked == 2
+    assert said == []
