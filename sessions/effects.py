@@ -132,6 +132,8 @@ def tool_call_start(stage: Stage, draft: EventDraft) -> None:
     is_sub_agent = draft.payload.get("is_sub_agent") is True
     call = ToolCall.objects.newest(session, call_id)
     if call is not None and call.start_seq is None:
+        if turn_id is not None and turn_id != call.turn_id:
+            Turn.objects.move_call(session, out_of=call.turn_id, into=turn_id)
         call.begin(
             start_seq=stage.seq, turn_id=turn_id, is_sub_agent=is_sub_agent, expected_by=expected_by, now=stage.now
         )

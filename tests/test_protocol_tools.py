@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from sessions import effects, protocol
+from sessions.models import EventDraft, Session
 from sessions.models.fields import clean_text
 from tests.engine_events import (
     CALL,
@@ -16,7 +18,7 @@ from tests.engine_events import (
     calls_of,
     end,
 )
-from tests.factories import make_events, make_message
+from tests.factories import make_events, make_message, make_session
 from tests.message_drafts import answering, append, asking
 
 pytestmark = pytest.mark.django_db
@@ -181,6 +183,40 @@ def test_the_message_that_announced_a_call_and_its_event_are_one_call():
     assert session.tool_calls.get().took_seconds == 2
     session.refresh_from_db()
     assert (session.tool_call_count, session.tool_success_count) == (1, 1)
+
+
+def test_a_call_that_was_announced_before_its_turn_began_counts_in_the_turn_in_which_it_begins():
+    session = make_session()
+    append(session, asking("c", "d"))
+    make_events(session, START, CALL, RESULT, end(), {**START, "turn_id": "u"}, {**CALL, "id": "d", "turn_id": "u"})
+    counts = dict(session.turns.values_list("turn_id", "tool_call_count"))
+    assert counts == {"t": 1, "u": 1}
+
+
+def test_a_call_that_was_announced_in_one_turn_and_begins_in_the_next_counts_there_alone():
+    session = after(START)
+    append(session, asking("c", "d"))
+    make_events(session, end(), {**START, "turn_id": "u"}, {**CALL, "turn_id": "u"})
+    counts = dict(session.turns.values_list("turn_id", "tool_call_count"))
+    assert counts == {"t": 1, "u": 1}
+
+
+@pytest.mark.parametrize("events", [[end()], [START, end()], [START, {**CALL, "id": "x"}, end()]])
+def test_calls_of_messages_count_in_the_turn_that_a_state_named(events):
+    session = make_session()
+    append(session, asking("before"))
+    protocol.set_state(session.pk, "running", turn_id="t", by="test")
+    append(session, asking("a", "b"), answering("a", "ok"))
+    make_events(session, *events)
+    assert session.turns.get().tool_call_count == session.tool_calls.filter(turn_id="t").count() >= 2
+
+
+def test_a_start_asks_as_often_as_ever(django_assert_num_queries):
+    session = after(START, CALL, end())
+    locked = Session.objects.locked(session.pk)
+    stage = effects.Stage(session=locked, now=NOW)
+    with django_assert_num_queries(3):  # the turn; the open ones beside it; its row
+        effects.turn_start(stage, EventDraft(type="turn_start", turn_id="u"))
 
 
 def test_the_next_turn_does_not_go_on_with_what_the_last_one_did():

@@ -21,6 +21,10 @@ class TurnEnd(models.TextChoices):
     ABANDONED = "abandoned"
 
 
+CALLS_LOOKED_AT = 500
+"""Calls of a session, newest first, among which those are looked for that were announced before their turn began."""
+
+
 class TurnQuerySet(models.QuerySet["Turn"]):
     """Rows of turns."""
 
@@ -37,7 +41,9 @@ class TurnManager(_TurnManager["Turn"]):
 
     def begin(self, session: Session, *, turn_id: str, now: datetime) -> "Turn":
         """Return a turn that begins now; the caller saw that there is none with this id."""
-        return self._bear(session, turn_id=turn_id, started_at=now)
+        is_named = session.turn_id == turn_id  # by a state, and messages may have come since
+        count = self._count_announced(session, turn_id) if is_named else 0
+        return self._bear(session, turn_id=turn_id, started_at=now, tool_call_count=count)
 
     def called(self, session: Session, turn_id: str) -> "Turn | None":
         """Return the turn with this id, None when no start of it was seen."""
@@ -49,11 +55,24 @@ class TurnManager(_TurnManager["Turn"]):
 
     def begin_of_state(self, session: Session) -> "Turn":
         """Return the turn that the session's state tells of, now that it has a row: it began when that was set."""
-        return self._bear(session, turn_id=session.turn_id, started_at=session.turn_started_at)
+        turn_id = str(session.turn_id)
+        count = self._count_announced(session, turn_id)
+        return self._bear(session, turn_id=turn_id, started_at=session.turn_started_at, tool_call_count=count)
 
     def count_calls(self, session: Session, turn_id: str, count: int) -> None:
         """Count calls that were asked for in the turn with this id, if it has begun."""
         _count_calls(session.pk, turn_id, count)
+
+    def move_call(self, session: Session, *, out_of: str | None, into: str) -> None:
+        """Count a call in the turn in which it begins, and no more in the one in which it was announced."""
+        if out_of is not None:
+            self.count_calls(session, out_of, -1)
+        self.count_calls(session, into, 1)
+
+    def _count_announced(self, session: Session, turn_id: str) -> int:
+        """Return how many calls were announced in a turn that has no row yet."""
+        newest = session.tool_calls.order_by("-id").values_list("turn_id", flat=True)[:CALLS_LOOKED_AT]
+        return list(newest).count(turn_id)
 
     def _bear(self, session: Session, **facts: Any) -> "Turn":
         session.turn_count += 1

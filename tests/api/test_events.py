@@ -2,9 +2,12 @@
 
 import pytest
 
+from sessions import compaction
 from sessions.models import Command, Event
 from tests.api.calling import agent_of
-from tests.factories import make_session, make_user
+from tests.factories import make_events, make_session, make_user
+from tests.message_drafts import answering, append, asking, user
+from tests.purging import purge_archived
 
 pytestmark = pytest.mark.django_db
 
@@ -236,3 +239,18 @@ def test_nobody_else_sends_events_to_a_public_session(agent):
 
     assert send(agent, f"sessions/{public.uuid}", {"type": "info"}).status == 403
     assert public.events.count() == 1
+
+
+def test_a_purge_leaves_the_figures_of_turns(agent, path, session):
+    make_events(session, {"type": "turn_start", "turn_id": "t1"})
+    append(session, user("x"), asking("c1", "c2"), answering("c1", "ok"), answering("c2", "[cancelled]"))
+    make_events(session, {"type": "turn_end", "turn_id": "t1", "reason": {"kind": "complete"}})
+    make_events(session, {"type": "turn_start", "turn_id": "t2"})
+    append(session, asking("c3"))
+    before = [turn["tools"] for turn in agent.get(f"{path}/turns")["items"]]
+    assert before[0] == {"total": 2, "successful": 1, "failed": 0, "rejected": 0, "aborted": 1}
+
+    compaction.compact(session.pk, summary="s", preserve_count=1, by="test")
+    assert purge_archived(session.owner) == 4
+
+    assert [turn["tools"] for turn in agent.get(f"{path}/turns")["items"]] == before

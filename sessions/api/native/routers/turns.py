@@ -1,10 +1,10 @@
 """The turn protocol: events in and out, turns, the state, heartbeats."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
 from ninja import Router, Status
 
@@ -132,10 +132,14 @@ def _handed_over(caller: Caller, session: Session) -> list[HandedOverOut]:
     return [HandedOverOut.of(command) for command in commands.take(session.pk)]
 
 
-def _outcomes(session: Session, turns: list[Turn]) -> dict[str, dict[str, int]]:
-    """Return how many calls of each turn ended how; one query."""
-    rows = session.tool_calls.filter(turn_id__in=[turn.turn_id for turn in turns], outcome__isnull=False)
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for turn_id, outcome, count in rows.values_list("turn_id", "outcome").annotate(count=Count("pk")):
-        counts[str(turn_id)][str(outcome)] = count
+def _outcomes(session: Session, turns: list[Turn]) -> dict[str, Counter[str]]:
+    """Return how many calls of each turn ended how, those that a purge destroyed among them; one query."""
+    ended = Q(turn_id__in=[turn.turn_id for turn in turns], outcome__isnull=False)
+    living = session.tool_calls.filter(ended).order_by().values_list("turn_id", "outcome")
+    gone = session.purged_calls.filter(ended).order_by().values_list("turn_id", "outcome")
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for turn_id, outcome, count in living.annotate(calls=Count("pk")).union(
+        gone.annotate(calls=Sum("count")), all=True
+    ):
+        counts[str(turn_id)][str(outcome)] += int(count)
     return counts
