@@ -15,6 +15,7 @@ from sessions.models import ApiKey, Scope, who
 
 BROWSER_SOURCE = "web"
 """The source of what a signed-in browser makes."""
+_NO_SUCH_KEY = "This key is unknown, expired or revoked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,19 @@ def authenticate(request: HttpRequest) -> Caller:
     return known
 
 
+def look_again(caller: Caller) -> Caller:
+    """Return a caller as the database knows them by now: a request may wait for long.
+
+    Raises `Unauthorized` when their key has ended meanwhile.
+    """
+    if caller.key is None:
+        return caller
+    key = ApiKey.objects.select_related("user").filter(pk=caller.key.pk).first()
+    if key is None or not key.is_valid(timezone.now()):
+        raise Unauthorized(_NO_SUCH_KEY)
+    return Caller(user=key.user, key=key)
+
+
 def _look_up(request: HttpRequest) -> Caller | KodaError:
     """Return who calls, or why nobody is known to."""
     try:
@@ -83,7 +97,7 @@ def _with_key(request: HttpRequest, header: str) -> Caller:
     key = ApiKey.objects.find(plain.strip(), now=now)
     if key is None:
         rates.count_bad_key(request.META.get("REMOTE_ADDR"), request.headers.get("X-Forwarded-For", ""))
-        raise Unauthorized("This key is unknown, expired or revoked.")
+        raise Unauthorized(_NO_SUCH_KEY)
     key.note_use(now)
     return Caller(user=key.user, key=key)
 

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.db import connections
 from django.test import AsyncClient
 from django.utils import timezone
 
 from sessions import commands
-from sessions.models import Command
+from sessions.models import ApiKey, Command
 from tests.api.calling import agent_of
 from tests.factories import make_events, make_session
 
@@ -155,6 +156,27 @@ async def test_a_poll_ends_with_nothing_when_its_time_is_over(agent, path):
     answer = await AsyncClient().get(f"/api/v1/{path}?wait=0.2", headers=agent.headers)
 
     assert answer.json() == {"commands": []}
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("lose", "status"),
+    [
+        (lambda key: key.revoke(), 401),
+        (lambda key: ApiKey.objects.filter(pk=key.pk).update(expires_at=timezone.now()), 401),
+        (lambda key: User.objects.filter(pk=key.user_id).update(is_active=False), 401),
+        (lambda key: ApiKey.objects.filter(pk=key.pk).update(can_write=False), 403),
+    ],
+)
+async def test_a_key_that_ends_while_it_polls_gets_no_command(owner, session, agent, path, lose, status):
+    poll = asyncio.create_task(AsyncClient().get(f"/api/v1/{path}?wait=30", headers=agent.headers))
+    await asyncio.sleep(0.3)
+    await sync_to_async(lose)(agent.key.record)
+    await sync_to_async(commands.ask)(session.pk, {"type": "user_prompt", "text": "secret"}, by=owner)
+    answer = await asyncio.wait_for(poll, timeout=15)
+    assert (answer.status_code, b"secret" in answer.content) == (status, False)
+    assert (await Command.objects.aget()).status == "requested"
     await sync_to_async(connections.close_all)()
 
 

@@ -5,6 +5,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -62,19 +63,34 @@ def _ring(session_id: int, **_kwargs: Any) -> None:
     _waiters.ring(session_id)
 
 
-async def wait_for_commands(session_id: int, *, seconds: float, draining: asyncio.Event | None = None) -> list[Command]:
-    """Return the commands to hand over, as soon as there are any; none after `seconds`, or once `draining` is set."""
+async def wait_for_commands(
+    session_id: int, *, seconds: float, check: Callable[[], object], draining: asyncio.Event | None = None
+) -> list[Command]:
+    """Return the commands to hand over, as soon as there are any; none after `seconds`, or once `draining` is set.
+
+    `check` raises when whoever has waited may not have them any more.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
+    take: Callable[[int], list[Command]] = commands.take
     with _waiters.bell_of(session_id) as bell:
         while True:
             bell.clear()
             is_last = draining is not None and draining.is_set()
-            taken = await in_thread(commands.take, session_id)
+            taken = await in_thread(take, session_id)
             left = end - loop.time()
             if taken or left <= 0 or is_last:
                 return taken
             await _wait_for_any([bell, *([] if draining is None else [draining])], min(left, LOOK_AGAIN_SECONDS))
+            take = partial(_take_after, check)
+
+
+def _take_after(check: Callable[[], object], session_id: int) -> list[Command]:
+    """Return the commands to hand over, if any wait, to whom `check` lets have them."""
+    if not commands.are_waiting(session_id):
+        return []
+    check()
+    return commands.take(session_id)
 
 
 async def _wait_for_any(events: Sequence[asyncio.Event], seconds: float) -> None:

@@ -1,5 +1,6 @@
 """Commands: people ask, agents fetch and acknowledge."""
 
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from sessions import commands
 from sessions.api import access
-from sessions.api.auth import Caller, authenticate
+from sessions.api.auth import Caller, authenticate, look_again
 from sessions.api.native.polling import LONGEST_SECONDS, draining_of, in_thread, wait_for_commands
 from sessions.api.native.schemas.commands import AskedOut, CommandIn, HandedOverOut
 from sessions.api.native.schemas.turns import CommandsOut
@@ -46,8 +47,10 @@ async def fetch_commands(
     wait: Annotated[float, Field(ge=0, le=LONGEST_SECONDS, description="Seconds to wait for the first one.")] = 0,
 ) -> dict[str, Any]:
     """Return the commands not yet delivered, in order, and mark them so; for a write key of the session's source."""
-    session = await in_thread(_find_own, authenticate(request), session_id)
-    handed = await wait_for_commands(session.pk, seconds=wait, draining=draining_of(request))
+    caller = authenticate(request)
+    session = await in_thread(_find_own, caller, session_id)
+    check = partial(_find_still_own, caller, session_id)
+    handed = await wait_for_commands(session.pk, seconds=wait, check=check, draining=draining_of(request))
     return {"commands": [HandedOverOut.of(command) for command in handed]}
 
 
@@ -67,6 +70,11 @@ def acknowledge_command(
         raise NotFound("No such command.")
     _find_own(caller, command.session.uuid)
     return AskedOut.of(commands.acknowledge(command.pk, is_obeyed=body.obeyed, detail=body.detail))
+
+
+def _find_still_own(caller: Caller, session_id: UUID) -> Session:
+    """Return the same when some time has passed. Raises `Unauthorized` too, when the caller's key has ended."""
+    return _find_own(look_again(caller), session_id)
 
 
 def _find_own(caller: Caller, session_id: UUID) -> Session:
