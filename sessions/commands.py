@@ -14,7 +14,7 @@ from sessions import liveness, redaction
 from sessions.exceptions import Conflict, InvalidRequest, NotFound
 from sessions.models import Command, CommandStatus, EventDraft, Needs, Request, Session, who
 from sessions.models.fields import require_content, require_name
-from sessions.models.prepared import Place, prepared
+from sessions.models.prepared import Place, known, prepared
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -67,29 +67,33 @@ def ask(session_id: int, body: dict[str, Any], *, by: "User | None", now: dateti
     return command
 
 
-def are_waiting(session_id: int, *, now: datetime | None = None) -> bool:
-    """Say whether there is anything that the session's agent should do now."""
-    again_before = (now or timezone.now()) - DELIVERED_AGAIN_AFTER
-    return bool(_waiting(session_id, again_before))
+def are_waiting(session_id: int, *, is_poll: bool = False, now: datetime | None = None) -> bool:
+    """Say whether there is anything to hand over to the session's agent now (see `take`)."""
+    return bool(_waiting(session_id, *known(_again_before(now or timezone.now(), is_poll=is_poll))))
 
 
 @prepared
-def _waiting(session_id: Place, again_before: Place) -> "QuerySet[Command, int]":
+def _waiting(session_id: Place, again_before: Place | None = None) -> "QuerySet[Command, int]":
     rows = Command.objects.filter(session=session_id).deliverable(again_before=again_before)
     return rows.values_list("pk", flat=True)[:1]
 
 
-def take(session_id: int, *, now: datetime | None = None) -> list[Command]:
+def _again_before(now: datetime, *, is_poll: bool) -> datetime | None:
+    """Return before when a command must have been delivered to come again now, None where none does."""
+    return now - DELIVERED_AGAIN_AFTER if is_poll else None
+
+
+def take(session_id: int, *, is_poll: bool = False, now: datetime | None = None) -> list[Command]:
     """Return what the session's agent should do now, in order, and mark it delivered.
 
-    What was delivered long ago without an acknowledgement comes again. Raises `NotFound`.
+    To a poll, what was delivered long ago without an acknowledgement comes again (API.md section 5). Raises `NotFound`.
     """
     now = now or timezone.now()
-    if not are_waiting(session_id, now=now):
+    if not are_waiting(session_id, is_poll=is_poll, now=now):
         return []
     with transaction.atomic():
         session = Session.objects.locked(session_id)
-        waiting = Command.objects.filter(session=session).deliverable(again_before=now - DELIVERED_AGAIN_AFTER)
+        waiting = Command.objects.filter(session=session).deliverable(again_before=_again_before(now, is_poll=is_poll))
         commands = list(waiting)
         for command in commands:
             command.deliver(now)

@@ -26,8 +26,13 @@ class CommandStatus(models.TextChoices):
 class CommandQuerySet(models.QuerySet["Command"]):
     """Rows of commands."""
 
-    def deliverable(self, *, again_before: "datetime | Place") -> "CommandQuerySet":
-        """Return what a client should get now, in order: the new, and those delivered earlier without an answer."""
+    def deliverable(self, *, again_before: "datetime | Place | None") -> "CommandQuerySet":
+        """Return what a client should get now, in order: the new, and those delivered earlier without an answer.
+
+        None: only the new.
+        """
+        if again_before is None:
+            return self.filter(status=CommandStatus.REQUESTED).order_by("id")
         forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
         return self.filter(models.Q(status=CommandStatus.REQUESTED) | forgotten).order_by("id")
 

@@ -61,6 +61,19 @@ def test_what_was_not_acknowledged_comes_again_after_half_a_minute(agent, path, 
     assert agent.get(path)["commands"] == first
 
 
+def test_heartbeats_and_events_bring_a_command_once(agent, path, session, time_machine):
+    def told(route: str, body: dict) -> list[dict]:
+        return agent.post(f"sessions/{session.uuid}/{route}", body)["commands"]
+
+    agent.post(path, {"type": "interrupt"})
+    [first] = told("heartbeat", {})
+    time_machine.move_to(timezone.now() + timedelta(seconds=31))
+    assert told("heartbeat", {}) == told("events", {"events": [{"type": "info"}]}) == []
+    agent.post(path, {"type": "quit"})
+    assert [one["command"]["type"] for one in told("heartbeat", {})] == ["quit"]
+    assert agent.get(path)["commands"] == [first]
+
+
 def test_the_first_answer_to_a_request_wins(agent, path, session):
     make_events(session, {"type": "turn_start", "turn_id": "t"}, {"type": "approval_request", "id": "r"})
     answer = {"type": "approval_response", "id": "r", "decision": {"decision": "approve"}}

@@ -72,7 +72,7 @@ async def wait_for_commands(
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    take: Callable[[int], list[Command]] = commands.take
+    take: Callable[[int], list[Command]] = partial(commands.take, is_poll=True)
     with _waiters.bell_of(session_id) as bell:
         while True:
             bell.clear()
@@ -87,10 +87,10 @@ async def wait_for_commands(
 
 def _take_after(check: Callable[[], object], session_id: int) -> list[Command]:
     """Return the commands to hand over, if any wait, to whom `check` lets have them."""
-    if not commands.are_waiting(session_id):
+    if not commands.are_waiting(session_id, is_poll=True):
         return []
     check()
-    return commands.take(session_id)
+    return commands.take(session_id, is_poll=True)
 
 
 async def _wait_for_any(events: Sequence[asyncio.Event], seconds: float) -> None:
