@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from sessions.models.fields import NAME_BYTES, clean_text
+from sessions.wire import LARGEST_COUNT
+
 JsonObject = dict[str, object]
 
 LONGEST_ID = 180
@@ -12,7 +15,6 @@ LONGEST_TITLE = 200
 LONGEST_ROLE = 32
 LONGEST_CONTENT_BYTES = 16 * 1024 * 1024
 """Bytes of one content that the server takes at most by default; other stores know no such limit."""
-LARGEST_COUNT = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
@@ -50,6 +52,17 @@ def identifier(value: object, *, longest: int = LONGEST_ID) -> str | None:
         return clean or None
     digest = hashlib.sha256(value.encode("utf-8", errors="replace")).hexdigest()[:32]
     return f"{clean[: longest - 33]}~{digest}"
+
+
+def name(value: object) -> str | None:
+    """Return a text by which rows are paired or found, as it stands there; None when there is none.
+
+    What no name can have is replaced; one of more than `NAME_BYTES` bytes becomes an `identifier`.
+    """
+    if not isinstance(value, str):
+        return None
+    clean = clean_text(value)
+    return clean if len(clean.encode()) <= NAME_BYTES else identifier(value, longest=LONGEST_PATH)
 
 
 def moment(value: object) -> datetime | None:

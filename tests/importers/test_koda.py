@@ -137,6 +137,32 @@ def test_values_that_cannot_be_lose_no_message(koda):
     assert done.feed.tally.passed_over["tool_calls that are no array"] == 2
 
 
+@pytest.mark.parametrize("call_id", [" c1 ", "c" * 1500, "c\n1", "日" * 600])
+def test_a_result_finds_its_call_by_the_id_as_it_stands_there(koda, call_id):
+    key = koda.start()
+    koda.say(key, "assistant", None, tool_calls=[make_call(call_id)])
+    koda.say(key, "tool", "fine", tool_call_id=call_id)
+    Import(koda.path).pull()
+    assert list(ToolCall.objects.values_list("call_id", "outcome")) == [(call_id, "success")]
+    assert Message.objects.get(role="tool").tool_call_id == call_id
+
+
+@pytest.mark.parametrize("root", [" /home/ada/lamps ", "/home/" + "a" * 900, "/home/a\tb", "", None])
+def test_a_project_is_the_path_as_it_was_given(koda, root):
+    hold_turn(koda, koda.start(project_root=root))
+    Import(koda.path).pull()
+    assert Session.objects.get().project_root == root
+
+
+def test_token_counts_are_taken_as_far_as_the_api_takes_them(koda):
+    key = koda.start()
+    koda.say(key, "assistant", "x", prompt_tokens=2**53 - 1, completion_tokens=2**31)
+    koda.say(key, "assistant", "y", prompt_tokens=0, completion_tokens=2**53)
+    Import(koda.path).pull()
+    session = Session.objects.get()
+    assert (session.prompt_tokens, session.completion_tokens) == (2**53 - 1, 2**31)
+
+
 def test_refusals_and_cut_off_calls_end_as_such(koda):
     key = koda.start()
     koda.say(key, "assistant", None, tool_calls=[make_call(name) for name in ("c1", "c2", "c3")])

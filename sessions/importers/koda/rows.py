@@ -24,7 +24,7 @@ def session(row: JsonObject) -> ImportedSession:
     return ImportedSession(
         key=session_key(row.get("id")),
         agent_name=fields.identifier(row.get("agent_name")) or AGENT,
-        project_root=fields.identifier(row.get("project_root"), longest=fields.LONGEST_PATH),
+        project_root=fields.name(row.get("project_root")),
         title=fields.identifier(" ".join(str(row.get("title") or "").split()), longest=fields.LONGEST_TITLE),
         mode=fields.text(row, "mode"),
         created_at=fields.moment(row.get("created_at")),
@@ -52,7 +52,7 @@ def message(row: JsonObject, *, session_key: str, tally: Tally) -> ImportedMessa
         thinking=fields.written(row.get("thinking_content")),
         tool_calls=tuple(_plain(call) for call in found or [] if isinstance(call, dict)),
         raw_tool_calls=found,
-        tool_call_id=fields.identifier(row.get("tool_call_id"), longest=fields.LONGEST_PATH),
+        tool_call_id=fields.name(row.get("tool_call_id")),
         usage=_usage(row),
         agent_name=fields.identifier(row.get("agent_name")),
         created_at=fields.moment(row.get("created_at")),
