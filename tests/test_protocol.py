@@ -411,6 +411,16 @@ def test_a_status_update_switches_model_provider_and_mode():
     assert (session.model, session.provider, session.mode) == ("m", "p", "safe")
 
 
+def test_a_mode_that_a_child_has_stays_when_its_parents_is_lowered_and_the_next_one_does_not():
+    parent = make_session(mode="auto")
+    child = make_session(parent=parent, mode="auto")
+    parent.edit(by="test", mode="plan")
+    child.refresh_from_db()
+    assert child.mode == "auto"
+    after({"type": "status_update", "approval_mode": "safe"}, session=child)
+    assert child.mode == "plan"
+
+
 def test_a_child_does_not_claim_more_trust_than_its_parent():
     child = make_session(parent=make_session(mode="plan"))
     assert after({"type": "status_update", "approval_mode": "auto"}, session=child).mode == "plan"
