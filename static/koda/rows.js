@@ -12,25 +12,31 @@ document.addEventListener("change", (event) => {
 
 // Whoever answers with the focus on a button goes on at the same button of the next row; Enter that is held answers once.
 let answered = null;
+const settled = new Set();          // their buttons stay until the row is told anew
 document.addEventListener("htmx:beforeRequest", (event) => {
   const button = document.activeElement;
   const row = button.closest(".session");
-  if (!row || button.form !== event.target) return;
+  const form = event.target;
+  if (!row || button.form !== form) return;
   const rows = [...document.querySelectorAll(".session")];
   const at = rows.indexOf(row);
-  answered = { button, row, others: [...rows.slice(at + 1), ...rows.slice(0, at).reverse()], title: row.querySelector(".title").textContent };
+  answered = { form, place: form.getAttribute("action"), button, row, others: [...rows.slice(at + 1), ...rows.slice(0, at).reverse()] };
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (!answered || event.detail.requestConfig.elt !== answered.button.form) return;
-  const { button, row, others, title } = answered;
+  if (!answered || event.detail.requestConfig.elt !== answered.form) return;
+  const { form, place, button, row, others } = answered;
   answered = null;
   if (![document.body, button].includes(document.activeElement)) return;   // the reader went on
   if (!event.detail.successful) return button.focus();
-  const isSame = (other) => !other.closest(".stop") && other.id.replace(/\d+$/, "") === button.id.replace(/\d+$/, "");
+  const title = row.querySelector(".title");
+  if (form.matches(".stop")) return title.focus({ preventScroll: true });
+  const kind = button.id.replace(/\d+$/, "");
+  settled.add(place);
+  const isSame = (other) => other.id.startsWith(kind) && !settled.has(other.form.getAttribute("action"));
   const next = others.flatMap((other) => [...other.querySelectorAll(".answers button")]).find(isSame);
-  (next ?? row.querySelector(".title")).focus({ preventScroll: true });
+  (next ?? title).focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
-  koda.announce(`Answered: ${title.trim()}`);
+  koda.announce(`Answered: ${title.textContent.trim()}`);
 });
 document.addEventListener("keydown", (event) => {
   if (event.repeat && event.key === "Enter" && event.target.closest(".answers")) event.preventDefault();
