@@ -329,7 +329,7 @@ SAYS = (
 FREE = {"native ingest_events body.events.id", "native ask_command body.id"}
 """Fields that no schema has: events and commands are kept as they are sent."""
 WORDS_THAT_SAY = {
-    "action", "age", "all", "archived", "choice", "confirm", "days", "density", "done", "first", "format",
+    "action", "age", "all", "archived", "choice", "confirm", "days", "density", "done", "ends", "first", "format",
     "include_running", "is_confirmed", "is_enabled", "keep", "kinds", "liveness", "name", "next", "notifies", "part",
     "policy", "prompt", "quiet_minutes", "role", "scopes", "since", "sort", "state", "summary", "tab", "theme", "title",
     "top", "total", "until", "url", "username", "visibility", "words",

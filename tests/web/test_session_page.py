@@ -137,12 +137,17 @@ def test_a_sub_agent_links_to_its_parent(owner, reader):
 def test_who_may_read(owner, visibility, who, rest):
     session = make_session(owner, visibility=visibility)
     people = {"owner": owner, "other": make_user(), "staff": make_user(is_staff=True), "nobody": None}
-    response = signed_in(people[who]).get(path(session, rest), headers={"HX-Request": "true"})
+    reader, place = signed_in(people[who]), path(session, rest)
+    page = f"http://testserver{path(session)}"
+    response = reader.get(place, headers={"HX-Request": "true", "HX-Current-URL": page})
     if visibility == "PUBLIC" or who in {"owner", "staff"}:
         assert response.status_code == 200
     elif who == "nobody":
-        assert response.status_code == 302
-        assert response.headers["Location"].startswith("/sign-in/?next=")
+        assert (response.status_code, response.content) == (200, b"")
+        assert response.headers["HX-Redirect"] == f"/sign-in/?next={path(session)}"
+        whole = reader.get(place)
+        assert whole.status_code == 302
+        assert whole.headers["Location"].startswith("/sign-in/?next=")
     else:
         assert response.status_code == 404
 
