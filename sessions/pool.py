@@ -1,7 +1,8 @@
 """The pool of a session's checkpoint messages: where each stands, and reading them back.
 
 Placing a history that only grows looks at the newest checkpoint and the newest piece, whatever its length; only a
-rewritten one is compared with all that the pool holds. The caller holds the session's lock.
+rewritten one, and the first that goes on from where the pool goes on otherwise, is compared with all that the pool
+holds. The caller holds the session's lock.
 """
 
 from collections.abc import Iterable, Sequence
@@ -71,7 +72,7 @@ def _grow(
     """Return the place of a history that goes on from the newest checkpoint, None when it does not."""
     assert tail is not None
     count = newest.message_count
-    if not count or len(texts) < count or stem.of(count - 1) != bytes(newest.stem):
+    if not _goes_on(newest, texts, stem, end=tail.end):
         return None
     at = newest.spans[-1][1] - 1
     base = tail.lines[at - tail.first] if at >= tail.first else _lines(session, [[at, at + 1]])[at]
@@ -95,12 +96,20 @@ def _grow(
         update(newest, ["variants"])
     fresh = texts[count:]
     spans = [list(span) for span in newest.spans]
-    if fresh and spans[-1][1] == tail.end:
-        spans[-1][1] += len(fresh)
-    elif fresh:
-        spans.append([tail.end, tail.end + len(fresh)])
+    spans[-1][1] += len(fresh)
     _append(session, tail, fresh)
     return Placed(spans=spans, variants=variants, added_count=len(fresh), is_grown=True, late=late)
+
+
+def _goes_on(newest: Checkpoint, texts: Sequence[str], stem: Stem, *, end: int) -> bool:
+    """Say whether a history begins as the newest checkpoint, but for its last message, and goes on at the pool's end.
+
+    Behind an agent that went back (contracts/stakpak.md 2.5) the pool has what it left; what comes may be just that.
+    """
+    count = newest.message_count
+    if not count or len(texts) < count or (len(texts) > count and newest.spans[-1][1] != end):
+        return False
+    return stem.of(count - 1) == bytes(newest.stem)
 
 
 def _match(session: Session, tail: CheckpointPiece | None, texts: Sequence[str]) -> Placed:

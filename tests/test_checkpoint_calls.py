@@ -48,6 +48,26 @@ def test_a_history_that_comes_back_after_a_purge_counts_nothing_again(meanwhile)
     assert figures(newest) == {**grown, "tool_aborted_count": 1}
 
 
+@pytest.mark.parametrize("is_purged", [False, True])
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_call_that_was_left_by_going_back_is_no_new_one_when_the_agent_returns(is_purged, kept):
+    """Who reverts sends a shorter history, and may load the longer checkpoint again and go on from there (2.5)."""
+    told = [user("a"), user("b"), says("c", call("c1"), **usage(100, 10))]
+    more = [*told, result("c1", "Error: no"), says("d", **usage(200, 20))]
+    first = begin(told[:1])
+    add(first, told)
+    add(first, told[:kept])
+    if is_purged:
+        purge("compacted")
+    newest = add(first, more)
+
+    counts = {"total_tokens": 330, "api_call_count": 2, "tool_call_count": 1, "tool_success_count": 0}
+    assert counts.items() <= figures(newest).items()
+    assert outcomes(newest) == {"c1": "failed"}
+    assert [words for _, words in shown(newest)] == ["a", "b", "c", "Error: no", "d"]
+    assert messages_of(newest) == more
+
+
 def test_a_call_that_comes_back_open_after_a_purge_ends_once():
     told = [user("a"), says("b", call("c1"))]
     first = begin(told)

@@ -380,3 +380,31 @@ def test_tokens_that_come_late_with_a_rewritten_history_are_counted_once():
         assert tokens(newest) == (10, 1)
         newest = add(first, [user("z"), says("b", **usage(7, 3))])
     assert tokens(newest) == (10, 1)
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_what_was_left_by_going_back_counts_no_second_time_when_it_is_told_again(kept):
+    told = [user("a"), user("b"), says("c", **usage(10, 1)), user("d"), says("e", **usage(20, 2))]
+    first = begin(told[:1])
+    add(first, told)
+    add(first, told[:kept])
+    marked = says("e\n<checkpoint_id>0199</checkpoint_id>", **usage(20, 2))
+    for resent in (told, told[:kept], [*told[:4], marked], told[:kept], [*told[:4], marked, user("f")]):
+        newest = add(first, resent)
+        assert tokens(newest) == (33, 2)
+        assert messages_of(newest) == resent
+        assert len(shown(newest)) == len(resent)
+    assert (newest.continues_seq, newest.branch) == (6, 0)
+
+
+def test_other_words_after_going_back_are_new_ones_and_counted():
+    told = [user("a"), says("b", **usage(10, 1)), user("c"), says("d", **usage(20, 2))]
+    first = begin(told[:1])
+    add(first, told)
+    add(first, told[:3])
+    newest = add(first, [*told[:3], says("d", **usage(40, 4))])
+    assert tokens(newest) == (77, 3)
+    newest = add(first, [*told[:3], says("d"), user("e"), says("f", **usage(80, 8))])
+
+    assert tokens(newest) == (165, 4)
+    assert (newest.continues_seq, newest.added_count) == (4, 2)
