@@ -13,7 +13,8 @@ from typing import Any
 
 from sessions.models.exact_json import dump_exact, load_exact
 
-_TAG = re.compile(r"<checkpoint_id>[^<]*</checkpoint_id>\Z")
+_OPENING, _CLOSING = "<checkpoint_id>", "</checkpoint_id>"
+_MARKS_BACKWARDS = re.compile(rf"\s*(?:{_CLOSING[::-1]}[^<]*{_OPENING[::-1]}\s*)+")
 _DIGEST_BYTES = 16
 
 Span = list[int]
@@ -50,13 +51,13 @@ def _bare_part(part: Any) -> Any:
 
 
 def without_tag(content: str) -> str:
-    """Return a content without the mark that a resumed session appends, and the white space around that.
+    """Return a content without the marks that a resumed session appends, one each time, and white space around them.
 
-    A pattern that began with white space would take a time that grows with the square of how much of it there is.
+    It is read from its end: to look for where such an ending begins would take a time that grows with the square of
+    how much of it there is.
     """
-    ending = content.rstrip()
-    bare = _TAG.sub("", ending)
-    return content if bare == ending else bare.rstrip()
+    marks = _MARKS_BACKWARDS.match(content[::-1])
+    return content[: len(content) - marks.end()] if marks else content
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,19 @@ def test_a_history_that_comes_back_after_a_purge_counts_nothing_again(meanwhile)
     assert figures(newest) == {**grown, "tool_aborted_count": 1}
 
 
+def test_an_answer_that_was_resumed_from_twice_is_no_new_one():
+    """Each resume may append a mark to the last answer (2.5), one that was loaded with such a mark included."""
+    told = [user("a"), says("b", call("c1"), **usage(100, 10)), user("c"), says("d", **usage(200, 20))]
+    first = begin(told)
+    mark = "\n<checkpoint_id>0199</checkpoint_id>"
+    add(first, [user("a"), says(f"b{mark}", call("c1")), user("e")])
+    newest = add(first, [user("a"), says(f"b{mark}{mark}", call("c1")), user("f"), says("d", **usage(300, 30))])
+
+    counts = {"total_tokens": 660, "api_call_count": 3, "tool_call_count": 1}
+    assert counts.items() <= figures(newest).items()
+    assert [words for _, words in shown(newest)] == ["a", "b", "f", "d"]
+
+
 @pytest.mark.parametrize("is_purged", [False, True])
 @pytest.mark.parametrize("kept", [1, 2, 3])
 def test_a_call_that_was_left_by_going_back_is_no_new_one_when_the_agent_returns(is_purged, kept):

@@ -155,6 +155,11 @@ ALIKE = [
     (says(""), says("\n")),
     ({"role": "assistant", "tool_calls": [call("c")]}, says(None, call("c"))),
     (says("a"), says("a\n<checkpoint_id>0198c0de-0000-7000-8000-000000000000</checkpoint_id>")),
+    (says("a"), says("a\n<checkpoint_id>0198c0de</checkpoint_id>\n<checkpoint_id>0198c0df</checkpoint_id>\n")),
+    (
+        says("a\n<checkpoint_id>0198c0de</checkpoint_id>"),
+        says("a<checkpoint_id>1</checkpoint_id><checkpoint_id>2</checkpoint_id>"),
+    ),
     (says([{"type": "text", "text": "a\n"}]), says([{"type": "text", "text": "a"}])),
 ]
 
