@@ -51,19 +51,25 @@ def settle(session: Session, rows: MessageQuerySet, *, awaited: Collection[str])
     results = list(rows.unarchived().filter(~is_tied, role=Role.TOOL, tool_call_id__isnull=False))
     names = {str(row.tool_call_id) for row in results}
     opened = open_again(session, names | set(awaited))
-    if not opened:
-        return []
+    if not results:
+        return opened
     known = ToolCall.objects.known(session, names)
     ended = []
     for row in results:
-        call = next((one for one in reversed(known.get(str(row.tool_call_id), [])) if one.pk in opened), None)
+        calls = reversed(known.get(str(row.tool_call_id), []))
+        call = next((one for one in calls if one.pk in opened or _waits_for(one, row)), None)
         if call is not None and call.is_open:
             call.end(outcome_of(row.content), now=row.created_at)
             call.result_message_id = row.pk
             ended.append(call)
     session.count_tool_calls(outcomes=Counter(str(call.outcome) for call in ended))
     update_all(ended, ["result_message_id", "outcome", "ended_at"])
-    return opened
+    return sorted({*opened, *(call.pk for call in ended)})
+
+
+def _waits_for(call: ToolCall, result: Message) -> bool:
+    """Say whether a call is open and stands before this result, which came back with the history."""
+    return call.is_open and call.message_id is not None and call.message_id < result.pk
 
 
 def count_no_more(session: Session, messages: "models.QuerySet[Message]") -> None:

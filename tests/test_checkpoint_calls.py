@@ -155,6 +155,18 @@ def test_before_a_call_that_had_a_result_it_is_open_again():
     assert (outcomes(newest), counted(newest)) == ({"x": "failed"}, {"calls": 1, "failed": 1})
 
 
+@pytest.mark.parametrize("mark", ["", "\n<checkpoint_id>0199</checkpoint_id>"])
+def test_a_call_that_was_opened_by_going_back_ends_as_before_when_its_result_returns(mark):
+    first = begin(DONE)
+    asked = [user("a"), says(f"b{mark}", call("x"))]
+    assert outcomes(add(first, asked)) == {"x": None}
+    newest = add(first, [*asked, *DONE[2:], user("more")])
+
+    assert (outcomes(newest), counted(newest)) == ({"x": "success"}, {"calls": 1, "success": 1})
+    row = session_of(newest).tool_calls.get()
+    assert (row.result_message.content, row.result_message.compacted_at) == ("fine", None)
+
+
 def test_a_result_that_left_the_context_counts_until_another_comes():
     """Autopilot leaves results out of a reduced history and sends the whole one again (3.6)."""
     first = begin(DONE)
