@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from sessions.exceptions import InvalidRequest
 from sessions.models import EventDraft
 from sessions.models.exact_json import exact_float, exact_int
-from sessions.models.fields import DEEPEST, clean_json, clean_text, is_deeper, require_name
+from sessions.models.fields import DEEPEST, MOST_VALUES, clean_json, clean_text, is_deeper, is_wider, require_name
 
 LARGEST_COUNT = 2**53 - 1
 """The largest whole number that every reader of JSON has exactly; sums of such counts still fit a column."""
@@ -25,6 +25,7 @@ MOST_EVENTS = 1_000
 
 _ENVELOPE = ("type", "event_id", "at", "turn_id")
 _TOO_DEEP = f"The body is nested deeper than {DEEPEST} levels."
+_TOO_WIDE = f"The body holds more than {MOST_VALUES:,} values."
 _YEARS = range(1970, 9999)
 """Beyond these a change of zone leaves the calendar."""
 
@@ -40,9 +41,11 @@ def load(raw: bytes, *, is_exact: bool = False) -> Any:
     """Return the value of a JSON text in UTF-8. Raises `Unreadable`.
 
     With `is_exact` numbers keep their text form. It reads what RFC 8259 calls JSON and no more: no NaN, no infinity, no
-    depth that nobody could print again. Lone surrogates pass: in content they become U+FFFD, in names they are refused,
-    and only the schemas know which is which.
+    depth that nobody could print again, no more values than there is room for. Lone surrogates pass: in content they
+    become U+FFFD, in names they are refused, and only the schemas know which is which.
     """
+    if is_wider(raw, MOST_VALUES):
+        raise Unreadable(_TOO_WIDE)
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant, **(_EXACT if is_exact else _PLAIN))
     except json.JSONDecodeError as error:

@@ -23,6 +23,10 @@ NAME_BYTES = 2000
 """Bytes that a name has at most."""
 DEEPEST = 100
 """Levels of arrays and objects that a JSON value from outside may have; whoever walks through it may recurse."""
+MOST_VALUES = 1_000_000
+"""Values that a JSON text from outside may hold: its reader stops all threads, and each takes up to 100 bytes."""
+_MARKS = (b",", b"[", b"{")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def clean_text(text: str) -> str:
@@ -69,11 +73,37 @@ def is_deeper(value: Any, levels: int) -> bool:
     return True
 
 
+def is_wider(raw: bytes, values: int) -> bool:
+    """Say whether a JSON text holds more than `values` values, without making any of them.
+
+    Each but the first stands behind a comma or an opening bracket, and takes two bytes; an object has a second string
+    for each. What strings hold is looked at only in a text that has so many of these marks at all.
+    """
+    if len(raw) <= 2 * values or _count_marks(raw, 0, len(raw)) <= values:
+        return False
+    count = end = string_count = 0
+    while (start := raw.find(b'"', end)) >= 0:
+        count += _count_marks(raw, end, start)
+        string_count += 1
+        if count > values or string_count > 2 * values:
+            return True
+        string = _STRING.match(raw, start)
+        end = string.end() if string else len(raw)
+    return count + _count_marks(raw, end, len(raw)) > values
+
+
+def _count_marks(raw: bytes, start: int, end: int) -> int:
+    return sum(raw.count(mark, start, end) for mark in _MARKS)
+
+
 def load_written(text: str) -> Any:
     """Return the JSON value that somebody wrote inside a text, such as the arguments of a call.
 
-    Raises `ValueError` for a text that is none, and for one that is nested deeper than `DEEPEST`.
+    Raises `ValueError` for a text that is none, and for one that is nested deeper than `DEEPEST` or holds more than
+    `MOST_VALUES`.
     """
+    if len(text) > MOST_VALUES and is_wider(text.encode(errors="replace"), MOST_VALUES):
+        raise ValueError("too many values")
     try:
         value = json.loads(text)
     except RecursionError:
