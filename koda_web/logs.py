@@ -127,6 +127,7 @@ def configure(*, json: bool, level: str) -> dict[str, Any]:
             "daphne.server": {"filters": ["dampened"]},
             "twisted": {"level": "WARNING", "filters": ["dampened"]},
             "sessions.live.doorman": {"filters": ["dampened"]},
+            "sessions.live.keeper": {"filters": ["dampened"]},
             "sessions.live.consumers.socket": {"filters": ["dampened"]},
             "httpx": {"level": "WARNING"},
         },

@@ -134,6 +134,7 @@ class Keeper:
         self._tasks: list[asyncio.Task[None]] = []
         self.failures: Counter[str] = Counter()
         """How many rounds of each job have failed since the start."""
+        self._failing: dict[str, Counter[type[Exception]]] = {}
 
     async def start(self) -> None:
         """Begin all jobs; a database that is not there yet is waited for."""
@@ -166,9 +167,22 @@ class Keeper:
     async def _attempt(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
         try:
             await act()
-        except Exception:
-            self.failures[name] += 1
-            logger.exception("The keeper's job %s failed", name)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next round comes in its time
+            self._note_failure(name, error)
+            return
+        if name in self._failing:
+            failed = self._failing.pop(name).total()
+            logger.info("The keeper's job %s works again; rounds that had failed: %d", name, failed)
+
+    def _note_failure(self, name: str, error: Exception) -> None:
+        """Count and log a round that failed: the first one in full, the others in a row like it by a line each."""
+        self.failures[name] += 1
+        before = self._failing.setdefault(name, Counter())
+        if before[type(error)]:
+            logger.warning("The keeper's job %s failed again: %s", name, error)
+        else:
+            logger.error("The keeper's job %s failed", name, exc_info=error)
+        before[type(error)] += 1
 
     async def _in_thread(self, thread: ThreadPoolExecutor, act: Callable[[], None]) -> None:
         work = asyncio.get_running_loop().run_in_executor(thread, act)

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +100,31 @@ async def test_a_job_that_fails_is_counted_logged_and_done_again(listeners, capl
     await keeper.stop()
     assert "The keeper's job broken failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_job_that_fails_all_day_is_one_traceback_and_it_is_told_when_it_works_again(
+    listeners, caplog, monkeypatch
+):
+    caplog.set_level(logging.INFO, logger=module.logger.name)
+    [dampened] = module.logger.filters  # what comes again and again comes through once a minute
+    monkeypatch.setattr(module.logger, "filters", [])
+    rounds = []
+
+    def work():
+        rounds.append(1)
+        if len(rounds) <= 40:
+            raise (OSError if len(rounds) > 30 else ZeroDivisionError)("no")
+
+    keeper = Keeper([Job(name="broken", every=timedelta(milliseconds=1), run=work)])
+    await keeper.start()
+    await wait_until(lambda: len(rounds) >= 50)
+    await keeper.stop()
+    told = [record for record in caplog.records if "job broken" in record.getMessage()]
+    again = [record for record in told if not record.exc_info]
+    assert [record.exc_info[0] for record in told if record.exc_info] == [ZeroDivisionError, OSError]
+    assert {record.getMessage() for record in again[:-1]} == {"The keeper's job broken failed again: no"}
+    assert again[-1].getMessage() == "The keeper's job broken works again; rounds that had failed: 40"
+    assert len([record for record in again[:-1] if dampened.filter(record)]) <= 1
 
 
 async def test_a_failing_job_does_not_keep_another_from_its_work(listeners, caplog):
