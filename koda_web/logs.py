@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from django.db.utils import InterfaceError, OperationalError
 from structlog.tracebacks import ExceptionDictTransformer
 
 _LONGEST_COMPLAINT = 300
@@ -29,6 +30,10 @@ def _in_a_thread(seconds: float, act: Callable[[], None]) -> None:
     timer.start()
 
 
+_Kind = tuple[str, int, str, type[BaseException] | None]
+"""Logger, level, what the program says, and of a failure its kind."""
+
+
 class Dampened(logging.Filter):
     """Lets one line of a kind through in `seconds`, and then says how many more there were.
 
@@ -42,14 +47,15 @@ class Dampened(logging.Filter):
         super().__init__()
         self._seconds = seconds
         self._later = later
-        self._left_out: dict[tuple[str, int, str], int] = {}
+        self._left_out: dict[_Kind, int] = {}
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether the line is the first of its kind for a while."""
-        if record.exc_info:
-            return True
-        kind = (record.name, record.levelno, _template(record))
+        return bool(record.exc_info) or self._is_first(record)
+
+    def _is_first(self, record: logging.LogRecord, because_of: type[BaseException] | None = None) -> bool:
+        kind = (record.name, record.levelno, _template(record), because_of)
         with self._lock:
             if kind in self._left_out:
                 self._left_out[kind] += 1
@@ -58,7 +64,7 @@ class Dampened(logging.Filter):
         self._later(self._seconds, partial(self._sum_up, kind, record))
         return True
 
-    def _sum_up(self, kind: tuple[str, int, str], first: logging.LogRecord) -> None:
+    def _sum_up(self, kind: _Kind, first: logging.LogRecord) -> None:
         with self._lock:
             count = self._left_out.pop(kind)
         if count:
@@ -66,6 +72,28 @@ class Dampened(logging.Filter):
             again = logging.makeLogRecord({"name": first.name, "levelno": first.levelno, "msg": text})
             again.levelname = first.levelname
             logging.getLogger(first.name).callHandlers(again)
+
+
+class StoreAway(Dampened):
+    """Lets one failure of a kind through in a while when the database or Redis did not answer; all else passes.
+
+    Every request and every job then fails for the same reason, and their tracebacks say nothing new.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the line is another failure, or the first of its kind for a while."""
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or not _is_of_a_store(error) or self._is_first(record, type(error))
+
+
+def _is_of_a_store(error: BaseException) -> bool:
+    """Say whether a database or Redis failed by itself, not by what it was asked.
+
+    Redis's errors are known by the name of their module: where none is used its client is not loaded.
+    """
+    if isinstance(error, InterfaceError | OperationalError):
+        return True
+    return any(kind.__module__ == "redis.exceptions" for kind in type(error).__mro__)
 
 
 def _template(record: logging.LogRecord) -> str:
@@ -114,8 +142,8 @@ def configure(*, json: bool, level: str) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             }
         },
-        "filters": {"dampened": {"()": Dampened}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "koda"}},
+        "filters": {"dampened": {"()": Dampened}, "store_away": {"()": StoreAway}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "koda", "filters": ["store_away"]}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             # Django attaches handlers of its own to these two; one line a fact is enough.
@@ -126,6 +154,7 @@ def configure(*, json: bool, level: str) -> dict[str, Any]:
             # What connections make of their end, thousands at once where thousands come at once.
             "daphne.server": {"filters": ["dampened"]},
             "twisted": {"level": "WARNING", "filters": ["dampened"]},
+            "sessions.live.broadcast": {"filters": ["dampened"]},
             "sessions.live.doorman": {"filters": ["dampened"]},
             "sessions.live.keeper": {"filters": ["dampened"]},
             "sessions.live.consumers.socket": {"filters": ["dampened"]},

@@ -4,7 +4,9 @@ import logging
 from io import StringIO
 
 import pytest
+from django.db import IntegrityError, OperationalError
 from django.test import Client, RequestFactory
+from redis.exceptions import ConnectionError as RedisConnectionError
 from twisted.logger import LogLevel, STDLibLogObserver
 
 from koda_web import logs
@@ -83,3 +85,31 @@ def test_a_traceback_is_never_left_out(dampened):
     for _ in range(3):
         logger.error("it failed", exc_info=ValueError())
     assert len(through) == 3
+
+
+def test_while_a_store_is_away_its_failures_are_told_once_a_minute_and_all_others_each_time():
+    later, through = [], []
+    logger, handler = logging.getLogger("tests.away"), logging.Handler()
+    handler.emit = lambda record: through.append(record.getMessage())
+    handler.addFilter(logs.StoreAway(later=lambda _seconds, act: later.append(act)))
+    logger.addHandler(handler)
+    try:
+        for number in range(1000):
+            for failure in (OperationalError(), RedisConnectionError()):
+                logger.error("request %s failed", number, exc_info=failure)
+        for failure in (IntegrityError(), ValueError()):
+            for _ in range(2):
+                logger.error("another failed", exc_info=failure)
+        logger.error("no traceback")
+        logger.error("no traceback")
+        assert through == ["request 0 failed"] * 2 + ["another failed"] * 4 + ["no traceback"] * 2
+        for act in later:
+            act()
+        assert through[8:] == ["request 0 failed - and 999 more such lines in 60 s"] * 2
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_what_the_server_writes_passes_there():
+    handler = logs.configure(json=False, level="INFO")["handlers"]["stderr"]
+    assert handler["filters"] == ["store_away"]
