@@ -8,9 +8,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from io import StringIO
 
 import httpx
 
+from sessions.management.commands import setup
+from sessions.management.commands.serve import Command
 from tests.conftest import ROOT, find_free_port, make_environment, prepare, start_server, stop_server
 from tests.live.processes import run
 
@@ -138,6 +141,16 @@ def test_a_database_without_tables_is_told(tmp_path):
         assert [line for line in server.lines if "migrations are not applied" in line]
         server.signal()
         assert server.end() == 0
+
+
+def test_static_files_that_are_missing_or_of_another_version_are_told(settings, tmp_path):
+    settings.STATIC_ROOT = tmp_path
+    for found, is_told in ((None, True), ("as before the upgrade", True), (setup.fingerprint_sources(), False)):
+        if found is not None:
+            (tmp_path / ".sources").write_text(found)
+        told = StringIO()
+        Command(stderr=told).warn_of_other_static_files()
+        assert ("Run the command setup" in told.getvalue()) == is_told, found
 
 
 def test_the_port_of_another_is_told_in_one_line(tmp_path):

@@ -16,6 +16,7 @@ from sessions.live import memory
 from sessions.live.admission import Admission
 from sessions.live.keeper import Keeper, jobs
 from sessions.live.server import CannotListen, Server, exit_soon
+from sessions.management.commands.setup import collected_sources, fingerprint_sources
 
 _OPEN_FILES = 65_536
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, **options: Any) -> None:
         self._check_binding(host)
         self._warn_of_missing_migrations()
+        self.warn_of_other_static_files()
         _allow_many_connections()
         server = Server(
             Admission(
@@ -84,6 +86,16 @@ class Command(BaseCommand):
             self.stderr.write(
                 self.style.WARNING(
                     f"{len(missing)} migrations are not applied. Run the command setup or migrate first."
+                )
+            )
+
+    def warn_of_other_static_files(self) -> None:
+        """Say when the collected static files are not those of this version."""
+        if not settings.DEBUG and collected_sources() != fingerprint_sources():
+            self.stderr.write(
+                self.style.WARNING(
+                    "The static files in the data folder are missing or not this version's: pages will look or work "
+                    "wrongly. Run the command setup first."
                 )
             )
 

@@ -49,12 +49,11 @@ class Command(BaseCommand):
             self.stdout.write(f"Ready in {folder}.")
 
     def _collect_static(self) -> None:
-        stamp = Path(settings.STATIC_ROOT) / ".sources"
         sources = fingerprint_sources()
-        if stamp.is_file() and stamp.read_text(encoding="ascii") == sources:
+        if collected_sources() == sources:
             return
         call_command("collectstatic", interactive=False, verbosity=0)
-        stamp.write_text(sources, encoding="ascii")
+        _stamp().write_text(sources, encoding="ascii")
 
 
 def create_owner() -> str | None:
@@ -80,6 +79,15 @@ def fingerprint_sources() -> str:
         state = Path(place).stat()
         known.append(f"{path} {state.st_size} {state.st_mtime_ns}")
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def collected_sources() -> str | None:
+    """Return the digest of the sources that the collected static files were made of; None when there are none."""
+    return _stamp().read_text(encoding="ascii") if _stamp().is_file() else None
+
+
+def _stamp() -> Path:
+    return Path(settings.STATIC_ROOT) / ".sources"
 
 
 @contextmanager
