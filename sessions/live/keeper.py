@@ -128,7 +128,7 @@ class Keeper:
         }
         self._watch = wal.Watch() if connection.vendor == "sqlite" else None
         self._watch_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper-watch")
-        self._renew_at: dict[str, datetime] = {}
+        self._renewed_at: dict[str, datetime] = {}
         self._noted_at: dict[str, datetime] = {}
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -222,32 +222,36 @@ class Keeper:
 
     def _has_lease(self, job: Job) -> bool:
         now = timezone.now()
-        if now < self._renew_at.get(job.name, now):
+        span = max(LEASE_TIME, 3 * job.every)
+        if _is_within(span / 3, self._renewed_at.get(job.name), now):
             return True
-        seconds = max(LEASE_TIME, 3 * job.every).total_seconds()
-        is_mine = Lease.objects.take(job.name, owner=self._owner, seconds=seconds)
+        is_mine = Lease.objects.take(job.name, owner=self._owner, seconds=span.total_seconds())
         if is_mine:
-            self._renew_at[job.name] = now + timedelta(seconds=seconds / 3)
+            self._renewed_at[job.name] = now
         else:
-            self._renew_at.pop(job.name, None)
+            self._renewed_at.pop(job.name, None)
         return is_mine
 
     def _note(self, job: Job) -> None:
         now = timezone.now()
-        noted_at = self._noted_at.get(job.name)
-        if noted_at is None or now - noted_at >= NOTE_EVERY:
+        if not _is_within(NOTE_EVERY, self._noted_at.get(job.name), now):
             Lease.objects.touch(job.name)
             self._noted_at[job.name] = now
 
     def _end(self) -> None:
         close_old_connections()
         try:
-            for name in self._renew_at:
+            for name in self._renewed_at:
                 Lease.objects.give_back(name, owner=self._owner)
-            if "checkpoint" in self._renew_at:
+            if "checkpoint" in self._renewed_at:
                 wal.checkpoint(at_least=1)
         finally:
             close_old_connections()
+
+
+def _is_within(span: timedelta, since: datetime | None, now: datetime) -> bool:
+    """Say whether less than `span` has passed; what lies in the future was before the clock was set back."""
+    return since is not None and timedelta() <= now - since < span
 
 
 def _rhythm_of_looks() -> timedelta:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from sessions import liveness, protocol, recounting
+from sessions.live.keeper import LEASE_TIME, Job, Keeper
 from sessions.models import Lease, Liveness, Session, StoredAnswer
 from tests.api.calling import agent_of
 from tests.factories import make_events, make_message, make_session, make_user
@@ -75,6 +77,20 @@ def test_the_lease_of_a_dead_server_is_taken_after_the_clock_was_set_back():
     later = NOW - timedelta(hours=3)
     assert Lease.objects.take("watchdog", owner="alive", seconds=30, now=later)
     assert not Lease.objects.take("watchdog", owner="third", seconds=30, now=later + timedelta(seconds=29))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_renews_its_lease_and_notes_its_runs_after_the_clock_was_set_back():
+    job = Job(name="shared", every=timedelta(seconds=1), run=int, is_shared=True)
+    one, other = Keeper([job], owner="one"), Keeper([job], owner="other")
+    with time_machine.travel(NOW, tick=False) as clock:
+        one._do(job)
+        clock.shift(timedelta(hours=-3))
+        one._do(job)
+        other._do(job)
+        [lease] = Lease.objects.all()
+        assert (lease.owner, lease.until) == ("one", timezone.now() + LEASE_TIME), "no other does it as well"
+        assert lease.ran_at == timezone.now(), "it is known when it last ran"
 
 
 def test_clocks_that_differ_a_little_do_not_take_a_lease_away():
