@@ -65,7 +65,16 @@ def _check_public_url(value: str) -> str:
     if parts.path.strip("/") or parts.query or parts.fragment:
         msg = "must be scheme and host only: Koda Web is served at the root of its host"
         raise ValueError(msg)
+    _check_port(value)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _check_port(address: str) -> None:
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        msg = "has a port that is none"
+        raise ValueError(msg) from error
 
 
 def _check_scheme(value: SecretStr, *, schemes: tuple[str, ...]) -> SecretStr:
@@ -90,7 +99,9 @@ def _check_database_url(value: SecretStr) -> SecretStr:
 
 
 def _check_redis_url(value: SecretStr) -> SecretStr:
-    return _check_scheme(value, schemes=_REDIS_SCHEMES)
+    _check_scheme(value, schemes=_REDIS_SCHEMES)
+    _check_port(value.get_secret_value())
+    return value
 
 
 def _check_secret_key(value: SecretStr) -> SecretStr:

@@ -152,6 +152,14 @@ def test_the_public_address_has_no_path(monkeypatch, text):
     assert refuse(monkeypatch, PUBLIC_URL="https://koda.test/below")
 
 
+def test_a_port_that_is_none_stops_the_start(monkeypatch):
+    faults = refuse(monkeypatch, REDIS_URL="redis://:hunter2@localhost:6379x/0", PUBLIC_URL="https://koda.test:99999")
+    assert faults == [
+        "KODA_PUBLIC_URL: has a port that is none (it is 'https://koda.test:99999')",
+        "KODA_REDIS_URL: has a port that is none",
+    ]
+
+
 def test_an_empty_variable_counts_as_absent(monkeypatch):
     assert read(monkeypatch, PORT="", SECRET_KEY_FILE="").port == 8765
 
