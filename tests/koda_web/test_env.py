@@ -183,6 +183,21 @@ def test_the_secret_key_is_made_once_for_its_owner_alone(tmp_path: Path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe"])
+def test_a_secret_key_that_is_none_stops_the_start_and_stays(tmp_path: Path, content):
+    path = tmp_path / "secret-key"
+    path.write_bytes(content)
+    with pytest.raises(ImproperlyConfigured, match=str(path)):
+        secret_key.read_or_create(path)
+    assert path.read_bytes() == content
+
+
+def test_a_data_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ImproperlyConfigured, match=r"Not a directory(?s:.*)KODA_DATA_DIR"):
+        secret_key.read_or_create(tmp_path / "file" / "secret-key")
+
+
 def test_time_saved_is_read_by_tool(monkeypatch):
     assert read(monkeypatch, TIME_SAVED_PER_CALL="run_command=30, view=5.5").time_saved_per_call == {
         "run_command": 30.0,
