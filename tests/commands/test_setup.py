@@ -4,6 +4,7 @@ import re
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,13 @@ def test_two_at_once_make_one_owner(tmp_path: Path):
     outputs = [process.communicate(timeout=60)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0], outputs
     assert sum(len(PASSWORD.findall(output)) for output in outputs) == 1
+
+
+@pytest.mark.parametrize("command", [["setup"], ["liststuck"]])
+def test_a_database_that_cannot_be_used_is_told_in_one_line_unless_more_is_asked_for(tmp_path: Path, command):
+    environment = make_environment(tmp_path, KODA_DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/koda.sqlite3")
+    run = partial(subprocess.run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    brief = run([sys.executable, "manage.py", *command])
+    assert (brief.returncode, brief.stdout) == (1, "")
+    assert brief.stderr == "The database could not be used: unable to open database file\n"
+    assert "Traceback" in run([sys.executable, "manage.py", *command, "--traceback"]).stderr
