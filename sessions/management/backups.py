@@ -3,6 +3,7 @@
 SQLite copies itself (VACUUM INTO) into one file. Of PostgreSQL its own programs make and read the copy.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 
 _IN_USE = "Somebody else has the database open. Stop every server and command that uses it first."
 SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".dump"}
 _MIGRATIONS = "django_migrations"
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+"""The bytes of SQLite's file that who reads it has locked (sqlite.org/fileformat2, the lock-byte page)."""
 
 
 def name_of(now: datetime) -> str:
@@ -101,30 +104,58 @@ def _replace_file(path: Path, now: datetime) -> Path | None:
     _require_sound(path)
     place = Path(connection.settings_dict["NAME"])
     unfinished = place.with_name(f".{place.name}.restoring")
-    shutil.copyfile(path, unfinished)
-    unfinished.chmod(0o600)
-    _write_through(unfinished)
-    kept = place.with_name(f"{place.name}.before-{now:%Y%m%dT%H%M%SZ}") if place.exists() else None
+    kept = place.with_name(f"{place.name}.before-{now:%Y%m%dT%H%M%SZ}")
+    is_there = place.exists()
     try:
-        if kept is not None:
-            _require_nobody_else()
+        shutil.copyfile(path, unfinished)
+        unfinished.chmod(0o600)
+        _write_through(unfinished)
+        if is_there:
+            _require_nobody_else(place)
             os.link(place, kept)
+        _set_logs_aside(place, kept)
         unfinished.replace(place)
     finally:
         unfinished.unlink(missing_ok=True)
     _write_through(place.parent)
-    return kept
+    return kept if is_there else None
 
 
-def _require_nobody_else() -> None:
-    """Take the log into the database and remove it, which SQLite does only for whoever is alone with the file."""
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout=1000")
-        try:
+def _require_nobody_else(place: Path) -> None:
+    """Take the log into the database and remove it, which SQLite does only for whoever is alone with the file.
+
+    A file that is damaged has to be replaced all the more: of that one it is enough that nobody reads it.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout=1000")
             cursor.execute("PRAGMA journal_mode=DELETE")
-        except DatabaseError as error:
-            raise CommandError(_IN_USE) from error
+    except OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise CommandError(_IN_USE) from error
+    except DatabaseError:
+        connection.close()
+        _require_no_reader(place)
     connection.close()
+
+
+def _require_no_reader(place: Path) -> None:
+    """Raise `CommandError` when another process holds the lock that each of SQLite's open connections has."""
+    with place.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except OSError as error:
+            raise CommandError(_IN_USE) from error
+
+
+def _set_logs_aside(place: Path, kept: Path) -> None:
+    """Put what a server that was killed left beside the old file beside its copy: SQLite takes it for the new one's."""
+    for suffix in ("-wal", "-journal"):
+        log = place.with_name(f"{place.name}{suffix}")
+        if log.exists():
+            log.replace(kept.with_name(f"{kept.name}{suffix}"))
+    place.with_name(f"{place.name}-shm").unlink(missing_ok=True)  # an index of the log, made anew for each
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests.databases import IS_SQLITE, own_database
 from tests.factories import make_message, make_session, make_user
 
 SUFFIX = ".sqlite3" if IS_SQLITE else ".dump"
+sqlite_only = pytest.mark.skipif(not IS_SQLITE, reason="PostgreSQL keeps its files to itself")
 
 
 def backup(*arguments: str) -> Path:
@@ -187,6 +188,66 @@ def test_what_is_no_copy_is_not_restored(tmp_path: Path, content: bytes):
     with pytest.raises(CommandError):
         call_command("restore", str(path), "--yes")
     user.refresh_from_db()
+
+
+@pytest.mark.django_db(transaction=True)
+@sqlite_only
+def test_the_log_that_a_killed_server_left_is_not_taken_for_that_of_the_copy(tmp_path: Path):
+    make_message(make_session(make_user("ada")))
+    path = backup(str(tmp_path / "copy"))
+    place = _old_database(tmp_path)
+    log = Path(f"{place}-wal")
+    with closing(_opened(place)):
+        left_behind = log.read_bytes()
+    place.unlink()
+    log.write_bytes(left_behind)
+
+    done = in_another_process(tmp_path, path)
+
+    assert done.returncode == 0, done.stderr
+    with closing(connection.Database.connect(place)) as restored:
+        assert restored.execute("SELECT count(*) FROM koda_sessions_message").fetchone() == (1,)
+    [kept] = place.parent.glob("*.before-*")
+    assert kept.read_bytes() == left_behind
+
+
+@pytest.mark.django_db(transaction=True)
+@sqlite_only
+def test_a_copy_takes_the_place_of_a_damaged_database_and_not_of_one_that_somebody_reads(tmp_path: Path):
+    make_message(make_session(make_user("ada")))
+    path = backup(str(tmp_path / "copy"))
+    place = _old_database(tmp_path)
+    with closing(_opened(place)) as reader:
+        reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # Not from here: to close a file gives up the locks that the reader has on it.
+        damage = f"open({str(place)!r}, 'rb+').write(b'damaged!' * 64)"
+        subprocess.run([sys.executable, "-c", damage], check=True)
+        refused = in_another_process(tmp_path, path)
+    done = in_another_process(tmp_path, path)
+
+    assert refused.returncode == 1
+    assert "Stop every server" in refused.stderr
+    assert done.returncode == 0, done.stderr
+    with closing(connection.Database.connect(place)) as restored:
+        assert restored.execute("SELECT count(*) FROM koda_sessions_message").fetchone() == (1,)
+    [kept] = place.parent.glob("*.before-*")
+    assert kept.read_bytes().startswith(b"damaged!")
+
+
+def _old_database(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data" / "koda.sqlite3"
+
+
+def _opened(place: Path):
+    """Have a database open as a server has, with all that it holds in the log."""
+    server = connection.Database.connect(place)
+    server.executescript("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE django_migrations (old)")
+    return server
+
+
+def in_another_process(tmp_path: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    return restore(make_environment(tmp_path / "data"), str(path), "--yes")
 
 
 def test_a_name_sorts_by_its_time():
