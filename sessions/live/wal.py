@@ -17,7 +17,7 @@ _BUSY_TIMEOUT_MILLISECONDS = 500
 
 
 class Watch:
-    """A connection that stays open and sees the commits of all others.
+    """A connection that stays open and sees the commits of all others, those to a file that replaced its own too.
 
     Being open is half of its use: when the last connection closes, SQLite checkpoints and deletes the log,
     which at low load would happen after every request. Use it from one thread.
@@ -31,6 +31,10 @@ class Watch:
         """Say whether another connection, of any process, has committed since the last call."""
         if self._connection is None:
             self._connection = connections.create_connection(DEFAULT_DB_ALIAS)
+            self._connection.keep(cache_kib=None, statements=None)  # type: ignore[attr-defined] # koda_web.engines
+        self._connection.close_if_unusable_or_obsolete()
+        if self._connection.connection is None:
+            self._version = None
         try:
             version = _pragma(self._connection, "data_version")[0]
         except Exception:

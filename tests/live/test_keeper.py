@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -266,6 +267,26 @@ def test_the_log_outlives_the_last_request_and_is_emptied_by_the_checkpoint():
     wal.checkpoint(at_least=1)
     assert size_of_log() == 0
     watch.close()
+
+
+@sqlite_only
+def test_a_file_that_replaces_the_database_is_watched(tmp_path, monkeypatch):
+    place = tmp_path / "koda.sqlite3"
+    monkeypatch.setitem(connections.settings["default"], "NAME", str(place))
+    watch = wal.Watch()
+    try:
+        assert watch.has_changed()
+        assert not watch.has_changed()
+        with closing(sqlite3.connect(tmp_path / "other")) as other:
+            other.execute("PRAGMA journal_mode=WAL")
+            (tmp_path / "other").replace(place)
+            assert watch.has_changed()
+            assert not watch.has_changed()
+        with closing(sqlite3.connect(place)) as writer:
+            writer.execute("CREATE TABLE written (later)")
+        assert watch.has_changed()
+    finally:
+        watch.close()
 
 
 @sqlite_only
