@@ -216,6 +216,9 @@ def _read_secret_files(environ: Mapping[str, str]) -> tuple[dict[str, Any], list
             found[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             faults.append(f"{variable}_FILE: cannot read {path} ({error.__class__.__name__})")
+            continue
+        if not found[name.lower()]:
+            faults.append(f"{variable}_FILE: {path} is empty")
     return found, faults
 
 

@@ -118,6 +118,13 @@ def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch, tmp_path: Path)
     assert fault.startswith("KODA_METRICS_TOKEN_FILE: cannot read")
 
 
+@pytest.mark.parametrize("name", env.SECRETS)
+def test_an_empty_secret_file_is_none(monkeypatch, tmp_path: Path, name):
+    (tmp_path / "secret").write_text("\n")
+    faults = refuse(monkeypatch, **{f"{name}_FILE": str(tmp_path / "secret")})
+    assert f"KODA_{name}_FILE: {tmp_path / 'secret'} is empty" in faults
+
+
 def test_a_secret_file_does_not_hide_the_other_faults(monkeypatch, tmp_path: Path):
     faults = refuse(monkeypatch, METRICS_TOKEN_FILE=str(tmp_path / "absent"), PORT="0")
     assert len(faults) == 2
