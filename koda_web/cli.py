@@ -5,7 +5,10 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db.utils import InterfaceError, OperationalError
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
+
+_UNDEFINED_TABLE = "42P01"
+"""What PostgreSQL calls it."""
 
 
 def main() -> None:
@@ -25,8 +28,19 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
-    except (InterfaceError, OperationalError) as error:
-        if "--traceback" in arguments:
+    except (DatabaseError, InterfaceError) as error:
+        reason = _why_unusable(error)
+        if reason is None or "--traceback" in arguments:
             raise
-        sys.stderr.write(f"The database could not be used: {error}\n")
+        sys.stderr.write(f"The database could not be used: {reason}\n")
         sys.exit(1)
+
+
+def _why_unusable(error: DatabaseError | InterfaceError) -> str | None:
+    """Return in one line why a database is of no use; None when it is our own fault, which a traceback explains."""
+    says = (str(error).splitlines() or [""])[0]
+    if "no such table" in says or getattr(error.__cause__, "sqlstate", None) == _UNDEFINED_TABLE:
+        return f"{says}. Run the command setup first."
+    # What is of no narrower kind is a file that is damaged, or no database.
+    is_its_own = isinstance(error, InterfaceError | OperationalError) or type(error) is DatabaseError
+    return says if is_its_own else None

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db.utils import InterfaceError, OperationalError
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
 from structlog.tracebacks import ExceptionDictTransformer
 
 _LONGEST_COMPLAINT = 300
@@ -91,7 +91,8 @@ def _is_of_a_store(error: BaseException) -> bool:
 
     Redis's errors are known by the name of their module: where none is used its client is not loaded.
     """
-    if isinstance(error, InterfaceError | OperationalError):
+    # What is of no narrower kind is a file that is damaged, or no database.
+    if isinstance(error, InterfaceError | OperationalError) or type(error) is DatabaseError:
         return True
     return any(kind.__module__ == "redis.exceptions" for kind in type(error).__mro__)
 

@@ -93,3 +93,15 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line_unless_more_is_asked
     assert (brief.returncode, brief.stdout) == (1, "")
     assert brief.stderr == "The database could not be used: unable to open database file\n"
     assert "Traceback" in run([sys.executable, "manage.py", *command, "--traceback"]).stderr
+
+
+def test_a_file_that_is_no_database_and_tables_that_are_not_there_are_told_in_one_line(tmp_path: Path):
+    environment = make_environment(tmp_path)
+    run = partial(subprocess.run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    without_tables = run([sys.executable, "manage.py", "liststuck"])
+    (tmp_path / "koda.sqlite3").write_text("not a database, but letters " * 40)
+    no_database = run([sys.executable, "manage.py", "liststuck"])
+    assert (without_tables.returncode, no_database.returncode) == (1, 1)
+    told = "The database could not be used: "
+    assert without_tables.stderr == f"{told}no such table: koda_sessions_session. Run the command setup first.\n"
+    assert no_database.stderr == f"{told}file is not a database\n"

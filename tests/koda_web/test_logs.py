@@ -4,7 +4,7 @@ import logging
 from io import StringIO
 
 import pytest
-from django.db import IntegrityError, OperationalError
+from django.db import DatabaseError, IntegrityError, OperationalError
 from django.test import Client, RequestFactory
 from redis.exceptions import ConnectionError as RedisConnectionError
 from twisted.logger import LogLevel, STDLibLogObserver
@@ -95,17 +95,17 @@ def test_while_a_store_is_away_its_failures_are_told_once_a_minute_and_all_other
     logger.addHandler(handler)
     try:
         for number in range(1000):
-            for failure in (OperationalError(), RedisConnectionError()):
+            for failure in (OperationalError(), RedisConnectionError(), DatabaseError()):
                 logger.error("request %s failed", number, exc_info=failure)
         for failure in (IntegrityError(), ValueError()):
             for _ in range(2):
                 logger.error("another failed", exc_info=failure)
         logger.error("no traceback")
         logger.error("no traceback")
-        assert through == ["request 0 failed"] * 2 + ["another failed"] * 4 + ["no traceback"] * 2
+        assert through == ["request 0 failed"] * 3 + ["another failed"] * 4 + ["no traceback"] * 2
         for act in later:
             act()
-        assert through[8:] == ["request 0 failed - and 999 more such lines in 60 s"] * 2
+        assert through[9:] == ["request 0 failed - and 999 more such lines in 60 s"] * 3
     finally:
         logger.removeHandler(handler)
 
