@@ -335,7 +335,9 @@ def test_what_can_be_done_with_a_turn_is_in_what_an_open_page_asks_for_again(own
     make_events(session, {"type": "turn_start", "turn_id": "t"})
     shown = acts()
     assert [button.text for button in shown.all("button")] == ["Stop turn"]
-    assert [field.attrs["name"] for field in shown.all("input")] == ["csrfmiddlewaretoken", "action"]
+    assert [field.attrs["name"] for field in shown.all("input")] == ["csrfmiddlewaretoken", "next", "action"]
+    to_tab = page(reader, session, "?tab=files").by_id("acts").one("input", name="next")
+    assert to_tab.attrs["value"] == path(session, "?tab=files")
     make_events(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
     assert acts().all("button") == []
     others = make_session(visibility="PUBLIC")

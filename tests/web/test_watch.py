@@ -7,6 +7,7 @@ import pytest
 from sessions import liveness
 from sessions.models import Session
 from tests.factories import make_events, make_session, make_user
+from tests.web.markup import parse
 
 pytestmark = pytest.mark.django_db
 TURN = {"type": "turn_start", "turn_id": "t"}
@@ -79,6 +80,18 @@ def test_the_button_releases_what_is_adrift(client, owner, time_machine):
     assert session.events.get(type="server.turn_abandoned").payload["by"] == f"user:{owner.pk}"
     assert f'action="{path}"' not in page(client, session)
     assert "does not run" in client.post(path, follow=True).content.decode()
+
+
+def test_the_button_leads_back_to_the_tab_also_when_it_came_later(client, owner, time_machine):
+    session = make_session(owner)
+    timeline = f"/sessions/{session.uuid}/?tab=timeline&sort=slowest"
+    part = f"/sessions/{session.uuid}/glance/?tab=timeline"
+    go_adrift(time_machine, session)
+    current = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{timeline}"}
+    for answer in (client.get(timeline), client.get(part, headers=current)):
+        form = parse(answer.content).one("form", action=f"/sessions/{session.uuid}/release/")
+        back = form.one("input", name="next").attrs["value"]
+        assert client.post(form.attrs["action"], {"next": back})["Location"] == timeline
 
 
 def test_only_who_may_change_a_session_releases_it(client, owner):

@@ -84,6 +84,7 @@ def glance(request: PageRequest, session: Session) -> HttpResponse:
         "tabs": tabs_of(session),
         "can_change": session.may_be_changed_by(request.user),
         "ribbon": ribbon_of(session, now=now),
+        "page_url": request.htmx.current_url_abs_path or "",
     }
     return render(request, "sessions/_glance.html", context)
 
@@ -115,14 +116,14 @@ def edit(request: PageRequest, session: Session) -> HttpResponseRedirect:
 @require_POST
 @with_changeable_session
 def release(request: PageRequest, session: Session) -> HttpResponseRedirect:
-    """Close what an agent left open when it went away, then show the session again."""
+    """Close what an agent left open when it went away, then show the tab again from which that came."""
     try:
         protocol.abandon(session.pk, by=who(request.user))
     except Conflict as conflict:
         toasts.error(request, conflict.detail)
     else:
         toasts.info(request, "Released. Its open turn ended as abandoned.")
-    return redirect("web:session", uuid=session.uuid)
+    return return_to_page(request, otherwise=reverse("web:session", args=[session.uuid]))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
