@@ -21,6 +21,8 @@ KINDS = {
     "thinking_tokens": "Thinking",
 }
 """The five kinds, in the order of all charts and tables. They are not added up: providers count some within others."""
+_ALWAYS_TOLD = frozenset({"prompt_tokens", "completion_tokens"})
+"""A sum of 0 of any other kind says no more than that nothing was reported."""
 _SMALL, _MIDDLE = 44, 110
 _Amount = TypeVar("_Amount", TokenCounts, DayTimes)
 _NOTHING = f"{NARROW}00"
@@ -28,10 +30,10 @@ _NOTHING = f"{NARROW}00"
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """One kind of tokens: its sum and its own chart."""
+    """One kind of tokens: its sum, None when nothing was reported, and its own chart."""
 
     label: str
-    total: int
+    total: int | None
     chart: Chart
 
 
@@ -49,7 +51,7 @@ def tokens(found: Figures) -> list[Small]:
     slots = _in_slots(found.period, found.by_day)
     smalls = []
     for number, (name, label) in enumerate(KINDS.items()):
-        amounts = [(slot, None if counts is None else getattr(counts, name)) for slot, counts in slots]
+        amounts = [(slot, _told(counts, name)) for slot, counts in slots]
         stacks = [
             Stack(
                 _short(slot, found.period),
@@ -58,9 +60,10 @@ def tokens(found: Figures) -> list[Small]:
             )
             for slot, amount in amounts
         ]
-        total = sum(amount or 0 for _, amount in amounts)
+        told = [amount for _, amount in amounts if amount is not None]
+        total = sum(told) if told else None
         most = max(amounts, key=lambda pair: pair[1] or 0)[0]
-        sentence = f"{label} tokens: {total:,} in all"
+        sentence = f"{label} tokens: " + ("nothing reported" if total is None else f"{total:,} in all")
         sentence += (
             f", most {'on' if most.first == most.last else 'from'} {_long(most)}" if total and len(amounts) > 1 else ""
         )
@@ -70,6 +73,12 @@ def tokens(found: Figures) -> list[Small]:
         )
         smalls.append(Small(label, total, chart))
     return smalls
+
+
+def _told(counts: TokenCounts | None, name: str) -> int | None:
+    """Return the sum of one kind, None where nothing was reported."""
+    amount: int | None = getattr(counts, name, None)
+    return amount if name in _ALWAYS_TOLD else amount or None
 
 
 def token_rows(found: Figures) -> list[SlotRow]:

@@ -57,11 +57,30 @@ def test_every_chart_says_its_result_and_stands_beside_the_same_in_a_table(reade
     assert labels[5] == f"Agents worked {NONE} and waited {NONE} for a person"
     assert labels[6].startswith(f"Turn lengths: half took at most {NONE}")
     rows = rows_under(shown, "Tokens by day")
-    assert rows[0] == ["1 March", "12,345", "67", "0", "0", "0"]
+    assert rows[0] == ["1 March", "12,345", "67", DASH, DASH, DASH]
     assert rows[1] == ["28 February", *[DASH] * 5]
-    assert rows_under(shown, "Tokens by agent") == [["koda", "12,345", "67", "0", "0", "0"]]
-    assert rows_under(shown, "Tokens by project") == [["engine", "12,345", "67", "0", "0", "0"]]
+    assert rows_under(shown, "Tokens by agent") == [["koda", "12,345", "67", DASH, DASH, DASH]]
+    assert rows_under(shown, "Tokens by project") == [["engine", "12,345", "67", DASH, DASH, DASH]]
     assert rows_under(shown, "Tool calls by tool and outcome")[0][:8] == ["Bash", "1", "0", "1", "0", "0", "0", "100.0"]
+
+
+def test_kinds_of_tokens_that_nobody_told_are_unknown(reader, owner):
+    session = work(owner)
+    shown = page(reader, "?days=7")
+    assert [small.one("b").text for small in shown.all("div", "small")] == ["12 k", "67", DASH, DASH, DASH]
+    labels = [svg.attrs["aria-label"] for svg in shown.all("svg", "chart", role="img")]
+    assert labels[4] == "Thinking tokens: nothing reported"
+    beside = parse(reader.get(f"/sessions/{session.uuid}/").content).by_id("aside")
+    assert [cell.text for cell in beside.all("td")] == ["12 k", DASH, "67"]
+    append(session, user(usage=TokenCounts(prompt_tokens=1, completion_tokens=0, thinking_tokens=5)))
+    shown = page(reader, "?days=7")
+    assert rows_under(shown, "Tokens by day")[0] == ["1 March", "12,346", "67", DASH, DASH, "5"]
+    (foot,) = (
+        table.one("tfoot")
+        for table in shown.all("table")
+        if table.all("tfoot") and table.one("caption").text == "Tokens by day"
+    )
+    assert [cell.text for cell in foot.all("td")] == ["12,346", "67", DASH, DASH, "5"]
 
 
 def test_figures_lead_to_what_they_count(reader, owner):
