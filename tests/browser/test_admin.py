@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib import admin
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Agent, Person
 from tests.browser.pages import save_states
@@ -51,3 +52,23 @@ def test_axe_finds_nothing_serious_in_the_admin(person: Person, agent: Agent):
     page.close()
     assert empty <= MAYBE_NONE
     assert {path: those for path, those in found.items() if those} == {}
+
+
+@pytest.mark.parametrize(("chosen", "system"), [("Dark", "light"), ("Light", "dark")])
+def test_the_admin_has_the_theme_that_was_chosen_in_the_product(person: Person, chosen: str, system: str):
+    page = person.open("/account/")
+    page.emulate_media(color_scheme=system)
+    page.get_by_role("radio", name=chosen).check()
+    page.get_by_role("button", name="Keep").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", chosen.lower())
+    ink = "getComputedStyle(document.body).color"
+    wanted = page.evaluate(ink)
+    page.goto(f"{person.url}/admin/koda_sessions/session/")
+    assert page.evaluate(ink) == wanted
+    expect(page.locator(".theme-toggle")).to_have_count(0)  # there is one theme, and one place where it is chosen
+    page.goto(f"{person.url}/account/")
+    page.get_by_role("radio", name="System").check()
+    page.get_by_role("button", name="Keep").click()
+    expect(page.locator("html")).not_to_have_attribute("data-theme", chosen.lower())
+    page.goto(f"{person.url}/admin/")
+    assert page.evaluate(ink) != wanted
