@@ -23,7 +23,7 @@ htmx.createWebSocket = (url) => {
   const place = new URL(url);
   const cursor = document.getElementById("cursor")?.dataset.seq;
   if (!place.searchParams.has("since")) place.searchParams.set("after", cursor ?? "0");
-  else if (serverTime) place.searchParams.set("since", serverTime);
+  if (serverTime) place.searchParams.set("since", serverTime);
   clearTimeout(timer);            // whoever asks for this one makes the waiting needless
   comesBackAt = 0;
   socket = new WebSocket(place);

@@ -100,6 +100,30 @@ def test_who_was_offline_gets_what_was_missed_once_and_in_order(
         tunnel.close()
 
 
+def test_who_was_offline_sees_when_the_agent_was_heard_of_meanwhile(
+    chromium: Browser, served: Server, agent: Agent, request: pytest.FixtureRequest
+):
+    session = agent.start("A beat in between")
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    tunnel = Tunnel(served.port)
+    try:
+        with browsing(chromium, served, request, url=tunnel.url) as person:
+            person.come_in()
+            page = person.open_live(f"/sessions/{session}/")
+            sign = page.locator("#verdict time").last
+            with person.away():
+                person.context.set_offline(True)
+                tunnel.cut()
+                expect(page.locator("#fresh")).to_contain_text("offline, again in")
+                before = sign.get_attribute("datetime")
+                agent.beat(session)
+                tunnel.mend()
+                person.context.set_offline(False)
+                expect(sign).not_to_have_attribute("datetime", before or "", timeout=20_000)
+    finally:
+        tunnel.close()
+
+
 def test_a_restart_of_the_server_loses_nothing(
     chromium: Browser, serve: Callable[..., Server], prepared: Prepared, request: pytest.FixtureRequest
 ):

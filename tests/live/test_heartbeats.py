@@ -109,6 +109,24 @@ async def test_a_page_that_comes_back_learns_what_it_missed():
     await peer.leave()
 
 
+async def test_the_page_of_a_session_that_comes_back_learns_it_too():
+    user = await in_db(make_user)()
+    session = await running(user, heard_ago=100)
+    told = timezone.now() - timedelta(seconds=70)
+    heard = await in_db(protocol.heartbeat)(session.pk, interval_seconds=15, now=told + timedelta(seconds=1))
+    seq = (await in_db(Session.objects.get)(pk=session.pk)).last_seq
+    for seconds, is_told in ((70, True), (60, False)):
+        since = int((timezone.now() - timedelta(seconds=seconds)).timestamp() * 1_000_000)
+        peer = await page(f"sessions/{session.uuid}/?after={seq}&since={since}", await sign_in(user)).open()
+        await peer.frame()
+        if is_told:
+            html = await peer.batch()
+            assert shows(html, heard.heard_at)
+            assert cursor_of(html) == seq
+        assert await peer.is_silent(), "nothing is new, or told once"
+        await peer.leave()
+
+
 async def test_programs_and_the_inbox_get_nothing_of_it():
     user = await in_db(make_user)()
     key = await in_db(make_key)(user)

@@ -58,7 +58,10 @@ class PageSocket(Socket):
 
 
 class SessionPage(PageSocket, SessionSocket):
-    """The page of one session; `?after=` is where its rendering stands, `events=1` asks for the log's rows."""
+    """The page of one session; `?after=` is where its rendering stands, `events=1` asks for the log's rows.
+
+    One that comes back says with `?since=` up to when it was told, in microseconds.
+    """
 
     shows_ages = True
 
@@ -74,7 +77,8 @@ class SessionPage(PageSocket, SessionSocket):
         if session is None or not self.caller.may_read(session):
             raise Refused(GONE if self.caller.user.is_authenticated else SIGN_IN)
         await self.follow(session)
-        self._heard_at = session.heard_at
+        since = self.number("since", default=0)
+        self._heard_at = _time(since) if since else session.heard_at
         hello = frames.hello()
         hello["seq"] = self.place.seq
         await self.send_frame(hello)
@@ -101,7 +105,8 @@ class SessionPage(PageSocket, SessionSocket):
 
     async def _verdict(self) -> Batch | None:
         """Return the verdict again when the session has been heard of since the page was told of it."""
-        heard_at = self.hub.last_heard(self.session.pk)
+        known = (self.hub.last_heard(self.session.pk), self.session.heard_at)
+        heard_at = max(filter(None, known), default=None)
         if heard_at is None or (self._heard_at is not None and self._heard_at >= heard_at):
             return None
         return await self.read(VerdictFeed(self.caller.may_change(self.session), heard_at))
