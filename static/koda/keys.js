@@ -123,7 +123,8 @@ function lead(key) {
 export function begin(event) {
   const typing = event.target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, dialog");
   if (event.key === "Escape") {
-    if (typing?.matches("input, select")) typing.blur();
+    if (typing?.type === "search") event.preventDefault();     // some browsers would empty it
+    if (typing?.matches("input, select, textarea")) typing.blur();
     else mark(null);
     for (const details of document.querySelectorAll(".me[open], .rename[open]")) details.open = false;
     return;

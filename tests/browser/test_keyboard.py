@@ -38,6 +38,7 @@ def test_slash_finds_and_letters_typed_there_are_letters(person: Person, agent: 
     expect(wall.locator("#keys")).to_be_hidden()
     wall.keyboard.press("Escape")
     expect(wall.locator("#q")).not_to_be_focused()
+    expect(wall.locator("#q")).to_have_value("jk?")  # and so the keys go over what was found
 
 
 def test_a_question_mark_shows_the_keys_and_escape_hides_them(person: Person):

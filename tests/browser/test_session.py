@@ -158,7 +158,8 @@ def test_every_action_of_a_session_has_a_key_that_the_help_tells(person: Person,
     page.keyboard.press("Escape")
     page.keyboard.press("p")
     expect(page.locator("#prompt")).to_be_focused()
-    page.locator("#prompt").blur()
+    page.keyboard.press("Escape")
+    expect(page.locator("#prompt")).not_to_be_focused()
     page.keyboard.press("S")
     expect(page.locator("#now .commands")).to_contain_text("Stop")
     for key, place in (("]", "tab=timeline"), ("]", "/checkpoints/"), ("[", "tab=timeline"), ("[", f"{session}/")):
