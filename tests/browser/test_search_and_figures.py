@@ -50,6 +50,20 @@ def test_what_was_said_long_ago_is_found_as_one_types_and_opened_at_the_very_mes
     expect(page.locator(".hit")).to_have_count(1)
 
 
+@pytest.mark.parametrize(("path", "row"), [("/search/", ".hit a"), ("/sessions/", ".session .title")])
+def test_a_click_on_what_was_just_found_opens_it_however_slow_the_finger(
+    person: Person, agent: Agent, path: str, row: str
+):
+    agent.start("Spoonbill")
+    look_again(person.open("/search/?q=spoonbill"), "Search", ".hit")
+    page = person.open(path)
+    page.locator("#q").press_sequentially("spoonbill")
+    page.wait_for_url("**q=spoonbill**")
+    expect(page.locator(row).first).to_have_text("Spoonbill")
+    page.locator(row).first.click(delay=700)  # the field loses the focus as the button goes down
+    expect(page.locator("h1")).to_have_text("Spoonbill")
+
+
 def test_figures_are_those_of_the_agent_that_is_chosen_and_charts_have_words(person: Person, agent: Agent):
     session = agent.start("Ledger", agent_name="bursar", project_root="/w/counting-house")
     agent.say(session, "Added up", agent_name="bursar", usage={"prompt_tokens": 1234, "completion_tokens": 56})
