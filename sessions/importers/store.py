@@ -20,7 +20,7 @@ from sessions.importers.records import (
     Usage,
 )
 from sessions.importers.written import BY, Written
-from sessions.models import Checkpoint, Mode, Outcome, PurgedMessages, PurgedSession, Role, Session, Status, TokenCounts
+from sessions.models import Checkpoint, Mode, Outcome, PurgedMessages, PurgedSession, Session, Status, TokenCounts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -183,8 +183,10 @@ class Store:
         """Let the session have a better title, another model, its parent call; a title that a person gave stays."""
         changes: dict[str, Any] = {}
         edited = session
-        is_unnamed = record.is_title_derived and not session.is_title_derived and any((record.title, session.title))
-        is_better = record.title not in {None, session.title} and not record.is_title_derived
+        is_other = record.title not in {None, session.title}
+        is_unnamed = record.is_title_derived and any((record.title, session.title))
+        is_unnamed = is_unnamed and (is_other or not session.is_title_derived)
+        is_better = is_other and not record.is_title_derived
         if record.is_settled and (is_unnamed or is_better) and not _was_renamed(session):
             if is_unnamed:
                 edited = session.unname(prompt=_first_prompt(session, record), by=BY)
@@ -355,8 +357,7 @@ def _first_prompt(session: Session, record: ImportedSession) -> str:
     """Return the prompt by which the session is called: one that was purged here is not told any more."""
     if not session.purged_messages.exists():
         return record.title or ""
-    prompts = session.messages.filter(role=Role.USER).with_words().order_by("id").values_list("content", flat=True)
-    return prompts.first() or ""
+    return next((text for _, text in session.messages.all().first_prompts()), "")
 
 
 def _was_renamed(session: Session) -> bool:

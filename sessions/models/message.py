@@ -18,6 +18,9 @@ from sessions.models.tool_call import ToolCall
 SHOWN = 16 * 1024
 """Characters of a text that a page shows before it says how long the whole is."""
 
+PROMPTS_LOOKED_AT = 20
+"""Prompts, blank ones too, among which the one is looked for that makes the title."""
+
 HEADS = ("head", "thinking_head")
 """Under which names `with_heads` loads the beginnings of content and thinking."""
 
@@ -96,6 +99,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def with_words(self) -> "MessageQuerySet":
         """Return rows whose content is neither null nor empty; white space passes (Koda's rule)."""
         return self.exclude(content=None).exclude(content="")
+
+    def first_prompts(self) -> list[tuple[int, str]]:
+        """Return key and words of the first of a person's messages that say anything."""
+        rows = self.filter(role=Role.USER).with_words().order_by("id").values_list("pk", "content")
+        return [(pk, text) for pk, text in rows[:PROMPTS_LOOKED_AT] if text and text.strip()]
 
     def last_content(self, role: str) -> str | None:
         """Return the newest content of `role` that is not null, archived or not; an empty one counts (Koda's rule)."""

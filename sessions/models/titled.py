@@ -1,6 +1,6 @@
 """The title of a session: given by somebody, or made from the first prompt."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import models
@@ -39,19 +39,20 @@ class TitledSession(models.Model):
             self.title = title
 
     def lose_name(self, *, prompt: str) -> bool:
-        """Take back the title that somebody gave, and take it from the first prompt; say whether that changed it."""
+        """Take back the title, whoever gave it, and take it from the first prompt; say whether that changed it."""
         before = self.title, self.is_title_derived
-        if not self.is_title_derived:
-            self.title = None
-            self.entitle(prompt)
+        self.title, self.is_title_derived = None, False
+        self.entitle(prompt)
         return before != (self.title, self.is_title_derived)
 
-    def lose_prompts(self, prompts: Iterable[str | None], *, next_prompt: str) -> bool:
-        """Take the title anew when one of these prompts, which are destroyed, had made it; say whether one had."""
-        if not self.is_title_derived or self.title not in {title_of(prompt or "") for prompt in prompts}:
+    def lose_prompts(self, *, left: Sequence[str]) -> bool:
+        """Take a derived title anew when no prompt of those that are `left` makes it; say whether that changed it.
+
+        For the first prompt has been destroyed. What an importer derived need not be the very beginning of a prompt.
+        """
+        if not self.is_title_derived or self.title in {title_of(prompt) for prompt in left}:
             return False
-        self.entitle(next_prompt, is_anew=True)
-        return True
+        return self.lose_name(prompt=next(iter(left), ""))
 
     def title_made_anew(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what an event tells of a title that nobody gave, and of other changes with it.

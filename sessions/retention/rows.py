@@ -37,7 +37,6 @@ from sessions.retention.plans import stretches
 MESSAGES_AT_ONCE = 500
 EVENTS_AT_ONCE = 1000
 """Rows of one transaction at most."""
-_PROMPTS_LOOKED_AT = 20
 _OF_A_CHECKPOINT = ("rest", "variants", "unread")
 _OF_US = (Footprint, MessageAlias, PurgedCalls, PurgedMessages)
 """Tables of what was measured, counted or noted, which is no loss."""
@@ -87,7 +86,7 @@ def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str
     tally.size += size_of(rows, "content", "thinking", "tool_calls")
     kept = session.messages.filter(pk__range=(ids[0], ids[-1])).exclude(pk__in=ids).values_list("pk", flat=True)
     ranges = stretches(ids, list(kept))
-    prompts = list(rows.filter(role=Role.USER).values_list("content", flat=True)) if session.is_title_derived else []
+    prompt = rows.filter(role=Role.USER).order_by("pk").values_list("pk", flat=True).first()
     tally.add(SearchEntry, SearchEntry.objects.of_messages(ids).delete()[0])
     calls = ToolCall.objects.filter(session=session, message__in=ids)
     PurgedCalls.objects.note(session, calls)
@@ -100,17 +99,18 @@ def drop_messages(session: Session, ids: Sequence[int], tally: Tally, *, by: str
         return 0
     session.count_messages(-count)
     drafts = [EventDraft(type="server.messages_purged", payload={"count": count, "ranges": ranges, "by": by})]
-    if session.lose_prompts(prompts, next_prompt=_first_prompt(session)):
+    if prompt is not None and _lose_title(session, prompt=prompt):
         SearchEntry.objects.filter(session=session, message=None, tool_call=None).delete()
         drafts.append(EventDraft(type="server.session_edited", payload={**session.title_made_anew(), "by": by}))
     session.record(drafts, now=now)
     return count
 
 
-def _first_prompt(session: Session) -> str:
-    """Return the first of a person's messages that are left."""
-    rows = session.messages.filter(role=Role.USER).with_words().order_by("id").values_list("content", flat=True)
-    return next((text for text in rows[:_PROMPTS_LOOKED_AT] if text and text.strip()), "")
+def _lose_title(session: Session, *, prompt: int) -> bool:
+    """Take the title anew if the first of a person's messages is gone, of which `prompt` was one; say if it changed."""
+    left = session.messages.all().first_prompts()
+    is_first_gone = not left or prompt < left[0][0]
+    return is_first_gone and session.lose_prompts(left=[text for _, text in left])
 
 
 # --- The log -----------------------------------------------------------------------------------------------

@@ -191,6 +191,79 @@ def test_of_what_was_purged_no_word_and_no_id_is_remembered_and_no_receipt_count
     assert not PurgedMessages.objects.exists()
 
 
+# --- Titles ------------------------------------------------------------------------------------------------
+
+
+def title() -> tuple[str | None, bool]:
+    session = Session.objects.get()
+    return session.title, session.is_title_derived
+
+
+@pytest.mark.parametrize("prompt", ["Count the lamps", "<command-name>/count</command-name>"])
+def test_a_title_that_a_transcript_has_from_its_first_words_goes_with_them(prompt):
+    owner, lines = make_user(), encode(make_prompt(prompt), make_answer("m1", text("Nine.")))
+    import_bytes(make_store(owner=owner), lines)
+    assert title() == (prompt.partition(">")[2].partition("<")[0] or prompt, True)
+    archive_all()
+    assert title() == (None, False)
+
+    import_bytes(make_store(owner=owner), lines + encode(make_prompt("Thanks")))
+
+    assert title() == ("Thanks", True)
+
+
+def test_words_make_a_better_title_than_the_command_before_them():
+    owner, command = make_user(), encode(make_prompt("<command-name>/count</command-name>"))
+    import_bytes(make_store(owner=owner), command)
+    import_bytes(make_store(owner=owner), command + encode(make_prompt("Count the lamps")))
+    assert title() == ("Count the lamps", True)
+    assert "lamps" not in str(list(Session.objects.get().events.values_list("payload", flat=True)))
+
+
+def test_a_title_that_was_given_in_a_transcript_stays():
+    named = encode(make_prompt("Count the lamps"), make_line("ai-title", aiTitle="Lamps"))
+    import_bytes(make_store(owner=make_user()), named)
+    archive_all()
+    assert title() == ("Lamps", False)
+
+
+@pytest.mark.parametrize("cut", ["", "…", "..."])
+def test_a_title_that_koda_made_goes_with_its_prompt(koda, cut):
+    owner, key = make_user(), koda.start(title=f"Count the{cut}")
+    koda.say(key, "user", "Count  the lamps")
+    koda.say(key, "assistant", "Nine.")
+    Import(koda.path, owner=owner).pull()
+    assert title() == (f"Count the{cut}", True)
+    archive_all()
+    koda.say(key, "user", "And now?")
+
+    Import(koda.path, owner=owner).pull()
+
+    assert title() == ("And now?", True)
+
+
+def test_a_title_that_koda_was_given_stays(koda):
+    key = koda.start(title="Lamps")
+    koda.say(key, "user", "Count the lamps")
+    Import(koda.path, owner=make_user()).pull()
+    archive_all()
+    assert title() == ("Lamps", False)
+
+
+def test_a_title_without_its_clock_goes_with_the_prompt_that_has_one_and_with_no_other(claw):
+    owner = make_user()
+    for words in ("Count the lamps", "And the doors", "Thanks"):
+        claw.append("k", "user", f"[2026-03-01 09:00:00 CET] {words}")
+    Import(claw.path, owner=owner, source="zeroclaw").pull()
+    rows = Message.objects.order_by("id")
+    retention.drop_rows(Session.objects.get().pk, message_ids=[rows[1].pk], by="importer")
+    assert title() == ("Count the lamps", True)
+
+    retention.drop_rows(Session.objects.get().pk, message_ids=[rows[0].pk], by="importer")
+
+    assert title() == ("[2026-03-01 09:00:00 CET] Thanks", True)
+
+
 # --- Sessions ----------------------------------------------------------------------------------------------
 
 

@@ -39,10 +39,13 @@ class Facts:
     errand: Errand | None = None
     parent_tool_call_id: str | None = None
 
+    def given_title(self) -> str | None:
+        """Return the best title that was given: by a person, the model, or the caller."""
+        return self.custom_title or self.ai_title or self.summary or (self.errand.title if self.errand else None)
+
     def title(self) -> str | None:
-        """Return the best title: from a person, the model, the caller, else the first plain prompt or command."""
-        given = self.custom_title or self.ai_title or self.summary or (self.errand.title if self.errand else None)
-        return given or self.first_words or self.first_command
+        """Return the best title: one that was given, else the first plain prompt or command."""
+        return self.given_title() or self.first_words or self.first_command
 
 
 @dataclass(kw_only=True, slots=True)
@@ -150,6 +153,7 @@ class Thread:
             agent_name=agent_name,
             project_root=facts.project_root,
             title=identifier(facts.title(), longest=LONGEST_TITLE),
+            is_title_derived=facts.given_title() is None and facts.title() is not None,
             model=facts.model,
             parent_key=self.parent_key,
             parent_tool_call_id=facts.parent_tool_call_id or (facts.errand.tool_call_id if facts.errand else None),

@@ -1,7 +1,7 @@
 """A koda.db to records: all of it at first, then what has changed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -98,6 +98,7 @@ class KodaReader(DatabaseReader[KodaDatabase]):
             return
         seen = self._seen.setdefault(session_id, _Seen(Turns(record.key)))
         self._empty.discard(session_id)
+        record = replace(record, is_title_derived=_is_title_derived(database, session_id, seen, title=record.title))
         if record != seen.record:
             seen.record = record
             yield record
@@ -174,6 +175,16 @@ class KodaReader(DatabaseReader[KodaDatabase]):
             "answer that is not finished": sum(seen.is_waiting for seen in self._seen.values()),
         }
         self.pass_over(**left_out)
+
+
+def _is_title_derived(database: KodaDatabase, session_id: object, seen: _Seen, *, title: str | None) -> bool:
+    """Say whether a title is that of the first prompt; of one that stays the same the rows are asked once."""
+    if title is None:
+        return False
+    if seen.record is not None and seen.record.title == title:
+        return seen.record.is_title_derived
+    first = database.first_prompt(session_id)
+    return first is not None and rows.is_beginning(title, of=first[1])
 
 
 def _is_young(row: JsonObject) -> bool:

@@ -32,6 +32,12 @@ def session(row: JsonObject) -> ImportedSession:
     )
 
 
+def is_beginning(title: str, *, of: object) -> bool:
+    """Say whether a title is the beginning of a prompt, cut or not: that is how Koda itself makes them."""
+    words = title.removesuffix("…").removesuffix("...").rstrip()
+    return bool(words) and " ".join(str(of or "").split()).startswith(words)
+
+
 def session_key(session_id: object) -> str:
     """Return the key of a session; Koda takes any text for an id, and SQLite anything."""
     return fields.identifier(str(session_id)) or "?"
