@@ -184,11 +184,10 @@ def _delivery_for(notice: Notice, session: Session) -> Delivery:
 
 
 def _body_of(cause: Cause, session: Session) -> dict[str, Any]:
-    """Return what is told of one session; never what was said in it."""
+    """Return what is kept to be told of one session; never what was said in it, nor a title, which may repeat that."""
     since = session.needs_since if cause.kind == AlarmKind.NEEDS else session.liveness_since
     return {
         "session": str(session.uuid),
-        "title": session.display_title,
         "agent": session.agent_name,
         "project": session.project_name,
         "source": session.source,
@@ -200,14 +199,14 @@ def _body_of(cause: Cause, session: Session) -> dict[str, Any]:
 
 
 def _body_of_incident(incident: Incident) -> dict[str, Any]:
-    """Return what is told of a silent source."""
+    """Return what is kept to be told of a silent source."""
     named = Session.objects.filter(pk__in=incident.sessions[:SESSIONS_NAMED]).order_by("pk")
     return {
         "source": incident.source,
         "reason": f"nothing heard from {incident.count} of its {incident.running} running sessions",
         "since": incident.since.isoformat(),
         "count": incident.count,
-        "sessions": [{"session": str(one.uuid), "title": one.display_title} for one in named],
+        "sessions": [{"session": str(one.uuid)} for one in named],
     }
 
 
@@ -227,6 +226,26 @@ def take(*, now: datetime | None = None) -> list[Delivery]:
         elif delivery.claim(now=now):
             claimed.append(delivery)
     return claimed
+
+
+def told_of(delivery: Delivery) -> dict[str, Any]:
+    """Return what a claimed delivery tells: what is kept of it, and sessions by their titles of now.
+
+    Of a silent source those that were destroyed meanwhile are not named; they count.
+    """
+    told = dict(delivery.body)
+    if delivery.session is not None:
+        told["title"] = delivery.session.display_title
+    if "sessions" in told:
+        there = {
+            str(one.uuid): one for one in Session.objects.filter(uuid__in=[one["session"] for one in told["sessions"]])
+        }
+        told["sessions"] = [
+            {"session": one["session"], "title": there[one["session"]].display_title}
+            for one in told["sessions"]
+            if one["session"] in there
+        ]
+    return told
 
 
 def _due(now: datetime) -> list[Delivery]:

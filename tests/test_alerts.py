@@ -221,7 +221,7 @@ def test_an_alarm_becomes_one_delivery_and_is_gone(owner, webhook):
     assert alarms() == []
     (delivery,) = Delivery.objects.all()
     assert (delivery.session, delivery.seq, delivery.due_at) == (session, session.last_seq, at(320))
-    assert delivery.body == {
+    assert alerts.told_of(delivery) == {
         "session": str(session.uuid), "title": "Build", "agent": "koda", "project": "shop", "source": "laptop",
         "liveness": "stuck", "needs": None, "reason": "no progress for 5 m 01 s", "since": at(301).isoformat(),
     }  # fmt: skip
@@ -260,7 +260,7 @@ def test_ten_sessions_of_a_source_that_vanishes_are_one_delivery(owner, webhook)
     assert delivery.body["count"] == 10
     assert delivery.body["since"] == at(27).isoformat()
     assert delivery.body["reason"] == "nothing heard from 10 of its 10 running sessions"
-    assert {one["title"] for one in delivery.body["sessions"]} == {f"s{number}" for number in range(10)}
+    assert {one["title"] for one in alerts.told_of(delivery)["sessions"]} == {f"s{number}" for number in range(10)}
     assert not alarms()
 
 

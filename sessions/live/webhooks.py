@@ -29,6 +29,10 @@ TIMEOUT_SECONDS = 5
 """For all of one call: name, connection, TLS and the status line."""
 
 
+Call = tuple[Delivery, dict[str, Any]]
+"""A claimed delivery, and the object that is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a call: a status, or in words why there was none."""
@@ -55,7 +59,8 @@ def run(*, now: datetime | None = None) -> int:
     claimed = alerts.take(now=now)
     if not claimed:
         return 0
-    for delivery, answer in zip(claimed, asyncio.run(_send_all(claimed, now=now)), strict=True):
+    calls = [(delivery, payload_of(delivery)) for delivery in claimed]
+    for delivery, answer in zip(claimed, asyncio.run(_send_all(calls, now=now)), strict=True):
         at = now or timezone.now()
         if answer.is_good and answer.status is not None:
             delivery.note_told(answer.status, now=at)
@@ -65,18 +70,18 @@ def run(*, now: datetime | None = None) -> int:
     return len(claimed)
 
 
-async def _send_all(deliveries: Sequence[Delivery], *, now: datetime | None) -> list[Answer]:
+async def _send_all(calls: Sequence[Call], *, now: datetime | None) -> list[Answer]:
     """Send all at once. No proxy of the environment is used: it would connect where nobody has looked."""
     # The timeout that counts is the one over all of a call, in `_send`; httpx has one for each part.
     async with httpx.AsyncClient(trust_env=False, verify=_trust(), timeout=TIMEOUT_SECONDS) as client:
-        return await asyncio.gather(*(_send(client, delivery, now=now) for delivery in deliveries))
+        return await asyncio.gather(*(_send(client, call, now=now) for call in calls))
 
 
-async def _send(client: httpx.AsyncClient, delivery: Delivery, *, now: datetime | None) -> Answer:
+async def _send(client: httpx.AsyncClient, call: Call, *, now: datetime | None) -> Answer:
     """Make one call; whatever goes wrong is an answer."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            return Answer(await _call(client, delivery, at=now or timezone.now()))
+            return Answer(await _call(client, call, at=now or timezone.now()))
     except TimeoutError:
         return Answer(None, f"no answer within {TIMEOUT_SECONDS} seconds")
     except Unreachable as error:
@@ -85,10 +90,11 @@ async def _send(client: httpx.AsyncClient, delivery: Delivery, *, now: datetime 
         return Answer(None, f"the call failed: {error}" if str(error) else f"the call failed: {type(error).__name__}")
 
 
-async def _call(client: httpx.AsyncClient, delivery: Delivery, *, at: datetime) -> int:
+async def _call(client: httpx.AsyncClient, call: Call, *, at: datetime) -> int:
     """Return the status; of the answer nothing else is read. Name, Host and certificate stay those of the URL."""
+    delivery, told = call
     url = httpx.URL(delivery.webhook.url)
-    body = json.dumps(payload_of(delivery), ensure_ascii=False, separators=(",", ":")).encode()
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {**_headers_of(delivery, body, timestamp=int(at.timestamp())), "Host": url.netloc.decode()}
     addresses = await resolve(url)
     for position, address in enumerate(addresses, start=1):
@@ -107,8 +113,8 @@ async def _call(client: httpx.AsyncClient, delivery: Delivery, *, at: datetime) 
 
 
 def payload_of(delivery: Delivery) -> dict[str, Any]:
-    """Return the object that is sent: what was noted, with links where the server knows its own address."""
-    told = {"id": str(delivery.uuid), "kind": delivery.kind, **delivery.body}
+    """Return the object that is sent: what is told, with links where the server knows its own address."""
+    told = {"id": str(delivery.uuid), "kind": delivery.kind, **alerts.told_of(delivery)}
     if "session" in told:
         told["url"] = _url_of(told["session"])
     if "sessions" in told:

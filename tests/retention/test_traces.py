@@ -9,14 +9,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from sessions import compaction, indexing, retention
-from sessions.models import Session
+from sessions import alerts, compaction, indexing, liveness, retention
+from sessions.models import Delivery, Session, Webhook
 from sessions.retention import rows
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_session, make_user
 from tests.message_drafts import append, user
 from tests.purging import purge
-from tests.retention.words import NOW, days_ago, places_of, speak
+from tests.retention.words import NOW, days_ago, places_of, speak, tell
 
 SECRET, OTHER = "qzvaxolotl", "wombatlike"
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL's files are not ours to read")
@@ -71,6 +71,29 @@ def test_a_title_that_a_purge_made_anew_leaves_with_its_prompt():
         edited = session.events.filter(type="server.session_edited").latest("seq")
         assert edited.payload == {"changes": {"title": None}, "is_title_derived": title is not None, "by": "test"}
     assert [places_of(word) for word in words] == [set(), set(), set()]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_whole_source", [False, True])
+def test_what_was_told_of_a_session_later_leaves_no_title_of_it(is_whole_source):
+    owner = make_user()
+    Webhook.objects.register(owner=owner, url="https://example.org/hook")
+    session = make_session(owner)
+    append(session, user(SECRET), now=days_ago(40))
+    archive_all(session)
+    running = [session, *(make_session(owner) for _ in range(2 if is_whole_source else 0))]
+    for one in running:
+        tell(one, {"type": "turn_start", "turn_id": "t"}, at=days_ago(2))
+    liveness.watch(now=days_ago(1.9))
+    alerts.spread(now=days_ago(1.8))
+    (delivery,) = alerts.take(now=days_ago(1.8))
+    assert SECRET in str(alerts.told_of(delivery))
+    delivery.note_told(200, now=days_ago(1.8))
+
+    purge("compacted", 30, now=NOW)
+
+    assert Delivery.objects.exists()
+    assert places_of(SECRET) == set()
 
 
 @pytest.mark.django_db
