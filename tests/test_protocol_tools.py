@@ -211,6 +211,14 @@ def test_calls_of_messages_count_in_the_turn_that_a_state_named(events):
     assert session.turns.get().tool_call_count == session.tool_calls.filter(turn_id="t").count() >= 2
 
 
+@pytest.mark.parametrize("before", [[], [START], [START, {**CALL, "id": "x"}, end()]])
+def test_calls_whose_events_name_a_turn_before_its_start_count_in_it(before):
+    early = [{**CALL, "turn_id": "u"}, {**CALL, "id": "d", "turn_id": "u"}]
+    session = after(*before, *early)
+    make_events(session, {**RESULT, "turn_id": "u"}, {**START, "turn_id": "u"}, {**CALL, "id": "e", "turn_id": "u"})
+    assert session.turns.get(turn_id="u").tool_call_count == session.tool_calls.filter(turn_id="u").count() == 3
+
+
 def test_a_start_asks_as_often_as_ever(django_assert_num_queries):
     session = after(START, CALL, end())
     locked = Session.objects.locked(session.pk)

@@ -42,7 +42,9 @@ class TurnManager(_TurnManager["Turn"]):
     def begin(self, session: Session, *, turn_id: str, now: datetime) -> "Turn":
         """Return a turn that begins now; the caller saw that there is none with this id."""
         is_named = session.turn_id == turn_id  # by a state, and messages may have come since
-        count = self._count_announced(session, turn_id) if is_named else 0
+        # An event of a call may name the turn before it begins; that call is open then, as few are at such a time.
+        may_have_calls = is_named or session.has_open_calls
+        count = self._count_announced(session, turn_id) if may_have_calls else 0
         return self._bear(session, turn_id=turn_id, started_at=now, tool_call_count=count)
 
     def called(self, session: Session, turn_id: str) -> "Turn | None":
