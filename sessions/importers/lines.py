@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 from sessions.importers.fields import JsonObject
 from sessions.importers.records import Tally
+from sessions.models.fields import is_deeper
 
 _DECODER = json.JSONDecoder()
+_DEEPEST = 400
+"""Levels of a line's arrays and objects. What is read deeper could not be written again where code stands deeper."""
 
 
 @dataclass(slots=True)
@@ -53,12 +56,13 @@ def _decoded(text: str) -> list[JsonObject]:
     """Return all objects that stand in `text` one after the other; none when any part of it is something else."""
     found: list[JsonObject] = []
     at = 0
+    is_long = text.count("[") + text.count("{") > _DEEPEST
     while at < len(text):
         try:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return []
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or (is_long and is_deeper(value, _DEEPEST)):
             return []
         found.append(value)
         while at < len(text) and text[at] in " \t\r":

@@ -137,6 +137,20 @@ def test_values_that_cannot_be_lose_no_message(koda):
     assert done.feed.tally.passed_over["tool_calls that are no array"] == 2
 
 
+@pytest.mark.parametrize("innermost", ["1", '"\\u0000"'])
+def test_json_of_any_depth_stops_no_import(koda, innermost):
+    key = koda.start()
+    for depth in (99, 150, *range(300, 1000, 7)):
+        deep = "[" * depth + innermost + "]" * depth
+        koda.say(key, "assistant", "x", tool_calls=f'[{{"id": "c", "function_name": "Read", "arguments": {deep}}}]')
+        koda.insert("session_events", session_id=key, kind="odd", payload=deep)
+    koda.say(key, "user", "Count")
+    Import(koda.path).pull()
+    session = Session.objects.get()
+    assert session.messages.latest("pk").content == "Count"
+    assert session.events.filter(type="koda.odd").count() == 102
+
+
 @pytest.mark.parametrize("call_id", [" c1 ", "c" * 1500, "c\n1", "日" * 600])
 def test_a_result_finds_its_call_by_the_id_as_it_stands_there(koda, call_id):
     key = koda.start()

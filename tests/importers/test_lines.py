@@ -1,8 +1,10 @@
 """Bytes to lines to objects."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessions.importers.claude_code import ClaudeCodeReader
 from sessions.importers.lines import LineSplitter, objects
 from sessions.importers.records import Tally
 
@@ -42,6 +44,24 @@ def test_deep_nesting_and_huge_numbers_are_bad_lines_and_no_more():
     assert list(objects(b'{"a":' + b"[" * 100_000, tally=tally)) == []
     assert list(objects(b'{"a":' + b"9" * 5_000 + b"}", tally=tally)) == []
     assert tally.bad_lines == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda depth: "[" * depth + "]" * depth, lambda depth: '{"a":' * depth + "1" + "}" * depth]
+)
+def test_no_depth_that_is_read_is_too_deep_to_be_written_again(make):
+    for depth in [*range(300, 500, 50), *range(800, 1000)]:
+        odd = f'{{"type": "odd", "x": {make(depth)}}}'
+        call = f'{{"type": "tool_use", "id": "c", "name": "Bash", "input": {{"x": {make(depth)}}}}}'
+        reader = ClaudeCodeReader(name="deep")
+        lines = [
+            f'{{"type": "user", "sessionId": "s", "message": {{"content": [{odd}]}}}}',
+            f'{{"type": "assistant", "sessionId": "s", "message": {{"id": "m", "content": [{call}, {odd}]}}}}',
+            '{"type": "user", "sessionId": "s", "message": {"content": "Count"}}',
+        ]
+        records = [*reader.read(line.encode() for line in lines), *reader.settle()]
+        assert "Count" in {getattr(record, "content", None) for record in records}
+        assert reader.tally.bad_lines == ([1, 2] if depth >= 400 else [])
 
 
 def test_a_half_object_after_a_whole_one_spoils_the_line():

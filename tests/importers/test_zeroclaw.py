@@ -96,6 +96,16 @@ def test_calls_and_results_of_channels_are_taken_out_of_their_json(claw):
     assert session.messages.get(tool_calls__isnull=False).thinking == "Hm."
 
 
+def test_json_of_any_depth_stops_no_import(claw):
+    depths = [99, 150, *range(300, 1000, 7)]
+    for depth in depths:
+        deep = "[" * depth + "]" * depth
+        claw.append("k", "tool", f'{{"tool_call_id": "c", "content": {deep}}}')
+        claw.append("k", "assistant", f'{{"content": null, "tool_calls": [{deep}]}}')
+    Import(claw.path, source="zeroclaw").pull()
+    assert Session.objects.get().message_count == 2 * len(depths)
+
+
 def test_what_cannot_be_shown_in_lists_is_passed_over_and_counted(claw):
     claw.append("empty", "user", "x")
     claw.remove_last("empty")

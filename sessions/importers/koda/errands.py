@@ -1,6 +1,5 @@
 """Which session a sub-agent's is a part of. Koda does not say; it is told only where just one call can have sent it."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from sessions.importers.fields import JsonObject, number_of
 from sessions.importers.koda.database import KodaDatabase
 from sessions.importers.koda.rows import calls, session_key
 from sessions.importers.records import ImportedLink, Tally
+from sessions.models.fields import load_written
 
 TOOL = "InvokeAgent"
 
@@ -87,7 +87,7 @@ def _spans(database: KodaDatabase, call: Call, row: int) -> bool:
 def _arguments(arguments: object) -> JsonObject:
     """Return the arguments of a call: Koda keeps them as JSON text."""
     try:
-        found = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except (ValueError, RecursionError):
+        found = load_written(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from sessions.importers.records import (
     Usage,
     row_id,
 )
+from sessions.models.fields import load_written
 
 STORE = "koda"
 AGENT = "koda"
@@ -71,8 +72,8 @@ def calls(row: JsonObject, *, tally: Tally) -> list[object] | None:
     if text is None:
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = load_written(text)
+    except ValueError:
         found = None
     if isinstance(found, list):
         return found
@@ -138,7 +139,7 @@ def _usage(row: JsonObject) -> Usage | None:
 def _json(text: str | None) -> object:
     """Return the object or array that the text is, else the text."""
     try:
-        found = json.loads(text or "")
-    except (ValueError, RecursionError):
+        found = load_written(text or "")
+    except ValueError:
         return text
     return found if isinstance(found, dict | list) else text

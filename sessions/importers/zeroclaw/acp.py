@@ -3,7 +3,6 @@
 A turn is written whole, in one transaction, after its end; so there is nothing to tell of turns that run.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from sessions.importers.database import DatabaseReader
 from sessions.importers.fields import JsonObject
 from sessions.importers.records import KINDS, ImportedMessage, ImportedSession, Record, row_id
 from sessions.importers.zeroclaw.database import AcpDatabase
+from sessions.models.fields import load_written
 
 PAGE = 500
 STORE = "acp"
@@ -148,8 +148,8 @@ def _values(row: JsonObject) -> dict[str, str]:
 def _plan(text: str | None) -> str:
     """Return a plan as a checklist."""
     try:
-        steps = json.loads(text or "[]")
-    except (ValueError, RecursionError):
+        steps = load_written(text or "[]")
+    except ValueError:
         return ""
     marks = {"completed": "x", "in_progress": "~"}
     return "\n".join(
@@ -164,8 +164,8 @@ def _event(row: JsonObject) -> ImportedEvent:
     action = fields.identifier(row.get("action"), longest=64) or "event"
     payload = fields.written(row.get("payload"))
     try:
-        told = json.loads(payload or "null")
-    except (ValueError, RecursionError):
+        told = load_written(payload or "null")
+    except ValueError:
         told = payload
     return ImportedEvent(
         event_id=f"{STORE}:event:{fields.number_of(row)}",

@@ -6,6 +6,7 @@ import re
 from sessions.importers import fields
 from sessions.importers.fields import JsonObject
 from sessions.importers.records import KINDS, ImportedMessage, ImportedSession, row_id
+from sessions.models.fields import load_written
 
 STORE = "zeroclaw"
 AGENT = "zeroclaw"
@@ -87,7 +88,7 @@ def _object(text: str | None) -> JsonObject:
     if not text or not text.startswith("{"):
         return {}
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = load_written(text)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
