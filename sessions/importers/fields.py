@@ -82,13 +82,18 @@ def written(value: object) -> str | None:
     if value is None:
         return None
     text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
-    if len(text) * 4 <= LONGEST_CONTENT_BYTES:
+    return cut(text, longest=LONGEST_CONTENT_BYTES)
+
+
+def cut(text: str, *, longest: int) -> str:
+    """Return a text of at most `longest` bytes: a longer one ends with a note of what it has lost."""
+    if len(text) * 4 <= longest:
         return text
     data = text.encode("utf-8", errors="replace")
-    if len(data) <= LONGEST_CONTENT_BYTES:
+    if len(data) <= longest:
         return text
     note = f"\n[The import left out what follows: {len(data):,} bytes are too many.]"
-    return data[: LONGEST_CONTENT_BYTES - len(note)].decode("utf-8", errors="ignore") + note
+    return data[: max(0, longest - len(note))].decode("utf-8", errors="ignore") + note
 
 
 def role(value: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from sessions import checkpoints, compaction, protocol, redaction, retention, revisions
@@ -21,6 +22,7 @@ from sessions.importers.changes import (
     ImportedRemoval,
     ImportedTurn,
 )
+from sessions.importers.fields import cut
 from sessions.importers.known import row_number
 from sessions.importers.records import ImportedMessage, ImportedSession
 from sessions.importers.written import BY, Written
@@ -49,12 +51,18 @@ def rewrite(session: Session, message: ImportedMessage) -> bool:
     row = session.messages.filter(client_id=message.client_id).first()
     if row is None or (row.role, row.content) == (message.role, message.content and _as_stored(message.content)):
         return False
-    return revisions.replace(session.pk, message_id=row.pk, role=message.role, content=message.content, by=BY)
+    content = message.content and fitting(message.content)
+    return revisions.replace(session.pk, message_id=row.pk, role=message.role, content=content, by=BY)
+
+
+def fitting(text: str) -> str:
+    """Return a text cut to what one content of this server may have."""
+    return cut(text, longest=settings.KODA_MAX_CONTENT)
 
 
 def _as_stored(text: str) -> str:
     """Return a text as the tables keep it, to compare it with what they hold."""
-    stored: str = redaction.clean(clean_text(text))
+    stored: str = redaction.clean(clean_text(fitting(text)))
     return stored
 
 
@@ -100,7 +108,7 @@ def _put_metadata(session: Session, metadata: ImportedMetadata) -> None:
     present = dict(Metadata.objects.filter(session=session).values_list("key", "value"))
     for key, value in metadata.values.items():
         if present.get(key) != _as_stored(value):
-            Metadata.objects.put(session, key, value)
+            Metadata.objects.put(session, key, fitting(value))
 
 
 def _own_files(session: Session, files: ImportedFiles) -> None:

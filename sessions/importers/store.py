@@ -10,7 +10,7 @@ from django.utils import timezone
 from sessions import compaction, transcripts
 from sessions.importers.changes import Change, ImportedCheckpoint, ImportedLines, ImportedRemoval
 from sessions.importers.known import KnownMessages
-from sessions.importers.mirror import is_moot, is_other_life, mirror, rewrite
+from sessions.importers.mirror import fitting, is_moot, is_other_life, mirror, rewrite
 from sessions.importers.records import (
     ImportedCompaction,
     ImportedLink,
@@ -320,8 +320,8 @@ def _draft(message: ImportedMessage, *, at: datetime) -> transcripts.MessageDraf
     """Return the message as the verb takes it."""
     return transcripts.MessageDraft(
         role=message.role,
-        content=message.content,
-        thinking=message.thinking,
+        content=message.content and fitting(message.content),
+        thinking=message.thinking and fitting(message.thinking),
         tool_calls=message.raw_tool_calls if message.raw_tool_calls is not None else list(message.tool_calls) or None,
         tool_call_id=message.tool_call_id,
         usage=_counts(message.usage) if message.usage else None,

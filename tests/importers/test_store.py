@@ -289,3 +289,27 @@ def test_the_reader_stays_pure():
     """A reader that is told nothing of a store yields the same again and again."""
     first, second = (list(ClaudeCodeReader(name="f").read(HISTORY.splitlines())) for _ in range(2))
     assert first == second
+
+
+def test_a_content_that_is_too_large_is_cut_and_holds_up_no_other(settings):
+    settings.KODA_MAX_CONTENT = 100
+    lines = encode(
+        make_prompt("Count"),
+        make_prompt("é" * 101),
+        make_answer("m1", {"type": "thinking", "thinking": "x" * 101}),
+        make_answer("m1", text("y" * 100)),
+        make_prompt("Thanks"),
+    )
+    owner = make_user()
+    import_bytes(make_store(owner=owner), lines)
+    import_bytes(again := make_store(owner=owner), lines)
+
+    said = list(Message.objects.order_by("id").values_list("content", "thinking"))
+    note = "\n[The import left out what follows: {} bytes are too many.]"
+    assert said == [
+        ("Count", None),
+        ("é" * ((100 - len(note.format(202))) // 2) + note.format(202), None),
+        ("y" * 100, "x" * (100 - len(note.format(101))) + note.format(101)),
+        ("Thanks", None),
+    ]
+    assert again.written.messages == 0

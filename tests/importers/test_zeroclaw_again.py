@@ -66,6 +66,17 @@ def test_an_answer_that_grows_is_what_it_is_at_last(claw, importing):
     assert contents() == [("user", "Count"), ("assistant", "Nine lamps."), ("user", "Thanks")]
 
 
+def test_an_answer_that_is_too_large_stays_as_it_was_cut(claw, importing, settings):
+    settings.KODA_MAX_CONTENT = 100
+    claw.append("k", "user", "x" * 200)
+    claw.set("k", room_id="y" * 200)
+    importing()
+    before = everything()
+    importing()
+    assert everything() == before
+    assert Session.objects.get().messages.get().content.endswith("200 bytes are too many.]")
+
+
 def test_what_was_cleared_goes_and_the_session_stays(claw, importing):
     claw.append("k", "user", "one")
     claw.append("other", "user", "x")
