@@ -122,6 +122,7 @@ def _facts(origin: Session, title: str | None) -> dict[str, Any]:
     """Return what a fork is born with."""
     named = {
         "title": title or _fitted(f"Fork of {origin.display_title}"),
+        "is_title_derived": True if origin.is_title_derived and not title else None,
         "project_root": origin.project_root,
         "model": origin.model,
         "provider": origin.provider,

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from sessions import alerts, compaction, indexing, liveness, retention
+from sessions import alerts, compaction, forks, indexing, liveness, retention
 from sessions.models import Delivery, Session, Webhook
 from sessions.retention import rows
 from tests.api.calling import Agent, agent_of
@@ -71,6 +71,24 @@ def test_a_title_that_a_purge_made_anew_leaves_with_its_prompt():
         edited = session.events.filter(type="server.session_edited").latest("seq")
         assert edited.payload == {"changes": {"title": None}, "is_title_derived": title is not None, "by": "test"}
     assert [places_of(word) for word in words] == [set(), set(), set()]
+
+
+@pytest.mark.django_db
+def test_the_title_of_a_fork_leaves_with_its_own_copy_of_the_prompt():
+    origin = make_session()
+    append(origin, user(SECRET), now=days_ago(41))
+    fork = forks.fork_whole(origin, by="test", now=days_ago(40))
+    named = forks.fork_whole(origin, by="test", title="Animals", now=days_ago(40))
+    assert fork.title == f"Fork of {SECRET}"
+    for session in (origin, fork, named):
+        archive_all(session)
+    append(fork, user(OTHER), now=days_ago(2))
+    indexing.catch_up(seconds=5)
+
+    purge("compacted", 30, now=NOW)
+
+    assert places_of(SECRET) == set()
+    assert set(Session.objects.values_list("title", flat=True)) == {None, OTHER, "Animals"}
 
 
 @pytest.mark.django_db
