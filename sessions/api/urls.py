@@ -10,6 +10,8 @@ from sessions.api.stakpak.api import api as stakpak
 from sessions.api.zeroclaw.api import api as zeroclaw
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    # Ninja's own view of a root knows no such thing either, but asks a write for a CSRF token first.
+    re_path(r"^(?:api/v1|api/zeroclaw|v1)/$", unknown_path),
     path("api/v1/", native.urls),
     path("api/zeroclaw/", zeroclaw.urls),
     path("v1/", stakpak.urls),

@@ -32,7 +32,7 @@ class Agent:
     """Speaks with one key."""
 
     def __init__(self, key: NewKey | None = None, *, plain: str | None = None, **headers: str) -> None:
-        self.client = Client(raise_request_exception=False)
+        self.client = Client(enforce_csrf_checks=True, raise_request_exception=False)
         plain = plain or (key.plain if key else None)
         self.headers = {**({"Authorization": f"Bearer {plain}"} if plain else {}), **headers}
         self.key = key

@@ -79,7 +79,8 @@ def test_a_body_over_the_limit_is_too_large(agent, path, settings):
 
 @pytest.mark.parametrize(
     "unknown",
-    ["/api", "/api/", "/api/v1", "/api/v1/", "/api/v2/sessions", "/api/v1/sessions/", "/api/v1/nothing", "/api/x.html"],
+    ["/api", "/api/", "/api/v1", "/api/v1/", "/api/v2/sessions", "/api/v1/sessions/", "/api/v1/nothing", "/api/x.html",
+     "/api/zeroclaw/", "/api/zeroclaw/nothing"],
 )  # fmt: skip
 def test_a_path_at_which_there_is_nothing_is_a_problem_and_never_a_redirect(agent, unknown):
     for method in ("GET", "POST", "DELETE"):

@@ -86,6 +86,7 @@ PAGES: dict[str, Row] = {
     "web:event": ("GET", {}, READ),
     "healthz": ("GET", {}, ANYBODY),
     "favicon.ico": ("GET", {}, ANYBODY),
+    "^(?:api/v1|api/zeroclaw|v1)/$": ("GET", {}, dict.fromkeys(ANYBODY, ABSENT)),
     "^(?:api|v1|v2)(?:/.*)?$": ("GET", {}, dict.fromkeys(ANYBODY, ABSENT)),
     "admin/login/": ("GET", {}, {"nobody": DOOR, "stranger": NO, "owner": NO, "staff": NO}),
 }

@@ -37,7 +37,7 @@ class Storage:
     """StakpakStorage of one key. Every answer is read as the Rust client reads it."""
 
     def __init__(self, plain: str, *, root: str = "/v1") -> None:
-        self.client = Client(raise_request_exception=False)
+        self.client = Client(enforce_csrf_checks=True, raise_request_exception=False)
         self.plain, self.root = plain, root
         self.status = 0
         self.raw = b""
