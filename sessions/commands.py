@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 DELIVERED_AGAIN_AFTER = timedelta(seconds=30)
-"""A command without an acknowledgement is handed over again to a poll that comes this much later (API.md 5)."""
+"""A command without an acknowledgement is handed over again to a poll that comes this much later (API.md 5), unless
+its turn is over by then."""
 
 ANSWERS = {
     "approval_response": Needs.APPROVAL,

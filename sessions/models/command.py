@@ -29,11 +29,12 @@ class CommandQuerySet(models.QuerySet["Command"]):
     def deliverable(self, *, again_before: "datetime | Place | None") -> "CommandQuerySet":
         """Return what a client should get now, in order: the new, and those delivered earlier without an answer.
 
-        None: only the new.
+        None: only the new. What was delivered for another turn than the present one does not come again.
         """
         if again_before is None:
             return self.filter(status=CommandStatus.REQUESTED).order_by("id")
-        forgotten = models.Q(status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
+        is_present = models.Q(turn_id=None) | models.Q(turn_id=models.F("session__turn_id"))
+        forgotten = models.Q(is_present, status=CommandStatus.DELIVERED, delivered_at__lt=again_before)
         return self.filter(models.Q(status=CommandStatus.REQUESTED) | forgotten).order_by("id")
 
     def told(self, session_id: "int | Place", turn_id: "str | Place | None") -> "CommandQuerySet":

@@ -18,6 +18,7 @@ from tests.api.calling import agent_of
 from tests.factories import make_events, make_session
 
 pytestmark = pytest.mark.django_db
+CAP = {"type": "loop_cap_reached", "cap": 200, "recent_tools": []}
 
 
 @pytest.fixture
@@ -59,6 +60,23 @@ def test_what_was_not_acknowledged_comes_again_after_half_a_minute(agent, path, 
 
     time_machine.move_to(timezone.now() + timedelta(seconds=2))
     assert agent.get(path)["commands"] == first
+
+
+@pytest.mark.parametrize("after", [[], [{"type": "turn_start", "turn_id": "next"}, CAP]])
+def test_what_a_turn_took_and_did_not_acknowledge_never_reaches_the_next(agent, path, session, time_machine, after):
+    """An interrupt that got lost would stop the wrong turn, a loop decision let the next cap go on."""
+    make_events(session, {"type": "turn_start", "turn_id": "t"}, CAP)
+    agent.post(path, {"type": "loop_decision", "action": "continue200"})
+    agent.post(path, {"type": "interrupt"})
+    agent.post(path, {"type": "user_prompt", "text": "go on"})
+    lost = agent.get(path)["commands"]
+    time_machine.move_to(timezone.now() + timedelta(seconds=31))
+    assert agent.get(path)["commands"] == lost, "the turn runs"
+
+    time_machine.move_to(timezone.now() + timedelta(seconds=31))
+    make_events(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}}, *after)
+    assert [one["command"]["type"] for one in agent.get(path)["commands"]] == ["user_prompt"]
+    assert agent.post(f"/api/v1/commands/{lost[1]['id']}/ack", {"obeyed": True})["status"] == "obeyed"
 
 
 def test_heartbeats_and_events_bring_a_command_once(agent, path, session, time_machine):
@@ -204,7 +222,7 @@ def test_a_control_key_asks_and_does_not_fetch(agent, owner, path):
 @pytest.mark.parametrize(
     ("asks", "answer"),
     [
-        ({"type": "loop_cap_reached", "cap": 200, "recent_tools": []}, {"type": "loop_decision", "action": "stop"}),
+        (CAP, {"type": "loop_decision", "action": "stop"}),
         (
             {"type": "approval_request", "id": "r", "tool_name": "Edit"},
             {"type": "approval_response", "id": "r", "decision": {"decision": "approve"}},
