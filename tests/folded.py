@@ -32,6 +32,7 @@ class Wait:
     kind: str
     turn_id: str | None
     tool_name: str = ""
+    request_id: str = ""
     status: str = "open"
 
 
@@ -52,7 +53,7 @@ class Folded:
     def needs(self) -> str:
         return next((wait.kind for wait in self.waits if wait.status == "open"), "")
 
-    def take(self, event: Told) -> None:  # noqa: C901 - one line a type
+    def take(self, event: Told) -> None:  # noqa: C901, PLR0912 - one line a type
         here = event.turn_id or self.turn_id
         match event.type:
             case "turn_start":
@@ -64,15 +65,17 @@ class Folded:
             case "tool_call_result":
                 self.answer(event, here)
             case "approval_request":
-                self.waits.append(Wait("approval", here, event.payload["tool_name"]))
+                self.waits.append(Wait("approval", here, event.payload["tool_name"], event.payload["id"]))
             case "loop_cap_reached":
                 self.waits.append(Wait("loop_decision", here))
             case "ask_user_request":
-                self.waits.append(Wait("input", here))
+                self.waits.append(Wait("input", here, request_id=event.payload["id"]))
             case "text_delta" | "thinking_delta" | "response_start" | "thinking_start":
                 self.settle([wait for wait in self.waits if wait.turn_id in (here, None)])
             case "server.state_changed":
                 self.move(event.payload["state"], event.turn_id)
+            case "server.turn_abandoned":
+                self.release(event.payload["turn_ids"])
             case "server.liveness_changed":
                 assert event.payload["from"] == self.liveness
                 self.liveness = event.payload["to"]
@@ -94,8 +97,17 @@ class Folded:
     def move(self, state: str, turn_id: str | None) -> None:
         is_left = state != "running" or turn_id not in {None, self.turn_id}
         if self.state == "running" and is_left:
-            self.settle([wait for wait in self.waits if wait.turn_id == self.turn_id])
+            self.settle([wait for wait in self.waits if wait.turn_id in (self.turn_id, None)])
         self.state, self.turn_id = state, turn_id
+
+    def release(self, turn_ids: Sequence[str]) -> None:
+        for turn_id in turn_ids:
+            self.close(turn_id, "abandoned")
+        for call in self.calls:
+            if call.turn_id in (self.turn_id, None) and call.outcome is None:
+                call.outcome = "aborted"
+        self.settle([wait for wait in self.waits if wait.turn_id in (self.turn_id, None)])
+        self.state, self.turn_id = "idle", None
 
     def start(self, turn_id: str) -> None:
         if self.turns.get(turn_id) is not None:
