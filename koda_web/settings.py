@@ -211,7 +211,9 @@ def _database(url: str | None) -> dict[str, Any]:
     if parsed["ENGINE"] == "django.db.backends.sqlite3":
         return sqlite.database(Path(str(parsed["NAME"])).absolute())
     # A connection kept on a thread is lost under ASGI, where each request has a thread of its own.
-    pool = {"min_size": 1, "max_size": KODA_ADMITTED_REQUESTS + _LANES + _SPARE_CONNECTIONS, "timeout": 10}
+    most = KODA_ADMITTED_REQUESTS + _LANES + _SPARE_CONNECTIONS
+    # Pauses between attempts double; an attempt that is given up soon begins anew with the next request.
+    pool = {"min_size": 1, "max_size": most, "timeout": 10, "reconnect_timeout": 5}
     # As on SQLite, who waits for a lock in vain is told so after a while: a held one must not hold all slots.
     options = {"options": f"-c lock_timeout={sqlite.BUSY_SECONDS}s", **parsed.get("OPTIONS", {}), "pool": pool}
     return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": options}

@@ -73,6 +73,14 @@ def test_postgresql_gets_a_pool_and_no_kept_connections(tmp_path: Path):
     assert database["OPTIONS"]["sslmode"] == "require"
 
 
+def test_postgresql_that_was_away_for_long_is_there_again_at_once(tmp_path: Path):
+    """The pool's own five minutes let its pauses grow to two: so long it refused a database that was back."""
+    pool = load(tmp_path, "DATABASES", KODA_DATABASE_URL="postgresql://me@host/koda")["DATABASES"]["default"][
+        "OPTIONS"
+    ]["pool"]
+    assert pool["reconnect_timeout"] < pool["timeout"]
+
+
 def test_redis_carries_hints_and_limits(tmp_path: Path):
     found = load(tmp_path, "CHANNEL_LAYERS", "CACHES", KODA_REDIS_URL="redis://host:6379/3")
     assert found["CHANNEL_LAYERS"]["default"]["CONFIG"]["hosts"] == ["redis://host:6379/3"]
