@@ -202,6 +202,17 @@ _LANES = 8
 """Threads on which sockets and long polls reach the database, beside the admitted requests."""
 _SPARE_CONNECTIONS = 9
 """For the hub's readers, the sockets' writers and the keeper's threads."""
+_VANISHED = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,  # milliseconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""After how many seconds the machine of a database counts as gone that answers to nothing.
+
+Left to itself the kernel tries for a quarter of an hour, and each slot waits as long.
+"""
 
 
 def _database(url: str | None) -> dict[str, Any]:
@@ -215,7 +226,8 @@ def _database(url: str | None) -> dict[str, Any]:
     # Pauses between attempts double; an attempt that is given up soon begins anew with the next request.
     pool = {"min_size": 1, "max_size": most, "timeout": 10, "reconnect_timeout": 5}
     # As on SQLite, who waits for a lock in vain is told so after a while: a held one must not hold all slots.
-    options = {"options": f"-c lock_timeout={sqlite.BUSY_SECONDS}s", **parsed.get("OPTIONS", {}), "pool": pool}
+    patience = {**_VANISHED, "options": f"-c lock_timeout={sqlite.BUSY_SECONDS}s"}
+    options = {**patience, **parsed.get("OPTIONS", {}), "pool": pool}
     return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": options}
 
 

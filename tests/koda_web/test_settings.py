@@ -81,6 +81,14 @@ def test_postgresql_that_was_away_for_long_is_there_again_at_once(tmp_path: Path
     assert pool["reconnect_timeout"] < pool["timeout"]
 
 
+def test_a_machine_of_postgresql_that_vanishes_is_given_up_sooner_than_the_kernel_would(tmp_path: Path):
+    """The kernel tries for a quarter of an hour; whoever wants something else says so in the address."""
+    url = "postgresql://me@host/koda?connect_timeout=2&keepalives_idle=60"
+    options = load(tmp_path, "DATABASES", KODA_DATABASE_URL=url)["DATABASES"]["default"]["OPTIONS"]
+    names = ("connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count")
+    assert [int(options[name]) for name in names] == [2, 10_000, 60, 5, 2]
+
+
 def test_redis_carries_hints_and_limits(tmp_path: Path):
     found = load(tmp_path, "CHANNEL_LAYERS", "CACHES", KODA_REDIS_URL="redis://host:6379/3")
     assert found["CHANNEL_LAYERS"]["default"]["CONFIG"]["hosts"] == ["redis://host:6379/3"]
