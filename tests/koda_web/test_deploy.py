@@ -7,15 +7,18 @@ import shutil
 import ssl
 import subprocess
 from contextlib import closing
+from fnmatch import fnmatch
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from koda_web import env
+from sessions.management import backups
 from tests.conftest import OWNER, PASSWORD, ROOT, find_free_port, prepare, stop_server
 from tests.faults.serving import serving
 from tests.proxy import SITE, configure, needs_nginx, nginx
@@ -160,6 +163,14 @@ def test_the_service_has_time_to_drain_and_as_many_files_as_the_server_asks_for(
         DEFAULTS["drain_seconds"].default + SPARE_SECONDS
     )
     assert "LimitNOFILE=65536" in text
+
+
+def test_what_a_killed_backup_left_behind_goes_with_the_old_copies():
+    text = next(unit for unit in UNITS if unit.name == "koda-web-backup.service").read_text(encoding="utf-8")
+    pattern = re.search(r"-name (\S+) -mtime", text)[1]
+    name = backups.name_of(timezone.now())
+    for left in (name, f".{name}.4711", f".{name}.4711-journal"):
+        assert fnmatch(left, pattern), left
 
 
 # --- nginx ---------------------------------------------------------------------------------------------------
