@@ -1,11 +1,15 @@
 """The files of deploy/: read by their own programs where these are at hand, and held against the product by us."""
 
 import http.client
+import http.server
 import json
+import os
 import re
 import shutil
 import ssl
 import subprocess
+import sys
+import threading
 from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
@@ -133,6 +137,23 @@ def test_the_services_fit_together():
 
 
 # --- systemd -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_check_of_the_image_asks_the_server_itself_whatever_proxy_docker_names(status):
+    class Health(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status if self.path == "/healthz" else 404)
+            self.end_headers()
+
+    program, *arguments = json.loads(re.search(r"^HEALTHCHECK.*\\\n\s+CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])
+    assert program == "python"
+    nowhere = dict.fromkeys(("http_proxy", "HTTP_PROXY"), f"http://127.0.0.1:{find_free_port()}")
+    with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        asked = [text.replace("localhost:8765", f"127.0.0.1:{server.server_port}") for text in arguments]
+        done = subprocess.run([sys.executable, *asked], env={**os.environ, **nowhere}, capture_output=True, check=False)
+    assert (done.returncode == 0) == (status == 200), done.stderr
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")
