@@ -94,7 +94,7 @@ def with_changeable_session(view: SessionView) -> View:
 
     def checked(request: PageRequest, session: Session, **rest: Any) -> HttpResponseBase:
         if not session.may_be_changed_by(request.user):
-            raise PermissionDenied("Only the owner of a session and staff may change it.")
+            raise PermissionDenied("You may read this session; only its owner and staff may change it.")
         return view(request, session, **rest)
 
     return with_readable_session(wraps(view)(checked))

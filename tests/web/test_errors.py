@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import path
 
 from koda_web import urls
+from tests.factories import make_session, make_user
 from tests.web.markup import parse
 
 UUID = "00000000-0000-4000-8000-000000000001"
@@ -24,6 +25,23 @@ def test_an_unknown_address_is_told_to_strangers_too(db):
     response = Client().get("/no/such/page/")
     assert response.status_code == 404
     assert "Sign in" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("/admin/", "The admin is for staff."),
+        ("/styleguide/", "for staff."),
+        ("", "You may read this session; only its owner and staff may change it."),
+    ],
+)
+def test_whoever_may_not_is_told_what_is_for_others(reader, place, why):
+    session = make_session(make_user("bea"), visibility="PUBLIC")
+    response = reader.get(place or f"/sessions/{session.uuid}/delete/", follow=True)
+    assert response.status_code == 403
+    shown = parse(response.content)
+    assert shown.one("h1").text == "Not allowed"
+    assert shown.one("div", "empty").one("p").text.endswith(why)
 
 
 def test_the_page_for_our_own_fault_needs_no_database_and_no_request():

@@ -82,7 +82,7 @@ def _attempt(request: HttpRequest) -> tuple[str, str | None, str]:
 def sign_in_for_admin(request: HttpRequest) -> HttpResponse:
     """Lead from the admin's own sign-in to ours, so that there is one door for passwords; who has no access is told."""
     if request.user.is_authenticated:
-        raise PermissionDenied
+        raise PermissionDenied("The admin is for staff.")
     return redirect_to_login(request.GET.get("next", ""))
 
 
