@@ -46,6 +46,19 @@ def test_the_tree_says_what_each_brought_and_where_histories_part(owner, reader)
     assert "4 checkpoints on 2 branches" in page.text
 
 
+def test_what_a_rewrite_left_out_was_not_compacted(owner, reader):
+    first = begin(owner)
+    add(first, [HISTORY[0], says("another way")])
+    add(first, [*HISTORY, user("after all")])
+    transcript = f"/sessions/{first.session.uuid}/"
+    assert [seam.text for seam in get(reader, transcript).all("p", "seam")] == [
+        "1 message not in the newest checkpoint Show them"
+    ]
+    whole = get(reader, f"{transcript}?archived=1")
+    assert "another way" in whole.text
+    assert [seam.text for seam in whole.all("p", "seam")] == ["1 message not in the newest checkpoint Leave them out"]
+
+
 def test_the_lines_to_resume_can_be_copied(owner, reader):
     first = begin(owner)
     page = get(reader, path(first))
