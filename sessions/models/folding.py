@@ -36,7 +36,7 @@ _STROKES = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h"}
 )
 """Letters that Unicode does not take apart, and people who search do; U+0131 is the dotless i."""
-_PIECE = re.compile(r'(?P<minus>(?<!\S)-)?(?:"(?P<phrase>[^"]*)"?(?P<star>\*)?|(?P<plain>[^\s"]+))')
+_PIECE = re.compile(r'(?P<minus>(?<!\S)-(?!-))?(?:"(?P<phrase>[^"]*)"?(?P<star>\*)?|(?P<plain>[^\s"]+))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def parse(text: str) -> Query:
     """Read a query: words, `"phrases"`, `-without`, `begin*`. The last word's beginning is enough.
 
     Any text is a query: signs that mean nothing here are passed over. A word with signs inside (a path, an address)
-    is a phrase of its parts.
+    is a phrase of its parts, and one behind two dashes, as the options of commands are, is a word.
     """
     pieces = list(islice(_PIECE.finditer(text[:LONGEST_QUERY]), MOST_TERMS * 4))
     terms: list[Term] = []
