@@ -67,10 +67,11 @@ def snippet(text: str, query: Query) -> tuple[Part, ...]:
     parts = [Part("… ")] if start else []
     at = start
     for find in found:
-        if find.start < at or find.end > end:
+        if find.start < at or find.start >= end:
             continue
-        parts += [Part(_on_one_line(text[at : find.start])), Part(_on_one_line(text[find.start : find.end]), True)]  # noqa: FBT003 - its only flag
-        at = find.end
+        marked_to = min(find.end, end)  # a word may be longer than a snippet
+        parts += [Part(_on_one_line(text[at : find.start])), Part(_on_one_line(text[find.start : marked_to]), True)]  # noqa: FBT003 - its only flag
+        at = marked_to
     parts.append(Part(_on_one_line(text[at:end])))
     if end < len(text):
         parts.append(Part(" …"))

@@ -31,6 +31,13 @@ def test_the_piece_with_the_most_of_what_was_looked_for_is_taken():
     assert len(piece) < LENGTH + 40
 
 
+def test_a_word_that_is_longer_than_a_snippet_is_marked_as_far_as_it_is_shown():
+    piece = shown("see " + "x" * 5000 + " there", "xxx*")
+    assert piece.startswith("see [xxx")
+    assert piece.endswith("xxx] …")
+    assert len(piece) < 2 * LENGTH + 20
+
+
 def test_without_a_find_the_beginning_is_shown():
     assert shown("nothing of it\n\n  here", "zebra") == "nothing of it here"
     assert shown("", "zebra") == ""
