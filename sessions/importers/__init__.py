@@ -4,6 +4,7 @@ A reader knows its format and nothing of Django; `store` knows the verbs and not
 where they meet. One more format is a new reader and one more line in `READERS`.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,16 +150,19 @@ def discover(path: Path) -> list[Transcript]:
     `InvalidRequest` when it is a file of no known format.
     """
     if path.is_dir():
-        files = sorted(
-            (file for file in path.rglob("*") if file.is_file()), key=lambda file: (len(file.parts), str(file))
-        )
-        return [found for file in files if (found := detect(file))]
+        return [found for file in paths_below(path) if file.is_file() and (found := detect(file))]
     if not path.is_file():
         raise NotFound(f"There is nothing at {path}.")
     transcript = detect(path)
     if transcript is None:
         raise InvalidRequest(_reason(path))
     return [transcript]
+
+
+def paths_below(folder: Path) -> list[Path]:
+    """Return all that is no folder anywhere below one, nearest first; what goes or may not be listed is left out."""
+    paths = [Path(above, name) for above, _, names in os.walk(folder) for name in names]
+    return sorted(paths, key=lambda path: (len(path.parts), str(path)))
 
 
 def detect(path: Path) -> Transcript | None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sessions.importers import Opener, TableReader, Transcript, detect, discover
+from sessions.importers import Opener, TableReader, Transcript, detect, discover, paths_below
 from sessions.importers.changes import Change
 from sessions.importers.lines import LineSplitter
 from sessions.importers.records import Record, Tally
@@ -157,10 +157,7 @@ class Watched:
         if not self._feeds and not self._strangers:
             for transcript in discover(self._path):
                 self._feeds[transcript.path] = Feed.of(transcript, opener=self._opener)
-        files = (
-            [self._path] if self._path.is_file() else sorted(self._path.rglob("*"), key=lambda file: len(file.parts))
-        )
-        for path in files:
+        for path in [self._path] if self._path.is_file() else paths_below(self._path):
             if path not in self._feeds and path.is_file():
                 self._look_at(path)
 

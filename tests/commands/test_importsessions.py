@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from sessions.importers import Opener
+from sessions.importers.feeding import Watched
 from sessions.models import Message, Session
 from tests.conftest import ROOT, manage, prepare
 from tests.factories import make_user
@@ -58,6 +62,25 @@ def test_a_folder_is_read_to_its_depth_and_strangers_are_left_out(transcript):
     assert (told["files"], told["sessions"], told["messages"], told["failures"]) == (2, 2, 4, {})
     child = Session.objects.get(key=f"{SESSION}/agent-a1")
     assert (child.owner, child.source, child.parent.key) == (user, "laptop", SESSION)
+
+
+def test_a_folder_that_goes_while_it_is_looked_into_stops_nobody(transcript, monkeypatch):
+    folder, scan = transcript.parent.parent, os.scandir
+    goes = folder / "goes"
+
+    def scandir(path):
+        if path in {goes, str(goes)}:
+            shutil.rmtree(goes, ignore_errors=True)
+        return scan(path)
+
+    watched = Watched(folder, opener=Opener())
+    for _ in range(2):
+        (goes / "below").mkdir(parents=True)
+        with monkeypatch.context() as going:
+            going.setattr(os, "scandir", scandir)
+            watched.look()
+        assert not goes.exists()
+    assert [feed.transcript.path for feed in watched.feeds] == [transcript]
 
 
 @pytest.mark.django_db
