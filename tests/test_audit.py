@@ -7,6 +7,7 @@ from sessions import commands, protocol
 from sessions.models import Action, AuditEntry, Session
 from tests.api.calling import agent_of
 from tests.factories import make_events, make_key, make_message, make_session, make_user
+from tests.retention.words import places_of
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +37,13 @@ def test_a_key_that_is_made_and_revoked(ada):
     issued = AuditEntry.objects.first()
     assert issued.detail == {"user": "ada", "scopes": ["read"]}
     assert str(issued) == f"ada made a key: {key}"
+
+
+def test_no_title_that_was_given_with_a_visibility_is_kept(ada, session):
+    session.edit(by=f"user:{ada.pk}", visibility="PUBLIC", title="qzvaxolotl")
+    session.destroy(by=f"user:{ada.pk}")
+    assert AuditEntry.objects.get(action="shared").detail == {"changes": {"visibility": "PUBLIC"}}
+    assert "auditentry" not in places_of("qzvaxolotl")
 
 
 def test_a_key_in_the_admin_is_noted_with_who_made_it():

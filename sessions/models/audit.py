@@ -104,6 +104,8 @@ class AuditEntryManager(models.Manager["AuditEntry"]):
             by = draft.payload.get("by")
             if action is not None and isinstance(by, str) and is_person(by):
                 detail = {name: value for name, value in draft.payload.items() if name != "by"}
+                if action == Action.SHARED:  # A title that was given with it would outlive its session here.
+                    detail = {"changes": {"visibility": detail["changes"]["visibility"]}}
                 if action in {Action.ANSWERED, Action.COMMANDED}:
                     detail |= _decision_of(detail["command_id"])
                 self.note(action, by=by, subject=str(session.uuid), now=now, **detail)
