@@ -123,7 +123,8 @@ class ForeignDatabase:
         """Tell in a sentence what SQLite finds wrong."""
         try:
             yield
-        except (sqlite3.Error, OverflowError) as error:
+        # What SQLite says of a broken file, and names in it, need not be UTF-8.
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{self._path} cannot be read: {error}.") from error
 
 

@@ -84,6 +84,17 @@ def test_a_broken_file_ends_in_a_sentence(koda, tmp_path, kind):
     assert not Session.objects.exists()
 
 
+def test_a_database_of_whose_fault_sqlite_speaks_no_utf8_keeps_no_other_out(koda, claw):
+    make_user("owner")
+    koda.close()
+    koda.path.write_bytes(koda.path.read_bytes().replace(b"CREATE INDEX", b"CREATE IN\xffEX"))
+    with pytest.raises(CommandError, match="cannot be read"):
+        run(koda.path)
+    claw.append("k", "user", "one")
+    (koda.path.parent / "sessions.db").symlink_to(claw.path)
+    assert "1 new session and 1 new message" in run(koda.path.parent)
+
+
 @pytest.mark.parametrize(
     ("tables", "words"),
     [
