@@ -17,7 +17,7 @@ from sessions.models.batching import batched
 from sessions.models.fields import load_written
 from sessions.models.folding import CLIP, folded
 from sessions.models.holding import hold_rows
-from sessions.models.message import MessageQuerySet, calls_in
+from sessions.models.message import calls_in
 from sessions.models.prepared import Place, prepared
 from sessions.models.search_entry import Entry, facet, scope_of
 from sessions.models.search_index import hold, install, is_sound, make_way
@@ -139,7 +139,7 @@ def _index_batch(size: int) -> bool:
         tasks = _as_many_as_fill(size, Unindexed.objects.oldest(size))
         if not tasks:
             return False
-        messages, are_all = _messages_of(tasks, size)
+        messages, until = _messages_of(tasks, size)
         calls, is_all = _calls_of(tasks, size)
         session_ids = {task.session_id for task in tasks} | {row.session_id for row in messages}
         sessions = {session.pk: session for session in _sessions(joined(session_ids))}
@@ -147,7 +147,7 @@ def _index_batch(size: int) -> bool:
         renewed = {task.session_id: sessions[task.session_id] for task in tasks if task.is_of_session}
         entries = [*_of_sessions(renewed), *_of_messages(messages, sessions), *_of_calls(calls, sessions)]
         SearchEntry.objects.enter(entries)
-        _settle(tasks, messages, calls, are_all=are_all, is_all=is_all)
+        _settle(tasks, calls, until=until, is_all=is_all)
     return True
 
 
@@ -163,32 +163,30 @@ def _as_many_as_fill(size: int, waiting: Sequence[Unindexed]) -> list[Unindexed]
     return tasks
 
 
-def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[_Written], bool]:
-    """Return the next messages of these tasks, oldest first, held against a purge; and whether they are all."""
-    singles = [task.last_message for task in tasks if task.last_message == task.first_message != 0]
-    rows = _single(joined(singles), size=size) if singles else []
+def _messages_of(tasks: Sequence[Unindexed], size: int) -> tuple[list[_Written], int | None]:
+    """Return the next messages of these tasks, oldest first, held against a purge; and up to which, None for all.
+
+    They are held by one statement, in the order of their ids: who changes many locks them so, too.
+    """
+    wanted = {task.last_message for task in tasks if task.last_message == task.first_message != 0}
     for task in tasks:
         if task.last_message > task.first_message:
-            rows += _stretch(task.session_id, task.first_message, task.last_message, size=size)
-    by_id = {row[0]: row for row in rows}  # a message may stand in several
-    found = [_Written._make(by_id[pk]) for pk in sorted(by_id)[:size]]
-    return found, len(found) < size
+            wanted.update(_stretch(task.session_id, task.first_message, task.last_message, size=size))
+    ids = sorted(wanted)[:size]
+    found = [_Written._make(row) for row in _held(joined(ids))] if ids else []
+    return found, None if len(ids) < size else ids[-1]
 
 
 @prepared
-def _single(ids: Place, *, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
-    return _written(Message.objects.filter(Among("pk", ids)), size)
+def _stretch(session_id: Place, first: Place, last: Place, *, size: int) -> "models.QuerySet[Message, int]":
+    rows = Message.objects.filter(session=session_id, pk__gte=first, pk__lte=last)
+    return rows.order_by("pk").values_list("pk", flat=True)[:size]
 
 
 @prepared
-def _stretch(session_id: Place, first: Place, last: Place, *, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
-    return _written(Message.objects.filter(session=session_id, pk__gte=first, pk__lte=last), size)
-
-
-def _written(messages: MessageQuerySet, size: int) -> models.QuerySet[Message, tuple[Any, ...]]:
-    """Ask for what the index needs of the first of these."""
-    rows = messages.annotate(text=Substr("content", 1, CLIP))
-    return rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)[:size]
+def _held(ids: Place) -> models.QuerySet[Message, tuple[Any, ...]]:
+    rows = Message.objects.filter(Among("pk", ids)).annotate(text=Substr("content", 1, CLIP))
+    return rows.select_for_update(no_key=True).order_by("pk").values_list(*_Written._fields)
 
 
 @prepared
@@ -232,21 +230,18 @@ def _asked_in(messages: Place) -> "models.QuerySet[ToolCall, int]":
     return ToolCall.objects.filter(Among("message", messages)).values_list("pk", flat=True)
 
 
-def _settle(
-    tasks: Sequence[Unindexed], messages: Sequence[_Written], calls: Sequence[ToolCall], *, are_all: bool, is_all: bool
-) -> None:
-    """Take out what is done, and let the rest go on where this batch ended."""
-    message_id = messages[-1].pk if messages else 0
+def _settle(tasks: Sequence[Unindexed], calls: Sequence[ToolCall], *, until: int | None, is_all: bool) -> None:
+    """Take out what is done, and let the rest go on where this batch ended: `until` is its last message."""
     seq = (calls[-1].result_seq or 0) if calls else 0
     done = []
     for task in tasks:
-        has_messages = not are_all and task.last_message > message_id
+        has_messages = until is not None and task.last_message > until
         has_calls = not is_all and task.last_seq > seq
         if not has_messages and not has_calls:
             done.append(task.pk)
             continue
         before = vars(task).copy()
-        task.first_message = max(task.first_message, message_id + 1) if has_messages else 0
+        task.first_message = max(task.first_message, (until or 0) + 1) if has_messages else 0
         task.last_message = task.last_message if has_messages else 0
         task.first_seq = max(task.first_seq, seq + 1) if has_calls else 0
         task.last_seq = task.last_seq if has_calls else 0

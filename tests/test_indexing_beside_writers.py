@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, connections, transaction
 
-from sessions import compaction, indexing, revisions
-from sessions.models import Session, Unindexed
+from sessions import compaction, indexing, revisions, transcripts
+from sessions.models import Message, Session, Unindexed
 from sessions.models.patience import patience
 from tests.factories import make_events, make_message, make_session, make_user
 
@@ -83,6 +83,38 @@ def test_nobody_writes_to_what_is_being_destroyed(has_children):
     with transaction.atomic():
         Session.objects.locked_to_destroy(root.pk).locked_with_descendants()
         assert beside(note) == "OperationalError"
+
+
+@ON_POSTGRESQL
+def test_messages_are_held_from_the_oldest_on_whether_they_came_alone_or_together():
+    """Who takes all of them back locks them in that order, and would wait for the index while it waits for them."""
+    session = make_session()
+    oldest, *_ = transcripts.append(session.pk, [transcripts.MessageDraft(role="user", content="a")] * 3).ids
+    newest = make_message(session)
+
+    def lock(pk: int, **how: bool) -> None:
+        Message.objects.select_for_update(no_key=True, **how).only("pk").get(pk=pk)
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            lock(oldest)
+            indexed = threads.submit(on_its_own, indexing.catch_up)
+            wait_for_one_that_waits()
+            lock(newest, nowait=True)
+        indexed.result(30)
+    assert indexing.shortcomings() == {"missing": 0, "broken": False}
+
+
+def wait_for_one_that_waits() -> None:
+    """Return when another connection to this database waits for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute(waits)
+            if cursor.fetchone()[0]:
+                return
+        threading.Event().wait(0.02)
+    pytest.fail("nobody waits")
 
 
 def use_tools(session: Session, name: str) -> None:
