@@ -30,6 +30,10 @@ class Kept:
     """The state of each checkpoint as JSON text, by its id."""
     prompts: list[int] = field(default_factory=list)
     """Commands that no agent has taken yet."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    todo: str | None = None
+    files: set[str] = field(default_factory=set)
+    is_public: bool = False
     is_deleted: bool = False
     has_gaps: bool = False
     """Whether a purge took events out of the log."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from sessions.models import Session
+from sessions.models import ApiKey, Session
 from tests.api.calling import Agent, Answer, agent_of
 from tests.contracts.held import all_items, counters_agree, hold_together, log_of
 from tests.contracts.native_model import Kept, Row, Store
@@ -75,7 +76,7 @@ class Logged:
 
 
 class Door(RuleBasedStateMachine):
-    """The sessions of one user; another one looks on and must see nothing."""
+    """The sessions of one user; another one looks on and must see what is public, and change nothing."""
 
     sessions = Bundle("sessions")
 
@@ -91,9 +92,11 @@ class Door(RuleBasedStateMachine):
 
     def teardown(self):
         hold_together()
-        for kept in self.store.kept.values():
+        for session, kept in self.store.kept.items():
             for step in kept.steps:
-                assert self.eve.get(f"checkpoints/{step}").status == 404
+                assert self.eve.get(f"checkpoints/{step}").status == (200 if kept.is_public else 404)
+            if kept.is_public:  # Users of other examples would see it.
+                self.show_or_hide(session, "PRIVATE")
 
     def post(self, path: str, body: Any, key: str | None) -> Answer | None:
         """Send a POST, perhaps under a key that was used before; None when it did not act (and has been looked at)."""
@@ -301,15 +304,63 @@ class Door(RuleBasedStateMachine):
         told = {key: f"{path} {answer.body}" for key, (path, _, answer) in self.answers.items()}
         self.answers = {key: self.answers[key] for key in told if not any(name in told[key] for name in gone)}
 
+    @rule(session=sessions, visibility=st.sampled_from(["PUBLIC", "PUBLIC", "PRIVATE"]))
+    def show_or_hide(self, session, visibility):
+        answer = self.ada.patch(f"sessions/{session}", {"visibility": visibility})
+        if not self.is_gone(session, answer):
+            assert (answer.status, answer["visibility"]) == (200, visibility)
+            self.store.kept[session].is_public = visibility == "PUBLIC"
+
+    @rule(session=sessions, name=st.sampled_from(["a", "b/c"]), value=st.sampled_from(["lamp", "", None]))
+    def note(self, session, name, value):
+        """Set a value of a session, or take it back; to-do and files go with it."""
+        path, kept = f"sessions/{session}/metadata/{name.replace('/', '%2F')}", self.store.kept.get(session)
+        answer = self.ada.delete(path) if value is None else self.ada.put(path, {"value": value})
+        if kept is None:
+            assert answer.status == 404
+            return
+        assert answer.status == 200
+        assert value is not None or answer["deleted"] is (name in kept.metadata)
+        assert self.ada.put(f"sessions/{session}/todo", {"content": value}).status == 200
+        file = self.ada.delete if value is None else self.ada.put
+        assert file(f"sessions/{session}/files", {"path": name}).status == 200
+        kept.todo = value
+        if value is None:
+            kept.metadata.pop(name, None)
+            kept.files.discard(name)
+        else:
+            kept.metadata[name] = value
+            kept.files.add(name)
+
+    @rule(how=st.sampled_from(["revoke", "expire"]))
+    def change_the_key(self, how):
+        """End the key that was used so far; what was answered to it is answered to no other."""
+        old = self.ada
+        if how == "revoke":
+            old.key.record.revoke()
+        else:
+            ApiKey.objects.filter(pk=old.key.record.pk).update(expires_at=timezone.now())
+        for method, path, body in (("GET", "sessions", None), ("POST", "sessions", {"agent_name": "koda"})):
+            assert old.call(method, path, body).status == 401
+        self.ada = agent_of(old.key.record.user)
+        self.answers = {}
+
     @rule(session=sessions, which=st.sampled_from(OTHERS))
     def a_stranger_looks(self, session, which):
         method, path = which
-        assert self.eve.call(method, f"sessions/{session}{path}").status == 404
+        kept = self.store.kept.get(session)
+        wanted = 404
+        if kept is not None and kept.is_public:
+            is_refused = method != "GET" or path == "/commands"
+            wanted = 403 if is_refused else 404 if path == "/checkpoints/active" and not kept.steps else 200
+        assert self.eve.call(method, f"sessions/{session}{path}").status == wanted
 
     @rule(session=sessions, which=st.sampled_from(TELLING))
     def a_stranger_speaks(self, session, which):
         method, path, body = which
-        assert self.eve.call(method, f"sessions/{session}{path}", body).status == 404
+        kept = self.store.kept.get(session)
+        wanted = 403 if kept is not None and kept.is_public else 404
+        assert self.eve.call(method, f"sessions/{session}{path}", body).status == wanted
 
     @rule(which=SMALL, name=st.sampled_from(["koda", "scout"]))
     def a_stranger_takes_an_id(self, which, name):
@@ -330,7 +381,8 @@ class Door(RuleBasedStateMachine):
         self.what_was_acknowledged_is_there_once_and_in_order()
         self.logs_only_grow()
         self.counters_and_lists_agree()
-        self.the_other_user_sees_nothing()
+        self.notes_are_as_set()
+        self.the_other_user_sees_what_is_public()
 
     def what_was_acknowledged_is_there_once_and_in_order(self):
         for session, kept in self.store.kept.items():
@@ -368,9 +420,29 @@ class Door(RuleBasedStateMachine):
             set(self.store.kept)
         )
 
-    def the_other_user_sees_nothing(self):
-        for path in ("sessions?status=ALL", "messages/recent", "sessions/running", "search?q=lamp", "purges"):
-            assert self.eve.get(path)["items"] == []
+    def notes_are_as_set(self):
+        for session, kept in self.store.kept.items():
+            told = self.ada.get(f"sessions/{session}/metadata")["items"]
+            assert {one["key"]: one["value"] for one in told if one["key"] != "todo"} == kept.metadata
+            assert self.ada.get(f"sessions/{session}/todo")["content"] == kept.todo
+            assert {one["path"] for one in self.ada.get(f"sessions/{session}/files")["items"]} == kept.files
+
+    def the_other_user_sees_what_is_public(self):
+        public = {name: kept for name, kept in self.store.kept.items() if kept.is_public}
+        living = {name: kept for name, kept in public.items() if not kept.is_deleted}
+        listed = all_items(self.eve, "sessions?status=ALL&limit=3")
+        assert {one["id"]: one["message_count"] for one in listed} == {
+            name: len(kept.rows) for name, kept in public.items()
+        }
+        recent = [one["id"] for one in all_items(self.eve, "messages/recent?limit=50")]
+        said = [row.id for kept in living.values() for row in kept.rows if row.role == "user" and row.content]
+        assert recent == sorted(said, reverse=True)
+        assert {one["id"] for one in self.eve.get("sessions/running")["items"]} <= set(living)
+        found = {one["session_id"] for one in self.eve.get("search?q=lamp&limit=500")["items"]}
+        assert found <= set(public)
+        words = {name for name, kept in living.items() if any("lamp" in row.content for row in kept.rows)}
+        assert words <= found
+        assert self.eve.get("purges")["items"] == []
         assert self.eve.get("compacted/stats")["message_count"] == 0
 
 
