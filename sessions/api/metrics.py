@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -26,6 +27,7 @@ def count_answer(method: str | None, status: int) -> None:
     API_REQUESTS.labels(method if method in _METHODS else "other", str(status)).inc()
 
 
+@csrf_exempt  # What is sent here is refused by its method; no cookie counts.
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with all figures of this process and of the store; without a token set, answer nobody."""

@@ -6,6 +6,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from sessions.models import Lease
 from tests.factories import make_events, make_session
@@ -102,3 +103,9 @@ def test_metrics_tell_what_runs_and_what_waits(client, settings, owner, agent):
     assert 'koda_sessions_waiting{needs="input"} 0.0' in text
     assert 'koda_api_requests_total{method="GET",status="200"}' in text
     assert "koda_watchdog_age_seconds NaN" in text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+def test_only_reading_makes_sense(path):
+    answer = Client(enforce_csrf_checks=True).post(path)
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
