@@ -228,7 +228,7 @@ def _database(url: str | None) -> dict[str, Any]:
     # As on SQLite, who waits for a lock in vain is told so after a while: a held one must not hold all slots.
     patience = {**_VANISHED, "options": f"-c lock_timeout={sqlite.BUSY_SECONDS}s"}
     options = {**patience, **parsed.get("OPTIONS", {}), "pool": pool}
-    return {**parsed, "ATOMIC_REQUESTS": False, "OPTIONS": options}
+    return {**parsed, "ENGINE": "koda_web.engines.postgresql", "ATOMIC_REQUESTS": False, "OPTIONS": options}
 
 
 DATABASES = {"default": _database(_environment.database_url.get_secret_value() if _environment.database_url else None)}

@@ -1,6 +1,7 @@
 """The database as it is really opened."""
 
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis.strategies import datetimes, just, timezones
 
 from koda_web import sqlite
+from tests.conftest import find_free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,6 +102,46 @@ def test_threads_share_the_connections_of_one_pool():
     with ThreadPoolExecutor(max_workers=4) as threads:
         backends = set(threads.map(ask_for_the_backend, range(rounds)))
     assert len(backends) <= 5
+
+
+@pytest.fixture
+def pooled():
+    """Return what opens a pool of its own, on the database of the tests or where there is none."""
+    opened = []
+
+    def pool(*, is_there: bool, **options):
+        other = connection.copy(f"pool {len(opened)}")
+        other.settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2, "reconnect_timeout": 0.1, **options}
+        if not is_there:
+            other.settings_dict.update(HOST="127.0.0.1", PORT=str(find_free_port()))
+        opened.append(other)
+        return other
+
+    yield pool
+    for other in opened:
+        other.close()
+        other.close_pool()
+
+
+@on_postgresql
+def test_where_no_database_answers_the_first_who_waits_finds_out_for_those_behind(pooled):
+    away = pooled(is_there=False, timeout=1.5)
+    spans = []
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            away.ensure_connection()
+        spans.append(time.monotonic() - began)
+    assert spans[1] < spans[0]
+    assert away.pool.timeout == 1.0
+
+
+@on_postgresql
+def test_a_database_that_is_there_again_is_waited_for_as_before(pooled):
+    back = pooled(is_there=True, timeout=30)
+    back.pool.timeout = 1.0
+    back.ensure_connection()
+    assert back.pool.timeout == 30
 
 
 @on_sqlite
