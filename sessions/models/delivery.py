@@ -47,8 +47,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(next_attempt_at__isnull=False)
 
     def due(self, now: datetime) -> "DeliveryQuerySet":
-        """Return what is to be tried, the longest overdue first."""
-        return self.filter(next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
+        """Return what is to be tried, the longest overdue first.
+
+        One that would be tried again later than any pause takes was tried before the clock was set back.
+        """
+        is_due = Q(next_attempt_at__lte=now) | Q(attempts__gt=0, next_attempt_at__gt=now + LONGEST_WAIT)
+        return self.filter(is_due).order_by("next_attempt_at", "pk")
 
     def held(self, now: datetime) -> "DeliveryQuerySet":
         """Return what waits for the end of a quiet time and has not been tried."""

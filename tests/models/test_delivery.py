@@ -39,6 +39,20 @@ def test_a_receiver_that_never_answers_is_tried_for_a_day_and_given_up(delivery)
     assert (delivery.given_up_at, delivery.attempts, delivery.last_error) == (now, tried, "no answer within 5 seconds")
 
 
+def test_what_failed_before_the_clock_was_set_back_is_not_late_by_the_jump(delivery):
+    delivery.claim(now=T0)
+    delivery.note_failure("no answer", status=None, now=T0)
+    assert not Delivery.objects.due(T0).exists()
+    [due] = Delivery.objects.due(T0 - timedelta(hours=3))
+    assert due.claim(now=T0 - timedelta(hours=3))
+    assert not Delivery.objects.due(T0 - timedelta(hours=3)).exists()
+
+
+def test_what_waits_for_the_end_of_a_quiet_time_was_never_tried_and_goes_on_waiting(delivery):
+    Delivery.objects.update(due_at=T0 + timedelta(hours=9), next_attempt_at=T0 + timedelta(hours=9))
+    assert not Delivery.objects.due(T0).exists()
+
+
 def test_a_receiver_that_is_gone_for_good_is_not_tried_again(delivery):
     delivery.claim(now=T0)
     delivery.note_failure("the receiver answered 410", status=410, now=T0)
