@@ -3,6 +3,8 @@
 It was printed where others may read it: a terminal, the log of a container, a journal.
 """
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -25,6 +27,12 @@ def let_go(request: HttpRequest) -> None:
     request.session.pop(_HELD, None)
 
 
+def own_password_url(wanted: str = "/") -> str:
+    """Return the page for an own password, which leads on to the one that its reader came for."""
+    goes_on = {} if wanted == "/" else {"next": wanted}
+    return f"{reverse('web:password')}?{urlencode({'first': 1, **goes_on})}"
+
+
 class OwnPasswordMiddleware(MiddlewareMixin):
     """Django middleware, behind those of session and user: leads newcomers to the page for an own password."""
 
@@ -36,4 +44,4 @@ class OwnPasswordMiddleware(MiddlewareMixin):
             return None
         if "text/html" not in request.headers.get("Accept", ""):
             raise PermissionDenied("Choose a password of your own first.")
-        return redirect(f"{reverse('web:password')}?first=1")
+        return redirect(own_password_url())

@@ -46,10 +46,14 @@ def return_to_page(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedir
     What the form says is a path and never the name of a view, as Django's `redirect` would take it.
     """
     before = request.POST.get("next", "")
-    is_ours = before.startswith("/") and url_has_allowed_host_and_scheme(
-        before, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    return HttpResponseRedirect(before if is_page_of_ours(request, before) else resolve_url(otherwise))
+
+
+def is_page_of_ours(request: HttpRequest, path: str) -> bool:
+    """Say whether what somebody named as the place to go on leads to a page of this server."""
+    return path.startswith("/") and url_has_allowed_host_and_scheme(
+        path, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return HttpResponseRedirect(before if is_ours else resolve_url(otherwise))
 
 
 def socket_url(path: str, now: datetime, words: dict[str, str] | None = None) -> str:

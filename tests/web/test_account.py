@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -197,6 +198,26 @@ def test_who_has_the_one_time_password_gets_nowhere_before_choosing_another(db):
     assert second.get("/").headers["Location"].startswith("/sign-in/"), "the old password ended there"
     assert second.post("/sign-in/", {"username": "owner", "password": new}).headers["Location"] == "/"
     assert second.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reached"),
+    [("/connect/", "/connect/"), ("/search/?q=a&role=user", "/search/?q=a&role=user"), ("//evil.example/", "/")],
+)
+def test_who_chooses_a_password_first_goes_on_to_the_page_they_came_for(db, wanted, reached):
+    password, new = create_owner(), "heron-over-grey-water-7"
+    browser = Client(headers={"Accept": "text/html"})
+    to_choose = browser.post("/sign-in/", {"username": "owner", "password": password, "next": wanted})["Location"]
+    assert to_choose.startswith("/account/password/?first=1")
+    given = {"old_password": password, "new_password1": new, "new_password2": new}
+    assert browser.post(to_choose, given)["Location"] == reached
+
+
+def test_the_page_for_a_password_leads_to_no_other_server(reader):
+    for wanted in ("//evil.example/", "https://evil.example/", "javascript:alert(1)"):
+        address = f"/account/password/?first=1&{urlencode({'next': wanted})}"
+        links = [link.attrs["href"] for link in parse(reader.get(address).content).all("a") if link.text == "Later"]
+        assert links == ["/"]
 
 
 def test_a_password_that_was_set_at_the_shell_is_not_asked_for_again(db):

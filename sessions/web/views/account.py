@@ -23,7 +23,7 @@ from sessions.models import Action, AuditEntry, Preference, who
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
 from sessions.web import browsers, newcomers
 from sessions.web.forms import AppearanceForm
-from sessions.web.requests import PageRequest, return_to_page
+from sessions.web.requests import PageRequest, is_page_of_ours, return_to_page
 
 KEPT_FOR = timedelta(days=365)
 
@@ -69,7 +69,7 @@ class SignIn(LoginView):
         response = super().form_valid(form)
         if has_given_password:
             newcomers.hold(self.request)
-        return redirect(f"{reverse('web:password')}?first=1") if is_first else response
+        return redirect(newcomers.own_password_url(response["Location"])) if is_first else response
 
 
 def _attempt(request: HttpRequest) -> tuple[str, str | None, str]:
@@ -112,7 +112,8 @@ class Password(PasswordChangeView):
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         """Say whether the password is the one that was chosen for them."""
-        return super().get_context_data(is_first=self._is_first(), page="account", now=timezone.now(), **more)
+        facts = {"is_first": self._is_first(), "later_url": self._later_url(), "page": "account", "now": timezone.now()}
+        return super().get_context_data(**facts, **more)
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         """Change it, and note that."""
@@ -122,9 +123,13 @@ class Password(PasswordChangeView):
             return super().form_valid(form)
 
     def get_success_url(self) -> str:
-        """Lead a newcomer to the wall, others back."""
+        """Lead a newcomer to the page that they came for, others back."""
         toasts.info(self.request, "Your password is changed.")
-        return reverse("web:wall" if self._is_first() else "web:account")
+        return self._later_url() if self._is_first() else reverse("web:account")
+
+    def _later_url(self) -> str:
+        wanted = self.request.GET.get("next", "")
+        return wanted if is_page_of_ours(self.request, wanted) else reverse("web:wall")
 
     def _is_first(self) -> bool:
         return self.request.GET.get("first") == "1"
