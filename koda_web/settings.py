@@ -129,7 +129,7 @@ INSTALLED_APPS = [
     "sessions.apps.SessionsConfig",
 ]
 MIDDLEWARE = [
-    "sessions.api.stakpak.paths.forgive_slashes",
+    "sessions.api.slashes.forgive_slashes",
     "sessions.api.middleware.ProblemMiddleware",
     "sessions.api.zeroclaw.paths.keep_keys_encoded",
     "django.middleware.security.SecurityMiddleware",

@@ -5,10 +5,6 @@ It follows redirects by turning POST into GET, so there are none: such a path is
 
 import re
 
-from django.http import HttpRequest
-
-from sessions.api.rewriting import rewriting
-
 _OURS = re.compile(r"/+v[12](?:/|\Z)")
 _SLASHES = re.compile(r"/{2,}")
 
@@ -21,13 +17,3 @@ def is_stakpak_path(path: str) -> bool:
 def plain_path(path: str) -> str:
     """Return a path of this contract without doubled slashes and without one at its end."""
     return _SLASHES.sub("/", path).rstrip("/")
-
-
-def _straighten(request: HttpRequest) -> None:
-    if is_stakpak_path(request.path_info):
-        request.path_info = plain_path(request.path_info)
-        request.path = plain_path(request.path)
-
-
-forgive_slashes = rewriting(_straighten)
-"""Django middleware, first of all, that reads paths of this contract as they are meant."""
