@@ -10,6 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from twisted.logger import LogLevel, STDLibLogObserver
 
 from koda_web import logs
+from sessions.live import broadcast, doorman, keeper
+from sessions.live.consumers import socket
 
 
 @pytest.fixture(params=[True, False], ids=["json", "lines"])
@@ -113,3 +115,9 @@ def test_while_a_store_is_away_its_failures_are_told_once_a_minute_and_all_other
 def test_what_the_server_writes_passes_there():
     handler = logs.configure(json=False, level="INFO")["handlers"]["stderr"]
     assert handler["filters"] == ["store_away"]
+
+
+def test_what_may_fail_all_day_is_dampened():
+    loggers = logs.configure(json=False, level="INFO")["loggers"]
+    for module in (broadcast, doorman, keeper, socket):
+        assert loggers[module.logger.name]["filters"] == ["dampened"]

@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from koda_web.logs import Dampened
 from sessions import indexing, liveness
 from sessions.live import keeper as module
 from sessions.live import wal
@@ -103,12 +104,9 @@ async def test_a_job_that_fails_is_counted_logged_and_done_again(listeners, capl
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_job_that_fails_all_day_is_one_traceback_and_it_is_told_when_it_works_again(
-    listeners, caplog, monkeypatch
-):
+async def test_a_job_that_fails_all_day_is_one_traceback_and_it_is_told_when_it_works_again(listeners, caplog):
     caplog.set_level(logging.INFO, logger=module.logger.name)
-    [dampened] = module.logger.filters  # what comes again and again comes through once a minute
-    monkeypatch.setattr(module.logger, "filters", [])
+    dampened = Dampened(later=lambda _seconds, _act: None)  # what comes again and again comes through once a minute
     rounds = []
 
     def work():
