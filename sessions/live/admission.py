@@ -44,7 +44,7 @@ _READ = re.compile(
     "|/api/zeroclaw/sessions/[^/]+/messages"
     f"|/v1/sessions/(?:checkpoints/)?{_UUID}"
 )
-_LONG_POLL = re.compile(r"/api/v1/sessions/[^/]+/commands/?")
+_LONG_POLL = re.compile(r"/+api/v1/sessions/[^/]+/commands/?")
 
 
 def is_waiting(scope: Scope) -> bool:
@@ -55,7 +55,7 @@ def is_waiting(scope: Scope) -> bool:
     """
     if scope["method"] not in {"GET", "HEAD"}:
         return False
-    if scope["path"] == "/healthz":
+    if scope["path"].lstrip("/") == "healthz":
         return True
     asks_to_wait = "wait" in parse_qs(scope["query_string"].decode("latin1"), keep_blank_values=True)
     return asks_to_wait and _LONG_POLL.fullmatch(scope["path"]) is not None

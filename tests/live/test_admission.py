@@ -272,6 +272,8 @@ async def test_no_middleware_makes_a_long_poll_occupy_a_lane():
     ("target", "method", "expected"),
     [
         ("/api/v1/sessions/s/commands?wait=25", "GET", True),
+        ("//api/v1/sessions/s/commands?wait=25", "GET", True),
+        ("//healthz", "GET", True),
         ("/api/v1/sessions/s/commands?limit=1&wait=25", "GET", True),
         ("/api/v1/sessions/s/commands", "GET", False),
         ("/api/v1/sessions/s/commands?awaits=1", "GET", False),
