@@ -5,7 +5,9 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db.utils import DatabaseError, InterfaceError, OperationalError
+from django.db.utils import DatabaseError, InterfaceError
+
+from koda_web.failures import is_of_database
 
 _UNDEFINED_TABLE = "42P01"
 """What PostgreSQL calls it."""
@@ -41,6 +43,4 @@ def _why_unusable(error: DatabaseError | InterfaceError) -> str | None:
     says = (str(error).splitlines() or [""])[0]
     if "no such table" in says or getattr(error.__cause__, "sqlstate", None) == _UNDEFINED_TABLE:
         return f"{says}. Run the command setup first."
-    # What is of no narrower kind is a file that is damaged, or no database.
-    is_its_own = isinstance(error, InterfaceError | OperationalError) or type(error) is DatabaseError
-    return says if is_its_own else None
+    return says if is_of_database(error) else None

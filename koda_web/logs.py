@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db.utils import DatabaseError, InterfaceError, OperationalError
 from structlog.tracebacks import ExceptionDictTransformer
+
+from koda_web.failures import is_of_database
 
 _LONGEST_COMPLAINT = 300
 """Characters of what is said of a request that was refused: a stranger chooses some of them."""
@@ -91,10 +92,7 @@ def _is_of_a_store(error: BaseException) -> bool:
 
     Redis's errors are known by the name of their module: where none is used its client is not loaded.
     """
-    # What is of no narrower kind is a file that is damaged, or no database.
-    if isinstance(error, InterfaceError | OperationalError) or type(error) is DatabaseError:
-        return True
-    return any(kind.__module__ == "redis.exceptions" for kind in type(error).__mro__)
+    return is_of_database(error) or any(kind.__module__ == "redis.exceptions" for kind in type(error).__mro__)
 
 
 def _template(record: logging.LogRecord) -> str:

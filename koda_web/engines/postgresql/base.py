@@ -8,8 +8,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 AWAY_SECONDS = 1.0
 """How long a connection is waited for after one was waited for in vain.
 
-A few threads serve all requests, so these waits add up: with a hundred agents and the pool's ten seconds the last one
-was told after two minutes.
+A few threads serve all requests, so these waits add up: with forty agents and the pool's ten seconds the last one was
+told after fifty.
 """
 
 
