@@ -92,7 +92,7 @@ class Hits:
     """One page. `count` is how many match, `WINDOW` at most; `is_more` says that there are older ones.
 
     `facets` counts values among the ranked matches, the most frequent first. `is_behind`: the index lacks something
-    that was written.
+    that was written. Without `has_terms` there was no word to look for.
     """
 
     items: list[Hit] = field(default_factory=list)
@@ -100,6 +100,7 @@ class Hits:
     count: int = 0
     is_more: bool = False
     is_behind: bool = False
+    has_terms: bool = True
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
 
@@ -118,7 +119,7 @@ def search(
     """
     asked, place = parse(q), _read_cursor(cursor)
     if not asked.terms or not user.is_authenticated:
-        return Hits()
+        return Hits(has_terms=bool(asked.terms))
     is_behind = _catch_up()
     query, entries = _window(asked, user, filters or Filters(), place)
     top, offset, mark = place.before, place.offset, "" if query == asked else "w"

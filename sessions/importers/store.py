@@ -184,8 +184,8 @@ class Store:
         changes: dict[str, Any] = {}
         edited = session
         is_other = record.title not in {None, session.title}
-        is_unnamed = record.is_title_derived and any((record.title, session.title))
-        is_unnamed = is_unnamed and (is_other or not session.is_title_derived)
+        is_named = bool(record.title or session.title) and (is_other or not session.is_title_derived)
+        is_unnamed = record.is_title_derived and is_named
         is_better = is_other and not record.is_title_derived
         if record.is_settled and (is_unnamed or is_better) and not _was_renamed(session):
             if is_unnamed:

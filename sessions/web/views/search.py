@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from sessions.exceptions import InvalidRequest
-from sessions.models.folding import parse
 from sessions.search import Filters, Hit, Hits, search
 from sessions.templatetags.cleartext import reveal
 from sessions.web.days import midnight
@@ -57,7 +56,6 @@ def search_page(request: PageRequest) -> HttpResponse:
         "now": timezone.now(),
         "page": "search",
         "words": words,
-        "has_terms": bool(parse(words.get("q", "")).terms),
         "hidden": {name: value for name, value in words.items() if name in _LABELS},
         "hits": hits,
         "shown": [_shown(hit) for hit in hits.items],
