@@ -81,3 +81,16 @@ class Store:
             for name, kept in self.kept.items()
             if kept.owner == owner and all(self.kept[one].is_deleted for one in self.below(name))
         ]
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A row of the log, as `Folded` takes it."""
+
+    type: str
+    turn_id: str | None
+    payload: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Logged":
+        return cls(row["type"], row.get("turn_id"), row)

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,65 +13,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from sessions.models import ApiKey, Session
 from tests.api.calling import Agent, Answer, agent_of
 from tests.contracts.held import all_items, counters_agree, hold_together, log_of
-from tests.contracts.native_model import Kept, Row, Store
+from tests.contracts.native_model import Kept, Logged, Row, Store
+from tests.contracts.native_moves import DRAFTS, EVENTS, NAMED, NEVER, OTHERS, REPEATS, SMALL, TELLING
 from tests.factories import make_user
 from tests.folded import Folded
-
-ROLES = st.sampled_from(["user", "assistant", "tool", "system", "user", "assistant", "tool", "wizard"])
-DRAFTS = st.lists(
-    st.tuples(ROLES, st.sampled_from(["hello", "", "lamp oil"]), st.sampled_from([None, None, "m1", "m2", "m3"])),
-    max_size=4,
-)
-TURNS = st.sampled_from(["t1", "t2"])
-EVENTS = st.lists(
-    st.one_of(
-        st.fixed_dictionaries({"type": st.just("turn_start"), "turn_id": TURNS}),
-        st.fixed_dictionaries(
-            {"type": st.just("turn_end"), "turn_id": TURNS, "reason": st.sampled_from([{"kind": "complete"}])}
-        ),
-        st.fixed_dictionaries(
-            {"type": st.just("tool_call_start"), "id": st.sampled_from(["c1", "c2"]), "name": st.just("Bash")}
-        ),
-        st.fixed_dictionaries(
-            {"type": st.just("tool_call_result"), "id": st.sampled_from(["c1", "c2"]), "output": st.just("fine")}
-        ),
-        st.fixed_dictionaries({"type": st.just("approval_request"), "id": st.just("a"), "tool_name": st.just("Bash")}),
-        st.fixed_dictionaries({"type": st.just("text_delta"), "text": st.sampled_from(["a", "b "])}),
-        st.fixed_dictionaries({"type": st.just("text_delta"), "text": st.sampled_from(["a", "b "])}),
-        st.fixed_dictionaries({"type": st.just("of_a_newer_agent"), "n": st.integers(0, 3)}),
-    ),
-    max_size=5,
-)
-NAMED = st.lists(st.sampled_from([None, "e1", "e2", "e3", "e4", "e5"]), min_size=5, max_size=5)
-REPEATS = st.sampled_from([None, None, "k1", "k2"])
-SMALL = st.integers(0, 5)
-NEVER = str(uuid.UUID(int=0))
-OTHERS = [
-    ("GET", ""), ("GET", "/messages"), ("GET", "/messages/last"), ("GET", "/events"), ("GET", "/turns"),
-    ("GET", "/state"), ("GET", "/checkpoints"), ("GET", "/checkpoints/active"), ("GET", "/export?format=jsonl"),
-    ("GET", "/usage"), ("GET", "/stats"), ("GET", "/commands"), ("GET", "/findings"), ("DELETE", ""),
-    ("DELETE", "?permanent=true"), ("POST", "/release"), ("GET", "/metadata"), ("GET", "/todo"), ("GET", "/files"),
-]  # fmt: skip
-"""What a stranger may try at a session without a body."""
-TELLING = [
-    ("POST", "/messages", {"role": "user", "content": "mine"}), ("POST", "/events", {"events": [{"type": "info"}]}),
-    ("POST", "/fork", {}), ("POST", "/compact", {"summary": "s", "preserve_count": 0}), ("POST", "/heartbeat", {}),
-    ("POST", "/checkpoints", {"state": {}}), ("PUT", "/state", {"state": "error"}), ("PATCH", "", {"title": "mine"}),
-    ("POST", "/commands", {"type": "interrupt"}), ("PUT", "/todo", {"content": "mine"}),
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Logged:
-    """A row of the log, as `Folded` takes it."""
-
-    type: str
-    turn_id: str | None
-    payload: dict[str, Any]
-
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> "Logged":
-        return cls(row["type"], row.get("turn_id"), row)
 
 
 class Door(RuleBasedStateMachine):
@@ -325,12 +269,8 @@ class Door(RuleBasedStateMachine):
         file = self.ada.delete if value is None else self.ada.put
         assert file(f"sessions/{session}/files", {"path": name}).status == 200
         kept.todo = value
-        if value is None:
-            kept.metadata.pop(name, None)
-            kept.files.discard(name)
-        else:
-            kept.metadata[name] = value
-            kept.files.add(name)
+        kept.metadata = {key: text for key, text in {**kept.metadata, name: value}.items() if text is not None}
+        kept.files = kept.files - {name} if value is None else kept.files | {name}
 
     @rule(how=st.sampled_from(["revoke", "expire"]))
     def change_the_key(self, how):

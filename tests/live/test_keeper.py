@@ -1,27 +1,22 @@
 import asyncio
 import logging
-import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.utils import timezone
 
 from koda_web.logs import Dampened
 from sessions import indexing, liveness
 from sessions.live import keeper as module
-from sessions.live import wal
-from sessions.live.fair_lock import FairLock
 from sessions.live.keeper import Job, Keeper, jobs, when_written_elsewhere
 from sessions.models import Lease, Session
 from tests.factories import make_copies, make_session
+from tests.live.log_file import size_of_log
 from tests.steps import counted_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,11 +53,6 @@ def write_from_another_process():
     script = f"import sqlite3; c = sqlite3.connect({str(connection.settings_dict['NAME'])!r}, timeout=20)\n"
     script += "c.execute('UPDATE koda_sessions_lease SET owner = owner'); c.commit(); c.close()"
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def size_of_log():
-    log = Path(f"{connection.settings_dict['NAME']}-wal")
-    return log.stat().st_size if log.exists() else 0
 
 
 # --- Rounds ------------------------------------------------------------------------------------------------
@@ -250,88 +240,6 @@ async def test_a_listener_that_fails_is_called_again(listeners, caplog):
     await wait_until(lambda: len(calls) >= 2)
     await keeper.stop()
     assert keeper.failures["watch"] >= 2
-
-
-@sqlite_only
-def test_the_log_outlives_the_last_request_and_is_emptied_by_the_checkpoint():
-    watch = wal.Watch()
-    watch.has_changed()
-    wal.checkpoint(at_least=1)
-    Lease.objects.create(name="some", owner="me", until=timezone.now())
-    connections.close_all()
-    assert size_of_log() > 0
-    wal.checkpoint()
-    assert size_of_log() > 0  # not worth it
-    wal.checkpoint(at_least=1)
-    assert size_of_log() == 0
-    watch.close()
-
-
-@sqlite_only
-def test_a_file_that_replaces_the_database_is_watched(tmp_path, monkeypatch):
-    place = tmp_path / "koda.sqlite3"
-    monkeypatch.setitem(connections.settings["default"], "NAME", str(place))
-    watch = wal.Watch()
-    try:
-        assert watch.has_changed()
-        assert not watch.has_changed()
-        with closing(sqlite3.connect(tmp_path / "other")) as other:
-            other.execute("PRAGMA journal_mode=WAL")
-            (tmp_path / "other").replace(place)
-            assert watch.has_changed()
-            assert not watch.has_changed()
-        with closing(sqlite3.connect(place)) as writer:
-            writer.execute("CREATE TABLE written (later)")
-        assert watch.has_changed()
-    finally:
-        watch.close()
-
-
-@sqlite_only
-def test_a_reader_does_not_keep_the_checkpoint_from_what_it_can_write():
-    Lease.objects.create(name="some", owner="me", until=timezone.now())
-    reader = connections.create_connection("default")
-    with reader.cursor() as cursor:
-        cursor.execute("BEGIN DEFERRED")
-        cursor.execute("SELECT count(*) FROM koda_sessions_lease")
-        wal.checkpoint(at_least=1)
-        assert size_of_log() > 0
-        cursor.execute("COMMIT")
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA wal_checkpoint(NOOP)" if sqlite3.sqlite_version_info >= (3, 51) else "SELECT 0, 1, 1")
-        _, in_log, written_back = cursor.fetchone()
-    assert in_log == written_back > 0
-    reader.close()
-
-
-@sqlite_only
-def test_writers_that_never_rest_do_not_keep_the_checkpoint_from_emptying_the_log():
-    turn, stop = FairLock(), threading.Event()
-    Lease.objects.create(name="some", owner="me", until=timezone.now())
-
-    def write():
-        while not stop.is_set():
-            with turn, transaction.atomic():
-                Lease.objects.filter(name="some").update(owner="x" * 10_000)
-                Lease.objects.filter(name="some").update(owner="me")
-        connection.close()
-
-    watch = wal.Watch()  # or the log would go with a connection
-    watch.has_changed()
-    wal.checkpoint(at_least=1)
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(3):
-            while size_of_log() < 8 * wal.SMALL:
-                time.sleep(0.001)
-            before = size_of_log()
-            wal.checkpoint(turn=turn)
-            assert size_of_log() < before / 2
-    finally:
-        stop.set()
-        writer.join()
-        watch.close()
 
 
 @sqlite_only
