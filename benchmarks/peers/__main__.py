@@ -12,6 +12,8 @@ ANSWERS = {
     "google-adk-append": adk.append,
     "langgraph-put": langgraph.put,
     "langgraph-step": langgraph.step,
+    "langgraph-put-of-langchain": langgraph.put_of_langchain,
+    "langgraph-step-of-langchain": langgraph.step_of_langchain,
     "langgraph-growth": langgraph.growth,
 }
 

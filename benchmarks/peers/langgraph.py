@@ -1,4 +1,7 @@
-"""langgraph-checkpoint-sqlite: states put whole, one behind the other, as a graph does after each step."""
+"""langgraph-checkpoint-sqlite: states put whole, one behind the other, as a graph does after each step.
+
+Their messages are plain dictionaries, or those of LangChain, in which a graph keeps a conversation.
+"""
 
 import time
 from contextlib import AbstractContextManager
@@ -14,7 +17,15 @@ def _saver(path: Path) -> AbstractContextManager[Any]:
     return SqliteSaver.from_conn_string(str(path))
 
 
-def _checkpoint(number: int, messages: list[dict[str, str]]) -> Any:
+def _of_langchain(messages: list[dict[str, str]]) -> list[Any]:
+    """Return messages as a graph keeps them, each with the id that it gets there."""
+    from langchain_core.messages import AIMessage, HumanMessage
+
+    kinds = {"user": HumanMessage, "assistant": AIMessage}
+    return [kinds[one["role"]](one["content"], id=f"message-{at}") for at, one in enumerate(messages)]
+
+
+def _checkpoint(number: int, messages: list[Any]) -> Any:
     from langgraph.checkpoint.base import empty_checkpoint
 
     return {**empty_checkpoint(), "id": f"{number:08}", "channel_values": {"messages": messages}}
@@ -23,9 +34,11 @@ def _checkpoint(number: int, messages: list[dict[str, str]]) -> Any:
 _CONFIG = {"configurable": {"thread_id": "bench", "checkpoint_ns": ""}}
 
 
-def put(place: Path, count: float, seconds: float, *, is_read: bool = False) -> float:
+def put(place: Path, count: float, seconds: float, *, is_read: bool = False, is_of_langchain: bool = False) -> float:
     """Return how many states of `count` messages a second `put` takes, each read before with `is_read`."""
-    messages = state_of(int(count))
+    messages: list[Any] = state_of(int(count))
+    if is_of_langchain:
+        messages = _of_langchain(messages)
     with _saver(place / f"langgraph-{time.monotonic_ns()}.sqlite3") as saver:
         config = saver.put(_CONFIG, _checkpoint(0, messages), {}, {})
         done, began = 0, time.perf_counter()
@@ -40,6 +53,16 @@ def put(place: Path, count: float, seconds: float, *, is_read: bool = False) -> 
 def step(place: Path, count: float, seconds: float) -> float:
     """Return how many steps a second it does: read the newest state, put the next."""
     return put(place, count, seconds, is_read=True)
+
+
+def step_of_langchain(place: Path, count: float, seconds: float) -> float:
+    """Return how many steps a second it does with messages of LangChain."""
+    return put(place, count, seconds, is_read=True, is_of_langchain=True)
+
+
+def put_of_langchain(place: Path, count: float, seconds: float) -> float:
+    """Return how many states of messages of LangChain a second `put` takes."""
+    return put(place, count, seconds, is_of_langchain=True)
 
 
 def growth(place: Path, count: float) -> float:

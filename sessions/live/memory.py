@@ -11,6 +11,15 @@ from contextlib import suppress
 from datetime import timedelta
 
 EVERY = timedelta(seconds=30)
+LARGEST_KEPT = 4 * 1024 * 1024
+"""Bytes of a buffer that the C library takes from what a thread freed; a larger one is the system's.
+
+By itself it lets go of a few megabytes at once, and the next history of an agent pays for each of their pages again.
+"""
+MOST_KEPT = 2 * LARGEST_KEPT
+"""Bytes that each of its pieces keeps free until `give_back` is called."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""glibc's numbers of its parameters (malloc.h, `mallopt`)."""
 _THRESHOLD = 50_000
 """New containers between two looks of the collector; Python's own 700 cost a busy server its slowest answers."""
 
@@ -21,6 +30,14 @@ def calm_collector() -> None:
     gc.freeze()
     gc.set_threshold(_THRESHOLD, 20, 20)
     _trim()
+
+
+def keep_buffers() -> None:
+    """Let the C library keep what megabytes were freed for the next ones; call it before threads are made."""
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_MMAP_THRESHOLD, LARGEST_KEPT)
+        libc.mallopt(_TRIM_THRESHOLD, MOST_KEPT)
 
 
 def give_back() -> None:

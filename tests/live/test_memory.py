@@ -1,4 +1,5 @@
 import gc
+import platform
 import subprocess
 import sys
 import weakref
@@ -45,6 +46,38 @@ def test_what_grew_old_before_it_was_dropped_is_given_back() -> None:
 def test_what_was_loaded_at_the_start_is_not_looked_at_again() -> None:
     assert len(gc.get_objects()) < 10_000
     assert gc.get_freeze_count() > 100_000
+
+
+_TURN_BUFFERS_OVER = """
+import resource, sys, threading
+from sessions.live import memory
+
+def turn_over():
+    for _ in range(50):
+        held = [b"x" * 1_000_000 for _ in range(5)]
+        del held
+
+def faults_of_a_thread():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    thread = threading.Thread(target=turn_over)
+    thread.start()
+    thread.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1:] == ["kept"]:
+    memory.keep_buffers()
+faults_of_a_thread()
+print(faults_of_a_thread())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_buffers_of_a_megabyte_are_not_asked_of_the_system_again_and_again() -> None:
+    def faults(*arguments: str) -> int:
+        command = [sys.executable, "-c", _TURN_BUFFERS_OVER, *arguments]
+        return int(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+
+    assert faults() > 20 * faults("kept")
 
 
 @pytest.mark.django_db

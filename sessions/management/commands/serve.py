@@ -50,6 +50,7 @@ class Command(BaseCommand):
             background=[Keeper(jobs())],
         )
         memory.calm_collector()
+        memory.keep_buffers()
         try:
             server.run()
         except CannotListen as error:
