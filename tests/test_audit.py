@@ -1,5 +1,7 @@
 """The audit log: what people did, whichever door they came through, and nothing of what agents did."""
 
+import html
+
 import pytest
 from django.test import Client
 
@@ -130,3 +132,12 @@ def test_staff_read_the_log_and_nobody_changes_it(session, ada):
     assert boss.post(f"{path}{entry.pk}/change/", {"by_name": "eve"}).status_code == 403
     assert boss.post(f"{path}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
     assert boss.get(f"{path}add/").status_code == 403
+
+
+def test_staff_read_the_rest_of_an_entry_in_words_that_are_not_pythons(ada):
+    rest = {"scopes": ["read", "write"], "count": 3, "is_superuser": True, "owner": None, "changes": {"to": "PUBLIC"}}
+    AuditEntry.objects.note("key_issued", by=f"user:{ada.pk}", subject="made for this", **rest)
+    boss = Client()
+    boss.force_login(make_user(is_staff=True, is_superuser=True))
+    page = html.unescape(boss.get("/admin/koda_sessions/auditentry/").content.decode())
+    assert 'scopes: read write, count: 3, is_superuser: true, owner: null, changes: {"to": "PUBLIC"}' in page

@@ -1,5 +1,8 @@
 """The audit log, for staff: who signed in or failed to, made a key or a user, decided, took a copy, or purged."""
 
+import json
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
@@ -27,5 +30,11 @@ class AuditEntryAdmin(RecordAdmin[AuditEntry]):
     @admin.display(description="detail")
     def detail_shown(self, entry: AuditEntry) -> str:
         """Return the rest in words."""
-        shown = {name: " ".join(value) if isinstance(value, list) else value for name, value in entry.detail.items()}
-        return ", ".join(f"{name}: {value}" for name, value in shown.items())
+        return ", ".join(f"{name}: {_in_words(value)}" for name, value in entry.detail.items())
+
+
+def _in_words(value: Any) -> str:
+    """Return a value of the detail: a list as words, what has no words of its own as the API would write it."""
+    if isinstance(value, list):
+        return " ".join(map(_in_words, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
