@@ -11,12 +11,12 @@ from contextlib import suppress
 from datetime import timedelta
 
 EVERY = timedelta(seconds=30)
-LARGEST_KEPT = 4 * 1024 * 1024
+LARGEST_KEPT = 2 * 1024 * 1024
 """Bytes of a buffer that the C library takes from what a thread freed; a larger one is the system's.
 
 By itself it lets go of a few megabytes at once, and the next history of an agent pays for each of their pages again.
 """
-MOST_KEPT = 2 * LARGEST_KEPT
+MOST_KEPT = 4 * LARGEST_KEPT
 """Bytes that each of its pieces keeps free until `give_back` is called."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's numbers of its parameters (malloc.h, `mallopt`)."""
