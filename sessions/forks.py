@@ -26,22 +26,31 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class _Border:
-    """Where the part of a history ends that is copied."""
+    """Where the part of a history ends that is copied, as it was when the fork began: others go on writing."""
 
     last: int | None
     """The id of its last message."""
     newest: datetime | None
     """The newest time that one of its messages bears."""
-    summaries: dict[datetime, int]
-    """By the moment of a compaction the id of the summary that it left, in the part or behind it."""
+    summaries: dict[datetime, int | None]
+    """By the moment of each archiving the id of the summary that it left, in the part or behind it, if any."""
 
     @classmethod
     def of(cls, origin: Session, rows: MessageQuerySet) -> "_Border":
-        """Return the border of these rows of a session."""
-        moments = rows.archived().order_by().values("compacted_at")
-        summaries = Message.objects.of(origin.pk).filter(role=Role.SYSTEM, created_at__in=moments)
+        """Return the border of these rows of a session.
+
+        On PostgreSQL each query sees its own moment, so the end is read first, and summaries after what they sum up.
+        """
         ends = rows.aggregate(last=Max("pk"), newest=Max("created_at"))
-        return cls(**ends, summaries=dict(summaries.values_list("created_at", "pk")))
+        moments = rows.archived().order_by().values_list("compacted_at", flat=True).distinct()
+        summaries: dict[datetime, int | None] = dict.fromkeys(moment for moment in moments if moment is not None)
+        left = Message.objects.of(origin.pk).filter(role=Role.SYSTEM, created_at__in=moments)
+        summaries.update((at, pk) for at, pk in left.values_list("created_at", "pk") if at in summaries)
+        return cls(**ends, summaries=summaries)
+
+    def within(self, rows: MessageQuerySet) -> MessageQuerySet:
+        """Return those of these rows that stand before the border."""
+        return rows.none() if self.last is None else rows.filter(pk__lte=self.last)
 
     def archived_at(self, row: Message) -> datetime | None:
         """Return when a row was archived, None when it was not yet, or is not at all.
@@ -51,7 +60,9 @@ class _Border:
         """
         if row.compacted_at is None or self.last is None or self.newest is None:
             return None
-        summary = self.summaries.get(row.compacted_at)
+        if row.compacted_at not in self.summaries:  # somebody compacts at this moment
+            return None
+        summary = self.summaries[row.compacted_at]
         came_before = row.compacted_at <= self.newest if summary is None else summary <= self.last
         return row.compacted_at if came_before else None
 
@@ -100,7 +111,7 @@ def fork_messages(
         border = _Border.of(origin, rows)
         made = Session.objects.start(now=now, **_facts(origin, title)).session
         count = 0
-        for batch in batched(rows.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
+        for batch in batched(border.within(rows).iterator(chunk_size=_AT_ONCE), _AT_ONCE):
             count += len(batch)
             outcomes = _outcomes(origin, batch)
             for archived_at, group in groupby(batch, key=border.archived_at):
