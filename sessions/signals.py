@@ -6,8 +6,11 @@
     seq: int          the newest event of that session
 
 It is a hint, not a payload: whoever hears it reads the log, which is the truth.
+
+`event_heard` is its echo, with the same arguments: another process has rung, and passed the hint on.
 """
 
 from django.dispatch import Signal
 
 event_recorded = Signal()
+event_heard = Signal()

@@ -19,7 +19,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.dispatch import receiver
 
-from sessions.signals import event_recorded
+from sessions.signals import event_heard, event_recorded
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def _raise_seq(seqs: dict[int, int], session_id: int, seq: int) -> None:
 
 
 async def listen_to_others(deliver: Callable[[Seqs], None]) -> None:
-    """Give the hints of other processes to `deliver`, for ever; a layer that fails is tried again."""
+    """Give the hints of other processes to `deliver` and to who waits here; a layer that fails is tried again."""
     from channels.layers import get_channel_layer
 
     layer: Any = get_channel_layer()
@@ -178,7 +178,10 @@ async def listen_to_others(deliver: Callable[[Seqs], None]) -> None:
             while not _is_cancelled():
                 message = await layer.receive(channel)
                 if message["from"] != _origin:
-                    deliver({int(session_id): int(seq) for session_id, seq in message["seqs"]})
+                    seqs = {int(session_id): int(seq) for session_id, seq in message["seqs"]}
+                    deliver(seqs)
+                    for session_id, seq in seqs.items():
+                        event_heard.send_robust(sender=None, session_id=session_id, seq=seq)
         except Exception as error:  # noqa: BLE001 - see Outlet
             logger.warning("Other processes cannot be heard: %r", error)
             await asyncio.sleep(_RETRY_SECONDS)

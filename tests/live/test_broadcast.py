@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 
+from sessions.api.native.polling import LOOK_AGAIN_SECONDS, wait_for_commands
 from sessions.live import broadcast
-from sessions.models import EventDraft, Session
+from sessions.models import Command, EventDraft, Session
 from sessions.protocol import ingest
 from tests.conftest import ROOT
 from tests.factories import make_events, make_key, make_message, make_session, make_user
@@ -159,6 +162,21 @@ async def test_the_group_of_an_installation_is_its_own_and_has_a_name_that_chann
     assert ours.replace(".", "").isalnum()
     settings.SECRET_KEY = "x" * 60
     assert broadcast.group() != ours
+
+
+async def test_a_hint_of_another_server_wakes_a_poll():
+    session = await in_db(make_session)()
+    ears = asyncio.create_task(broadcast.listen_to_others(lambda _seqs: None))
+    poll = asyncio.create_task(wait_for_commands(session.pk, seconds=30, check=lambda: None))
+    await asyncio.sleep(0.3)
+    asked = {"session": session, "body": {"type": "interrupt"}, "created_at": timezone.now()}
+    command = await in_db(Command.objects.create)(**asked)  # no bell rings in this process
+    hint = {"type": "hint", "from": "another server", "seqs": [[session.pk, 2]]}
+    await get_channel_layer().group_send(broadcast.group(), hint)
+    async with asyncio.timeout(LOOK_AGAIN_SECONDS - 1):
+        assert await poll == [command]
+    ears.cancel()
+    await asyncio.gather(ears, return_exceptions=True)
 
 
 # --- With Redis ---------------------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ from django.http import HttpRequest
 
 from sessions import commands
 from sessions.models import Command
-from sessions.signals import event_recorded
+from sessions.signals import event_heard, event_recorded
 
 Result = TypeVar("Result")
 
 LONGEST_SECONDS = 60
 """A poll waits this long at most: proxies cut connections that are silent for longer."""
 LOOK_AGAIN_SECONDS = 5.0
-"""Another process may have stored a command without ringing our bell."""
+"""Without Redis, or when a hint is lost, another process has stored a command and no bell rings here."""
 
 
 class _Waiters:
@@ -58,7 +58,7 @@ class _Waiters:
 _waiters = _Waiters()
 
 
-@receiver(event_recorded, dispatch_uid="native-long-poll")
+@receiver([event_recorded, event_heard], dispatch_uid="native-long-poll")
 def _ring(session_id: int, **_kwargs: Any) -> None:
     _waiters.ring(session_id)
 
