@@ -48,6 +48,12 @@ def _tool_calls(session: Session) -> dict[str, int]:
     return {"tool_call_count": sum(by_outcome.values()), **figures}
 
 
+def differences_held(session_id: int) -> list[Difference]:
+    """Return the same of the session as it is now, while nobody can write to it. Raises `NotFound`."""
+    with transaction.atomic():
+        return differences(Session.objects.locked(session_id))
+
+
 def correct(session_id: int, *, by: str, now: datetime | None = None) -> list[Difference]:
     """Set the counters of a session right; return what differed. Without a difference nothing is recorded.
 

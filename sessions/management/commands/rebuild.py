@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from sessions import counting, indexing, recounting, retention
+from sessions.exceptions import NotFound
 from sessions.models import SearchEntry, Session
 from sessions.models.batching import batched
 from sessions.recounting import Difference
@@ -46,7 +47,7 @@ class Command(BaseCommand):
         for session in sessions.iterator(chunk_size=500):
             differing = recounting.differences(session)
             if differing:  # Read without a lock it may be a write half seen; the second look holds the session.
-                differing = _second_look(session) if is_check else recounting.correct(session.pk, by=BY)
+                differing = _second_look(session.pk, is_check=is_check)
             found += [_told(str(session.uuid), one.counter, one.kept, one.counted) for one in differing]
         found += self._measure(is_check=is_check)
         found += self._figures(is_check=is_check)
@@ -114,9 +115,11 @@ def _told(session: str, counter: str, kept: int, counted: int) -> dict[str, Any]
     return {"session": session, "counter": counter, "kept": kept, "counted": counted}
 
 
-def _second_look(session: Session) -> list[Difference]:
-    session.refresh_from_db()
-    return recounting.differences(session)
+def _second_look(session_id: int, *, is_check: bool) -> list[Difference]:
+    try:
+        return recounting.differences_held(session_id) if is_check else recounting.correct(session_id, by=BY)
+    except NotFound:  # destroyed meanwhile
+        return []
 
 
 def _sentence(outcome: dict[str, Any], *, is_check: bool) -> str:
