@@ -335,10 +335,12 @@ class Hub:
         if not self._watchers:
             return
         await self.look()
-        callers = {watcher.caller for watcher in self._watchers}
-        still, sessions = await reading(partial(_look_around, callers, list(self._of_session)))
-        for watcher, session_id in list(self._watchers.items()):
-            if watcher.caller in still:
+        watched = dict(self._watchers)  # who comes while the database is read was looked at at the door
+        callers = {watcher.caller for watcher in watched}
+        session_ids = {session_id for session_id in watched.values() if session_id is not None}
+        still, sessions = await reading(partial(_look_around, callers, session_ids))
+        for watcher, session_id in watched.items():
+            if watcher in self._watchers:
                 self._check(watcher, still[watcher.caller], session_id, sessions)
         self.hint({session.pk: session.last_seq for session in sessions.values()})
 

@@ -1,6 +1,7 @@
 """One hub a process: each place read once, slow sockets without memory, nothing lost when hints are."""
 
 import asyncio
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -25,8 +26,6 @@ def session_with_key():
 @contextmanager
 def counted_queries(prefix: str):
     """Count the queries of all connections that are opened meanwhile and begin on a thread named so."""
-    import threading
-
     seen: list[str] = []
 
     def count(execute, sql, params, many, context):
@@ -326,3 +325,38 @@ async def test_who_comes_while_there_is_no_database_is_told_to_come_back_later(c
     again = await page("board/", cookies).open()
     await again.frame()
     await again.leave()
+
+
+async def test_who_comes_while_the_hub_looks_around_stays():
+    first, key, user = await session_with_key()
+    second = await in_db(make_session)(user)
+    there = await program(f"sessions/{first.uuid}/?after=1", key).open()
+    await there.frame()
+    await settle()
+    looks, may_go = threading.Event(), threading.Event()
+
+    def hold(execute, sql, *rest):
+        found = execute(sql, *rest)
+        if '"koda_sessions_apikey"' in sql and threading.current_thread().name.startswith("hub-read"):
+            looks.set()
+            may_go.wait(20)
+        return found
+
+    def join(*, connection, **_):
+        connection.execute_wrappers.append(hold)
+
+    connection_created.connect(join)
+    try:
+        ticking = asyncio.create_task(hub().tick())
+        await asyncio.to_thread(looks.wait, 20)
+        comes = await program(f"sessions/{second.uuid}/?after=1", key).open()
+        assert (await comes.frame())["type"] == "hello"
+        may_go.set()
+        await ticking
+    finally:
+        may_go.set()
+        connection_created.disconnect(join)
+
+    await in_db(make_message)(second)
+    assert [event["seq"] for event in await comes.events(until=2)] == [2]
+    await asyncio.gather(there.leave(), comes.leave())
