@@ -5,12 +5,14 @@ import json
 import logging
 import socket
 import sys
+import time
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
 
 from koda_web import logs
+from sessions import rates
 from sessions.models import Message, Session
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_key, make_session, make_user
@@ -208,14 +210,21 @@ def test_a_key_that_comes_too_often_is_told_when_to_come_again(owner, settings, 
     assert agent.get("sessions").status == 200
 
 
-def test_a_redis_that_hangs_delays_a_request_and_refuses_none(agent, settings):
+def test_a_redis_that_hangs_delays_a_request_and_refuses_none(agent, settings, monkeypatch, caplog):
+    monkeypatch.setattr(rates, "_silent_until", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as hanging:  # It takes connections and says nothing.
         place = f"redis://127.0.0.1:{hanging.getsockname()[1]}"
         redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": place}
         settings.KODA_REDIS_URL = place
         settings.CACHES = {"default": {**redis, "OPTIONS": dict.fromkeys(settings.REDIS_PATIENCE, 0.1)}}
 
+        assert [agent.get("sessions").status for _ in range(3)] == [200] * 3
+        waited = [record for record in caplog.records if "not counted" in record.message]
+        assert len(waited) == 1  # the others do not wait again
+
+        monkeypatch.setattr(rates, "_silent_until", time.monotonic())
         assert agent.get("sessions").status == 200
+        assert len([record for record in caplog.records if "not counted" in record.message]) == 2
 
 
 def test_without_a_limit_nobody_is_counted(agent, settings):
