@@ -4,13 +4,28 @@ import json
 from typing import Annotated, Any
 
 from django.db import OperationalError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sessions import commands, protocol, wire
 from sessions.exceptions import FieldError, InvalidRequest, NotFound, Unavailable
 from sessions.live.frames import AckFrame
 from sessions.models import Command, Session
 from sessions.wire import AckIn, EventList, HeartbeatIn
+
+
+def _can_come_back(value: Any) -> bool:
+    """Say whether a frame can hold this as its `id`: JSON knows no infinity, UTF-8 no half of a character."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _require_id(value: Any) -> Any:
+    if not _can_come_back(value):
+        raise ValueError("must not contain broken Unicode")
+    return value
 
 
 class CommandAckIn(AckIn):
@@ -24,7 +39,7 @@ class FrameIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: Any = None
+    id: Annotated[Any, AfterValidator(_require_id)] = None
     events: EventList | None = None
     heartbeat: HeartbeatIn | None = None
     command_ack: CommandAckIn | None = None
@@ -83,9 +98,10 @@ def _acknowledge(ack: CommandAckIn, session_id: int) -> AckFrame:
 
 
 def id_of(text: str) -> Any:
-    """Return the `id` of a frame that could not be taken, when it has one that can be read."""
+    """Return the `id` of a frame that could not be taken, when it has one that can be read and sent back."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return body.get("id") if isinstance(body, dict) else None
+    found = body.get("id") if isinstance(body, dict) else None
+    return found if _can_come_back(found) else None

@@ -162,3 +162,18 @@ async def test_broken_characters_in_content_are_replaced():
     (event,) = await peer.events(until=2)
     assert event["message"] == "a\ufffdb\ufffdc"
     await peer.leave()
+
+
+@pytest.mark.parametrize("odd", ['"\\ud800"', '{"\\ud800": 1}', "NaN", "1e999", '[{"a": -Infinity}]'])
+async def test_an_id_that_no_frame_can_hold_is_refused_before_anything_is_stored(odd):
+    session, key = await session_with_key()
+    peer, _ = await follow(session, key, after=1)
+    await peer.say(f'{{"id": {odd}, "events": [{{"type": "info"}}]}}')
+    answer = await peer.frame()
+    assert (answer["type"], answer["code"]) == ("error", "invalid_request")
+    assert "id" not in answer
+    await in_db(session.refresh_from_db)()
+    assert session.last_seq == 1
+    await peer.say({"id": "next", "heartbeat": {}})
+    assert (await peer.frame())["id"] == "next"
+    await peer.leave()
