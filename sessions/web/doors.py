@@ -15,7 +15,7 @@ from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
-from sessions.web.requests import PageRequest
+from sessions.web.requests import PageRequest, page_around
 
 Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
@@ -56,6 +56,6 @@ def _led(request: PageRequest, response: HttpResponseBase) -> HttpResponseBase:
 
 def _page_of(request: PageRequest) -> str:
     """Return the page of ours in which the part stands, by its path; where it names none, the first page."""
-    page = request.htmx.current_url_abs_path or ""
+    page = page_around(request)
     is_ours = url_has_allowed_host_and_scheme(page, allowed_hosts=None, require_https=request.is_secure())
     return page if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -40,6 +40,14 @@ def page_url(request: HttpRequest) -> str:
     return request.get_full_path()
 
 
+def page_around(request: PageRequest) -> str:
+    """Return the page of ours in which the part stands that htmx asks for, by its path; "" when it names none."""
+    try:
+        return request.htmx.current_url_abs_path or ""
+    except ValueError:  # what anybody may send there need not be an address
+        return ""
+
+
 def return_to_page(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedirect:
     """Go back to the page that a form names (`page_url`), or to `otherwise` when that is none of ours.
 

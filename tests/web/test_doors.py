@@ -46,7 +46,14 @@ def test_every_part_of_a_page_sends_the_whole_page_to_the_door(session, name):
 
 
 @pytest.mark.parametrize(
-    "current", ["http://elsewhere.example/inbox/", "http://testserver//elsewhere.example/", "javascript:alert(1)", ""]
+    "current",
+    [
+        "http://elsewhere.example/inbox/",
+        "http://testserver//elsewhere.example/",
+        "javascript:alert(1)",
+        "http://[::1/",
+        "",
+    ],
 )
 def test_nobody_is_led_elsewhere_by_the_page_that_a_part_names(session, current):
     assert led_to(ask_part("/inbox/", current=current)) == "/"
@@ -58,6 +65,11 @@ def test_a_page_that_turned_private_under_its_reader_goes_to_the_door(session):
     assert ask_part(f"{path}glance/", current=f"http://testserver{path}").status_code == 200
     session.edit(by="test", visibility="PRIVATE")
     assert led_to(ask_part(f"{path}glance/", current=f"http://testserver{path}")) == path
+
+
+def test_a_glance_bears_a_page_that_is_no_address(session):
+    session.edit(by="test", visibility="PUBLIC")
+    assert ask_part(f"/sessions/{session.uuid}/glance/", current="http://[::1/").status_code == 200
 
 
 def test_without_a_script_the_door_is_a_redirect_as_before(session):

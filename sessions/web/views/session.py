@@ -18,6 +18,7 @@ from sessions.web.histories import ribbon_of
 from sessions.web.places import sought
 from sessions.web.requests import (
     PageRequest,
+    page_around,
     page_url,
     return_to_page,
     wants_fragment,
@@ -84,7 +85,7 @@ def glance(request: PageRequest, session: Session) -> HttpResponse:
         "tabs": tabs_of(session),
         "can_change": session.may_be_changed_by(request.user),
         "ribbon": ribbon_of(session, now=now),
-        "page_url": request.htmx.current_url_abs_path or "",
+        "page_url": page_around(request),
     }
     return render(request, "sessions/_glance.html", context)
 
