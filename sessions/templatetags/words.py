@@ -143,7 +143,7 @@ def asked_words(request: Request) -> SafeString:
     if request.kind == Needs.INPUT:
         return format_html("{}", detail or "Asks a question")
     if request.kind == Needs.LOOP_DECISION:
-        tools = [on_one_line(str(name), longest=40) for name in request.options or []]
+        tools = [on_one_line(name, longest=40) for name in choices(request.options)]
         if not tools:
             return format_html("{}", detail)
         return format_html("{}; last were {}", detail, ", ".join(tools))
@@ -155,7 +155,10 @@ def asked_words(request: Request) -> SafeString:
 
 @register.filter
 def choices(options: Any) -> list[str]:
-    """Return the choices of a question as texts; agents send a list of texts or of objects with a label."""
+    """Return the choices of a question, or the tools of a cap, as texts.
+
+    Agents send a list of texts, or of objects with a label; what else they send there is none.
+    """
     listed = options if isinstance(options, list) else []
     named = (option.get("label", option) if isinstance(option, dict) else option for option in listed)
     return [str(option) for option in named]

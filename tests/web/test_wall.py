@@ -100,6 +100,7 @@ def test_ranks_grow_down_each_band(owner, reader):
             {"type": "loop_cap_reached", "cap": 50, "recent_tools": ["Edit", "Bash"]},
             "Reached 50 rounds; last were Edit, Bash",
         ),
+        ({"type": "loop_cap_reached", "cap": 50, "recent_tools": 7}, "Reached 50 rounds"),
         (
             {"type": "ask_user_request", "id": "q", "question": "Keep the gateway?", "options": []},
             "Keep the gateway?",
