@@ -84,7 +84,7 @@ def edits_of(args: Any) -> list[Edit]:
         if isinstance(args.get(name), list):
             pairs = (_pair(item) for item in args[name] if isinstance(item, dict))
             return [pair for pair in pairs if pair is not None]
-    written = next((args[name] for name in _WHOLE if name in args), None)
+    written = next((args[name] for name in _WHOLE if _is_text(args.get(name))), None)
     if written is not None and (any(name in args for name in _PATHS) or str(args.get("kind", "")).startswith("Write")):
         return [Edit([], _lines(written), is_placed=True)]
     return []

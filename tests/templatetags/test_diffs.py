@@ -189,3 +189,10 @@ def test_an_edit_takes_a_bounded_number_of_steps(monkeypatch, look, old, new):
 def kinds_of_items(look):
     """Return for how many kinds of items steps are taken: lines, and where lines are shown their words."""
     return 2 if look is lines_of else 1
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "a"}], ["a", 7], [[]], {"a": 1}, 7, None])
+def test_content_that_is_no_lines_of_text_is_no_edit(content):
+    args = {"path": "page", "content": content}
+    assert diff_lines(args) == diff_lines(json.dumps(args)) == []
+    assert change_of({"kind": "WriteNew", "first_lines": content}) is None

@@ -63,9 +63,11 @@ LONG = "Which of these?\n" + "x" * 300 + "\nand the end"
         {"type": "ask_user_request", "id": "q", "question": LONG, "options": []},
         approval(LONG),
         approval(LONG, tool_name="Edit", preview={"kind": "Edit", "replacements": [{"old": "a", "new": "b"}]}),
+        approval(LONG, tool_name="Write", preview={"kind": "WriteNew", "first_lines": [{"text": "a"}, 7]}),
         {"type": "loop_cap_reached", "cap": 50, "recent_tools": []},
+        {"type": "loop_cap_reached", "cap": 50, "recent_tools": True},
     ],
-    ids=["input", "approval", "with a diff", "loop"],
+    ids=["input", "approval", "with a diff", "with lines of another form", "loop", "loop without a list"],
 )
 def test_what_is_longer_than_a_line_can_be_read_wherever_it_is_answered(owner, reader, event):
     asked = make_request(owner, event=event)
