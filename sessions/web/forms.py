@@ -33,9 +33,9 @@ class FilterForm(forms.Form):
     """The filter bar. Whatever stands in the URL is taken; an unknown state finds nothing."""
 
     q = forms.CharField(required=False, max_length=200)
-    agent = forms.CharField(required=False, max_length=NAME_BYTES)
-    project = forms.CharField(required=False, max_length=NAME_BYTES)
-    source = forms.CharField(required=False, max_length=NAME_BYTES)
+    agent = forms.CharField(required=False, max_length=NAME_BYTES, strip=False)
+    project = forms.CharField(required=False, max_length=NAME_BYTES, strip=False)
+    source = forms.CharField(required=False, max_length=NAME_BYTES, strip=False)
     state = forms.CharField(required=False, max_length=NAME_BYTES)
 
     STATES: ClassVar = StateFilter.choices

@@ -98,6 +98,16 @@ def test_the_filters(owner, reader):
         assert set(titles(listing(reader, query))) == found, query
 
 
+@pytest.mark.parametrize("page", ["/", "/sessions/"])
+def test_a_value_that_the_bar_offers_finds_its_sessions_with_the_spaces_around_it(owner, reader, page):
+    session = make_session(owner, agent_name=" koda ", project_root="/srv/shop ", source="ops ")
+    shown = parse(reader.get(page).content)
+    for name in ("agent", "project", "source"):
+        offered = shown.one("select", name=name).all("option")[-1].attrs["value"]
+        found = parse(reader.get(page, {name: offered}).content)
+        assert found.by_id(f"session-{session.pk}"), name
+
+
 def test_the_bar_shows_what_is_set(owner, reader):
     make_session(owner)
     page = listing(reader, "?agent=koda&liveness=resting&since=2020-01-01&sort=old")
