@@ -295,6 +295,16 @@ def test_recent_holds_fifty_and_counts_the_rest(owner, reader):
     assert recent.one("p", "left-out").text.startswith("3 more")
 
 
+def test_what_a_band_leaves_out_stands_in_the_list_within_the_filter(owner, reader):
+    for agent in ("koda", "zeroclaw"):
+        multiply(make_session(owner, agent_name=agent, needs="input", needs_since=timezone.now()), 101)
+    needs = wall(reader, "?agent=koda").by_id("needs")
+    left_out = needs.one("p", "left-out")
+    assert left_out.text.startswith("2 more")
+    listed = parse(reader.get(left_out.one("a").attrs["href"]).content)
+    assert listed.by_id("list-head").text == "Matching 102"
+
+
 def test_what_is_too_many_to_be_counted_is_many(owner, reader):
     multiply(make_session(owner), MOST_COUNTED)
     waiting = make_session(owner, needs="input", needs_since=timezone.now())

@@ -38,6 +38,7 @@ class Shown:
     rows: list[Session]
     count: int | None
     """None when it is not known: the last band is what is left of all, and these may be too many to count."""
+    words: Words
 
     @property
     def is_whole(self) -> bool:
@@ -48,6 +49,13 @@ class Shown:
     def left_out(self) -> int | None:
         """Return how many rows the page does not hold, if they were counted."""
         return None if self.count is None or self.count > MOST_COUNTED else self.count - len(self.rows)
+
+    @property
+    def list_query(self) -> str:
+        """Return the query by which the long list shows what this band leaves out; of the last one all that matches."""
+        state = {} if self.band == Band.RECENT else {"state": self.band.value}
+        query = urlencode(sorted({**state, **dict(self.words)}.items()))
+        return f"?{query}" if query else ""
 
     @property
     def heads(self) -> tuple[str, str]:
@@ -71,7 +79,6 @@ def wall(request: PageRequest) -> HttpResponse:
         "incidents": incidents.ongoing(owner_id, now=now),
         "socket": socket_url("/ws/board/", now, words),
         "page": "wall",
-        "list_query": f"?{urlencode(words)}" if words else "",
     }
     if wants_fragment(request):
         return render(request, "sessions/_bands.html", context)
@@ -90,7 +97,8 @@ def _load_all(words: Words, owner_id: int | None) -> list[Shown]:
     shown = [_load(band, words, owner_id) for band in Band if band != Band.RECENT]
     recent = _rows(*known(owner_id), band=Band.RECENT, words=words)
     is_whole = len(recent) < ROWS[Band.RECENT]
-    shown.append(Shown(Band.RECENT, recent, len(recent) if is_whole else _left_of_all(shown, words, owner_id)))
+    count = len(recent) if is_whole else _left_of_all(shown, words, owner_id)
+    shown.append(Shown(Band.RECENT, recent, count, words))
     with_requests([session for band in shown for session in band.rows])
     return shown
 
@@ -106,7 +114,7 @@ def _load(band: Band, words: Words, owner_id: int | None) -> Shown:
     """Read a band and count it, in two queries at most."""
     shown = _rows(*known(owner_id), band=band, words=words)
     is_whole = len(shown) < ROWS[band]
-    return Shown(band, shown, len(shown) if is_whole else _counted(band, words, owner_id))
+    return Shown(band, shown, len(shown) if is_whole else _counted(band, words, owner_id), words)
 
 
 def _counted(band: Band | None, words: Words, owner_id: int | None) -> int:
