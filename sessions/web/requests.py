@@ -57,6 +57,18 @@ def return_to_page(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedir
     return HttpResponseRedirect(before if is_page_of_ours(request, before) else resolve_url(otherwise))
 
 
+def return_to_referrer(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedirect:
+    """Go back to the page from which the browser says that it comes, else as `return_to_page`.
+
+    What stands in a form is the address with which a page was opened; filters have changed it since.
+    """
+    _, _, place = request.headers.get("Referer", "").partition("://")
+    host, slash, path = place.partition("/")
+    if host == request.get_host() and is_page_of_ours(request, slash + path):
+        return HttpResponseRedirect(slash + path)
+    return return_to_page(request, otherwise=otherwise)
+
+
 def is_page_of_ours(request: HttpRequest, path: str) -> bool:
     """Say whether what somebody named as the place to go on leads to a page of this server."""
     return path.startswith("/") and url_has_allowed_host_and_scheme(

@@ -108,6 +108,16 @@ def test_theme_and_density_come_with_the_page(reader, theme, density, attributes
     assert chosen == [theme, density]
 
 
+def test_choosing_a_theme_keeps_the_filter_that_came_after_the_page(reader):
+    def leads_to(referrer):
+        given = {"theme": "dark", "density": "calm", "next": "/sessions/"}
+        return reader.post("/appearance/", given, headers={"Referer": referrer}).headers["Location"]
+
+    assert leads_to("http://testserver/sessions/?q=harbour&sort=old") == "/sessions/?q=harbour&sort=old"
+    for elsewhere in ("http://evil.example/?q=x", "http://testserver//evil.example/", "http://[", "http://testserver"):
+        assert leads_to(elsewhere) == "/sessions/", elsewhere
+
+
 def test_a_theme_that_is_none_is_not_kept(reader):
     reader.post("/appearance/", {"theme": '"><script>', "density": "calm"})
     assert "koda_theme" not in reader.cookies

@@ -23,7 +23,7 @@ from sessions.models import Action, AuditEntry, Preference, who
 from sessions.templatetags.shell import DENSITY_COOKIE, THEME_COOKIE
 from sessions.web import browsers, newcomers
 from sessions.web.forms import AppearanceForm
-from sessions.web.requests import PageRequest, is_page_of_ours, return_to_page
+from sessions.web.requests import PageRequest, is_page_of_ours, return_to_referrer
 
 KEPT_FOR = timedelta(days=365)
 
@@ -155,7 +155,7 @@ def _note(request: HttpRequest, action: Action, **detail: Any) -> None:
 def appearance(request: PageRequest) -> HttpResponseRedirect:
     """Keep theme and density in cookies and go back to where the reader was."""
     form = AppearanceForm(request.POST)
-    response = return_to_page(request, otherwise="web:wall")
+    response = return_to_referrer(request, otherwise="web:wall")
     if form.is_valid():
         for cookie, name in ((THEME_COOKIE, "theme"), (DENSITY_COOKIE, "density")):
             response.set_cookie(
