@@ -11,7 +11,7 @@ from django.utils import timezone
 from sessions import liveness
 from sessions.models import Session
 from sessions.models.keyset import Keyset
-from sessions.web.forms import SORTS
+from sessions.web.forms import SORTS, FilterForm
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.web.conftest import signed_in
 from tests.web.markup import parse
@@ -106,6 +106,12 @@ def test_a_value_that_the_bar_offers_finds_its_sessions_with_the_spaces_around_i
         offered = shown.one("select", name=name).all("option")[-1].attrs["value"]
         found = parse(reader.get(page, {name: offered}).content)
         assert found.by_id(f"session-{session.pk}"), name
+
+
+@pytest.mark.parametrize("page", ["/", "/sessions/"])
+def test_the_bar_takes_no_longer_text_than_it_looks_for(reader, page):
+    longest = FilterForm.base_fields["q"].max_length
+    assert parse(reader.get(page).content).by_id("q").attrs["maxlength"] == str(longest)
 
 
 def test_the_bar_shows_what_is_set(owner, reader):
