@@ -1,4 +1,4 @@
-// The long list: ticking many rows. What is ticked is counted on the buttons' row by the form itself.
+// The long list: ticking many rows, and counting them. What is ticked is counted on the buttons' row by the form itself.
 const list = () => document.getElementById("list");
 const boxes = () => [...list().querySelectorAll(".session > .pick:enabled")];
 
@@ -19,5 +19,17 @@ document.addEventListener("change", (event) => {
   if (event.target.id === "pick-matching" && event.target.checked) for (const box of boxes()) box.checked = true;
   if (event.target.matches(".session > .pick") && !event.target.checked) {
     for (const id of ["pick-all", "pick-matching"]) document.getElementById(id).checked = false;
+  }
+});
+
+// A row that goes for good is no longer counted; what was too many to be counted stays so.
+let shown = 0;
+const rows = () => list().querySelectorAll(".session").length;
+document.addEventListener("htmx:wsBeforeMessage", () => { shown = rows(); });
+document.addEventListener("htmx:wsAfterMessage", () => {
+  const gone = shown - rows();
+  for (const figure of gone > 0 ? list().querySelectorAll("[data-count]") : []) {
+    const count = Number(figure.textContent.replaceAll(",", ""));
+    if (!Number.isNaN(count)) figure.textContent = Math.max(0, count - gone).toLocaleString("en");
   }
 });

@@ -61,6 +61,16 @@ def test_a_row_that_goes_gives_its_focus_on(person: Person, agent: Agent):
     expect(page.locator("#announce")).to_contain_text("Leaving egret 1 is not in this list any more")
 
 
+def test_a_row_that_goes_is_no_longer_counted(person: Person, agent: Agent):
+    first, *others = [agent.start(f"Counted egret {number}") for number in range(3)]
+    page = person.open_live("/sessions/?q=counted+egret")
+    for session, left in ((first, 2), (others[0], 1), (others[1], 0)):
+        assert agent.client.delete(f"/api/v1/sessions/{session}").is_success
+        expect(page.locator("#list .session")).to_have_count(left)
+        expect(page.locator("#list-head")).to_have_text(f"Matching {left}")
+        expect(page.locator("#bulk label")).to_have_text([f"These {left}", f"All {left} that match"])
+
+
 @pytest.mark.parametrize("person", [{"java_script_enabled": False}], indirect=True, ids=["no script"])
 def test_without_script_all_that_match_are_made_public(person: Person, agent: Agent):
     for number in range(2):
