@@ -178,12 +178,16 @@ class TellForm(forms.Form):
     """A stop, or the next prompt."""
 
     action = forms.ChoiceField(choices=[("interrupt", "Stop"), ("prompt", "Prompt")])
-    prompt = forms.CharField(required=False, max_length=LONGEST_WORDS)
+    prompt = forms.CharField(
+        required=False,
+        max_length=LONGEST_WORDS,
+        error_messages={"max_length": f"A prompt has at most {LONGEST_WORDS:,} characters."},
+    )
 
     def clean(self) -> dict[str, Any]:
         """Refuse a prompt without words."""
         given = super().clean() or {}
-        if given.get("action") == "prompt" and not given.get("prompt"):
+        if given.get("action") == "prompt" and given.get("prompt") == "":
             raise forms.ValidationError("A prompt needs words.")
         return given
 

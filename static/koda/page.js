@@ -118,7 +118,5 @@ document.addEventListener("htmx:responseError", (event) => {
   tell(status === 403 || status === 404 ? "That is not to be had any more. Load the page again." : `The server answered ${status}.`);
 });
 document.addEventListener("koda:tell", (event) => tell(event.detail.words));
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful && event.target.matches?.(".composer")) event.target.reset();
-});
+document.addEventListener("koda:sent", (event) => event.target.reset());
 document.addEventListener("htmx:sendError", () => tell("The server cannot be reached."));

@@ -290,6 +290,20 @@ def test_an_opened_event_shows_its_payload_a_branch_under_the_other(person: Pers
     agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
 
 
+def test_a_prompt_that_is_refused_stays_in_its_field(person: Person, agent: Agent):
+    session = agent.start("Told too much")
+    agent.tell(session, {"type": "turn_start", "turn_id": "t"})
+    agent.beat(session)
+    page = person.open_live(f"/sessions/{session}/")
+    field = page.locator(".composer textarea")
+    for words, left, said in (("x" * 100_001, 100_001, "at most 100,000 characters"), ("Go on", 0, "Sent;")):
+        field.fill(words)
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".toast", has_text=said)).to_be_visible()
+        assert len(field.input_value()) == left
+    agent.tell(session, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}})
+
+
 def test_what_is_new_is_told_above_the_next_prompt_and_the_verdict_is_whole_beside_the_tabs(
     person: Person, agent: Agent
 ):

@@ -87,6 +87,20 @@ def test_a_page_that_stays_is_told_in_words_and_not_reloaded(annas, owner):
     assert json.loads(response["HX-Trigger"]) == {"koda:tell": {"words": "Approved."}}
 
 
+def test_a_prompt_that_is_refused_is_not_said_to_be_sent(annas, owner):
+    session, _ = ask("input", owner)
+
+    def tell(prompt):
+        given = {"action": "prompt", "prompt": prompt}
+        response = annas.post(f"/sessions/{session.uuid}/tell/", given, headers={"HX-Request": "true"})
+        return json.loads(response["HX-Trigger"])
+
+    assert "koda:sent" in tell("Go on")
+    assert tell("x" * 100_001) == {"koda:tell": {"words": "A prompt has at most 100,000 characters."}}
+    assert tell(" ") == {"koda:tell": {"words": "A prompt needs words."}}
+    assert tell("a\0b") == {"koda:tell": {"words": "Null characters are not allowed."}}
+
+
 def test_who_clicks_second_is_told_and_changes_nothing(annas, owner):
     session, request = ask("approval", owner)
     answer(annas, session, request, action="approve")

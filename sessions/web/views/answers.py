@@ -46,13 +46,15 @@ def tell(request: PageRequest, session: Session) -> HttpResponse:
     """Ask the agent to stop its turn, or give it the next prompt."""
     form = TellForm(request.POST)
     if not form.is_valid():
-        return _go_back(request, session, "There is nothing to send.")
+        return _go_back(request, session, str(next(iter(form.errors.values()))[0]))
     try:
         commands.ask(session.pk, form.command(), by=_person(request))
     except KodaError as refused:
         return _go_back(request, session, refused.detail)
-    words = "Asked to stop." if form.cleaned_data["action"] == "interrupt" else "Sent; the agent takes it when it can."
-    return _go_back(request, session, words)
+    if form.cleaned_data["action"] == "interrupt":
+        return _go_back(request, session, "Asked to stop.")
+    # What was written leaves its field only now: what was refused is mended there.
+    return _go_back(request, session, "Sent; the agent takes it when it can.", "koda:sent")
 
 
 def _person(request: PageRequest) -> User | None:
@@ -60,9 +62,12 @@ def _person(request: PageRequest) -> User | None:
     return request.user if isinstance(request.user, User) else None
 
 
-def _go_back(request: PageRequest, session: Session, words: str) -> HttpResponse:
-    """Say `words` where the person stands: over the page that stays, or on the one they return to."""
+def _go_back(request: PageRequest, session: Session, words: str, *events: str) -> HttpResponse:
+    """Say `words` where the person stands: over the page that stays, with more `events` for it, or on the next one."""
     if wants_fragment(request):
-        return trigger_client_event(HttpResponse(status=204), "koda:tell", {"words": words})
+        response = trigger_client_event(HttpResponse(status=204), "koda:tell", {"words": words})
+        for event in events:
+            trigger_client_event(response, event)
+        return response
     toasts.info(request, words)
     return return_to_page(request, otherwise=reverse("web:session", args=[session.uuid]))
