@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from sessions import liveness, redaction
-from sessions.exceptions import InvalidRequest
+from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Event, EventDraft, Message, Role, Session
 from sessions.models.batching import batched
 from sessions.models.fields import require_content
@@ -30,11 +30,20 @@ def plan(active_ids: Sequence[int], *, preserve_count: int) -> list[int]:
     return list(active_ids[: max(0, len(active_ids) - preserve_count)])
 
 
-def compact(session_id: int, *, summary: str, preserve_count: int, by: str, now: datetime | None = None) -> int:
+def compact(
+    session_id: int,
+    *,
+    summary: str,
+    preserve_count: int,
+    by: str,
+    archived_count: int | None = None,
+    now: datetime | None = None,
+) -> int:
     """Archive all but the last `preserve_count` rows and append the summary and its hint; return how many.
 
     With nothing to archive nothing is inserted and 0 comes back. The two new rows come after the kept tail and
-    do not move `last_activity_at`. Raises `NotFound`, `InvalidRequest` for a negative count, `TooLarge`.
+    do not move `last_activity_at`. `archived_count` is how many were archived when somebody decided this. Raises
+    `NotFound`, `InvalidRequest` for a negative count, `TooLarge`, `Conflict` when another number is archived now.
     """
     if preserve_count < 0:
         raise InvalidRequest.field("preserve_count", "must not be negative")
@@ -42,6 +51,8 @@ def compact(session_id: int, *, summary: str, preserve_count: int, by: str, now:
     now = now or timezone.now()
     with transaction.atomic():
         session = Session.objects.locked(session_id)
+        if archived_count not in (None, Message.objects.of(session.pk).archived().count()):
+            raise Conflict("Other messages are archived by now than when this was asked; nothing more was archived.")
         active = list(Message.objects.of(session.pk).unarchived().values_list("pk", flat=True))
         archived = plan(active, preserve_count=preserve_count)
         if not archived:

@@ -130,6 +130,13 @@ class CompactForm(forms.Form):
 
     keep = forms.IntegerField(min_value=0, max_value=1_000_000, initial=10)
     summary = forms.CharField(max_length=LONGEST_WORDS)
+    seen = forms.IntegerField(required=False, min_value=0, max_value=LARGEST)
+    """How many messages were archived when the form was shown."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `compaction.compact` is told."""
+        given = self.cleaned_data
+        return {"summary": given["summary"], "preserve_count": given["keep"], "archived_count": given["seen"]}
 
 
 class AnswerForm(forms.Form):

@@ -83,6 +83,21 @@ def test_a_person_compacts_with_a_plain_form(owner, reader):
     assert session.events.get(type="server.compacted").payload["by"] == f"user:{owner.pk}"
 
 
+def test_a_form_that_is_sent_twice_compacts_once(owner, reader):
+    session = make_session(owner)
+    for number in range(5):
+        make_message(session, content=str(number))
+    seen = parse(reader.get(path(session, "compact/")).content).one("input", name="seen").attrs["value"]
+    once = {"keep": "2", "summary": "Counted.", "seen": seen}
+    assert reader.post(path(session, "compact/"), once).status_code == 302
+    again = parse(reader.post(path(session, "compact/"), once).content)
+    assert "nothing more was archived" in again.by_id("status").text
+    assert again.one("textarea", name="summary").text == "Counted."
+    assert [m.content for m in session.messages.unarchived().order_by("pk")][:3] == ["3", "4", "Counted."]
+    on_purpose = {**once, "seen": again.one("input", name="seen").attrs["value"]}
+    assert reader.post(path(session, "compact/"), on_purpose).status_code == 302
+
+
 @pytest.mark.parametrize("body", [{"keep": "-1", "summary": "x"}, {"keep": "1", "summary": " "}, {"keep": "x"}, {}])
 def test_what_is_not_clear_archives_nothing_and_says_why(owner, reader, body):
     session = make_session(owner)

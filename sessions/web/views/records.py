@@ -9,7 +9,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_http_methods
 
 from sessions import compaction, exports, forks
-from sessions.exceptions import InvalidRequest
+from sessions.exceptions import Conflict, InvalidRequest
 from sessions.exports import Format
 from sessions.models import Message, Session, who
 from sessions.web.forms import CompactForm
@@ -36,18 +36,16 @@ def compact(request: PageRequest, session: Session) -> HttpResponse:
     """Ask for a summary and how much stays, then archive the rest and show the session again."""
     form = CompactForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        facts = form.cleaned_data
         try:
-            count = compaction.compact(
-                session.pk, summary=facts["summary"], preserve_count=facts["keep"], by=who(request.user)
-            )
-        except InvalidRequest as invalid:
-            toasts.error(request, invalid.detail)
+            count = compaction.compact(session.pk, by=who(request.user), **form.facts())
+        except (Conflict, InvalidRequest) as refused:
+            toasts.error(request, refused.detail)
         else:
             toasts.info(request, f"Archived {count:,} messages. They still read." if count else "Nothing to archive.")
             return redirect("web:session", uuid=session.uuid)
-    active_count = Message.objects.of(session.pk).unarchived().count()
-    return render(request, "sessions/compact.html", {"session": session, "form": form, "active_count": active_count})
+    kept = Message.objects.of(session.pk)
+    counts = {"active_count": kept.unarchived().count(), "archived_count": kept.archived().count()}
+    return render(request, "sessions/compact.html", {"session": session, "form": form, **counts})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
