@@ -39,6 +39,7 @@ def test_what_was_said_long_ago_is_found_as_one_types_and_opened_at_the_very_mes
     expect(page.locator(".hit mark").first).to_have_text(re.compile("shag", re.IGNORECASE))
     expect(page.locator("#q")).to_be_focused()
     assert is_unreloaded(page)
+    assert page.title() == "shag · Search · Koda Web"
     page.locator(".facets").get_by_role("link", name="diver").click()
     expect(page.locator(".hit")).to_have_count(1)
     assert {"q=shag", "agent=diver"} <= set(page.url.partition("?")[2].split("&"))

@@ -119,6 +119,7 @@ def test_htmx_gets_the_hits_alone(reader, session):
     response = reader.get("/search/?q=zebra", headers={"HX-Request": "true"})
     assert response.content.startswith(b'<div class="hits" id="hits">')
     assert "HX-Request" in response.headers["Vary"]
+    assert parse(response.content).one("title").text == "zebra · Search · Koda Web"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from sessions.exceptions import InvalidRequest
 from sessions.search import Filters, Hit, Hits, search
 from sessions.templatetags.cleartext import reveal
+from sessions.templatetags.words import line
 from sessions.web.days import midnight
 from sessions.web.forms import SearchForm
 from sessions.web.requests import PageRequest, wants_fragment
@@ -56,6 +57,8 @@ def search_page(request: PageRequest) -> HttpResponse:
         "now": timezone.now(),
         "page": "search",
         "words": words,
+        "title": " · ".join(part for part in (line(words.get("q", "")), "Search", "Koda Web") if part),
+        "is_part": wants_fragment(request),
         "hidden": {name: value for name, value in words.items() if name in _LABELS},
         "hits": hits,
         "shown": [_shown(hit) for hit in hits.items],
@@ -63,7 +66,7 @@ def search_page(request: PageRequest) -> HttpResponse:
         "next_url": _url({**words, "cursor": hits.next_cursor}) if hits.next_cursor else "",
         "first_url": _url(words) if request.GET.get("cursor") else "",
     }
-    return render(request, "sessions/_hits.html" if wants_fragment(request) else "sessions/search.html", context)
+    return render(request, "sessions/_hits.html" if context["is_part"] else "sessions/search.html", context)
 
 
 def _find(request: PageRequest, words: dict[str, str]) -> Hits:
