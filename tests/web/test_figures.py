@@ -128,6 +128,12 @@ def test_it_says_while_sessions_are_still_being_counted(reader, owner, monkeypat
     assert "still being counted" not in page(reader).text
 
 
+def test_the_time_waited_is_of_settled_requests_as_in_the_api(reader, owner):
+    work(owner)
+    (waited,) = [part for part in page(reader).all("div") if part.text.startswith("Waited for a person")]
+    assert waited.text.endswith("for answers to requests that are settled")
+
+
 def test_sessions_without_tokens_have_a_dash_and_no_chart_of_them(reader, owner):
     make_events(make_session(owner), START)
     shown = page(reader)
