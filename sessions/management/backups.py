@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -16,7 +17,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import DatabaseError, OperationalError, connection
 
+from sessions.apps import SessionsConfig
+
 _IN_USE = "Somebody else has the database open. Stop every server and command that uses it first."
+_OF_ANOTHER = "it has no tables of Koda Web"
 SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".dump"}
 _MIGRATIONS = "django_migrations"
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
@@ -93,11 +97,13 @@ def _require_sound(path: Path) -> None:
     try:
         with closing(sqlite.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
             faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check") if fault != "ok"]
-            applied = copy.execute(f"SELECT count(*) FROM {_MIGRATIONS}").fetchone()[0]  # noqa: S608 - a constant
+            applied = [app for (app,) in copy.execute(f"SELECT app FROM {_MIGRATIONS}")]  # noqa: S608 - a constant
     except sqlite.DatabaseError as error:
         raise CommandError(f"{path} is not a copy of this database: {error}.") from error
     if faults or not applied:
         raise CommandError(f"{path} is damaged: {'; '.join(faults[:3]) or 'it is empty'}.")
+    if SessionsConfig.label not in applied:
+        raise CommandError(f"{path} is not a copy of this database: {_OF_ANOTHER}.")
 
 
 def _replace_file(path: Path, now: datetime) -> Path | None:
@@ -179,9 +185,22 @@ END $$;
 def _dump(path: Path) -> None:
     _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
     _run("pg_restore", "--list", str(path), is_connected=False)
+    _require_ours(path)
+
+
+def _require_ours(path: Path) -> None:
+    """Raise `CommandError` unless the file is a copy of a database of ours: what is put back takes all tables away."""
+    label = SessionsConfig.label.encode()
+    with tempfile.TemporaryFile() as rows:
+        options = ("--data-only", f"--table={_MIGRATIONS}", "--file=-")
+        _run("pg_restore", *options, str(path), output=rows, is_connected=False)
+        rows.seek(0)
+        if not any(line.split(b"\t")[1:2] == [label] for line in rows):
+            raise CommandError(f"{path} is not a copy of this database: {_OF_ANOTHER}.")
 
 
 def _load(path: Path, now: datetime) -> None:  # noqa: ARG001 - nothing of the old is kept: it is one transaction
+    _require_ours(path)
     script = path.with_name(f".{path.name}.{os.getpid()}.sql")
     try:
         script.touch(mode=0o600)

@@ -191,6 +191,29 @@ def test_what_is_no_copy_is_not_restored(tmp_path: Path, content: bytes):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_copy_of_another_programs_database_is_not_restored(tmp_path: Path):
+    path = _copy_of_another_program(tmp_path / "copy")
+    user = make_user("ada")
+    with pytest.raises(CommandError, match="is not a copy of this database: it has no tables of Koda Web"):
+        call_command("restore", str(path), "--yes")
+    user.refresh_from_db()
+
+
+def _copy_of_another_program(path: Path) -> Path:
+    """Copy a database that Django has made, too, as far as it looks like ours."""
+    rows = "CREATE TABLE django_migrations (id integer, app text); INSERT INTO django_migrations VALUES (1, 'polls')"
+    if IS_SQLITE:
+        with closing(connection.Database.connect(path)) as other:
+            other.executescript(rows)
+        return path
+    with own_database() as database:
+        url = database["KODA_DATABASE_URL"]
+        subprocess.run(["psql", "--quiet", "--command", rows, url], check=True)
+        subprocess.run(["pg_dump", "--format=custom", f"--file={path}", url], check=True)
+    return path
+
+
+@pytest.mark.django_db(transaction=True)
 @sqlite_only
 def test_the_log_that_a_killed_server_left_is_not_taken_for_that_of_the_copy(tmp_path: Path):
     make_message(make_session(make_user("ada")))
