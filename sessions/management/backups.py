@@ -17,12 +17,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import DatabaseError, OperationalError, connection
 
-from sessions.apps import SessionsConfig
-
 _IN_USE = "Somebody else has the database open. Stop every server and command that uses it first."
 _OF_ANOTHER = "it has no tables of Koda Web"
 SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".dump"}
-_MIGRATIONS = "django_migrations"
+_MIGRATIONS, _APP = "django_migrations", "koda_sessions"
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 """The bytes of SQLite's file that who reads it has locked (sqlite.org/fileformat2, the lock-byte page)."""
 
@@ -102,7 +100,7 @@ def _require_sound(path: Path) -> None:
         raise CommandError(f"{path} is not a copy of this database: {error}.") from error
     if faults or not applied:
         raise CommandError(f"{path} is damaged: {'; '.join(faults[:3]) or 'it is empty'}.")
-    if SessionsConfig.label not in applied:
+    if _APP not in applied:
         raise CommandError(f"{path} is not a copy of this database: {_OF_ANOTHER}.")
 
 
@@ -190,7 +188,7 @@ def _dump(path: Path) -> None:
 
 def _require_ours(path: Path) -> None:
     """Raise `CommandError` unless the file is a copy of a database of ours: what is put back takes all tables away."""
-    label = SessionsConfig.label.encode()
+    label = _APP.encode()
     with tempfile.TemporaryFile() as rows:
         options = ("--data-only", f"--table={_MIGRATIONS}", "--file=-")
         _run("pg_restore", *options, str(path), output=rows, is_connected=False)
