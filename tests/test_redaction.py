@@ -4,10 +4,11 @@ import gc
 import json
 import re
 import time
+import uuid
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -251,3 +252,10 @@ def test_stored_secrets_are_found_on_request_and_not_shown(session):
 def test_where_there_is_none_all_is_well(session):
     make_message(session)
     assert find_secrets() == (0, "0 secrets.\n")
+
+
+@pytest.mark.django_db
+def test_a_session_that_is_not_there_is_told_and_not_called_clean():
+    for name in (str(uuid.uuid4()), "quagga"):
+        with pytest.raises(CommandError, match=f"There is no session {name}."):
+            find_secrets(name)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import uuid
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db.models import QuerySet
 
 from sessions import redaction
+from sessions.management.naming import find_session
 from sessions.models import Checkpoint, CheckpointPiece, Event, Message, Metadata, Session
 from sessions.models import Command as Asked
 
@@ -56,11 +56,12 @@ class Command(BaseCommand):
     help = "Look for secrets in what is stored; print where, never what they are; exit with 1 when there is any."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("sessions", metavar="SESSION", nargs="*", type=uuid.UUID, help="look only in these")
+        parser.add_argument("sessions", metavar="SESSION", nargs="*", help="look only in these")
         parser.add_argument("--json", action="store_true", help="print them as JSON")
 
-    def handle(self, *, sessions: list[uuid.UUID], **options: Any) -> None:
-        found = [one for place in _places() for one in _look(place, sessions)]
+    def handle(self, *, sessions: list[str], **options: Any) -> None:
+        named = [find_session(name) for name in sessions]
+        found = [one for place in _places() for one in _look(place, named)]
         if options["json"]:
             self.stdout.write(json.dumps({"secrets": [asdict(one) for one in found]}))
         else:
@@ -71,11 +72,11 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-def _look(place: _Place, sessions: list[uuid.UUID]) -> Iterator[Found]:
+def _look(place: _Place, sessions: list[Session]) -> Iterator[Found]:
     """Yield what is found, record by record."""
     rows = place.rows.order_by("pk")
     if sessions:
-        rows = rows.filter(**{f"{place.session}__in": sessions})
+        rows = rows.filter(**{f"{place.session}__in": [session.uuid for session in sessions]})
     for session, record, *parts in rows.values_list(place.session, place.name, *place.parts).iterator(chunk_size=200):
         for name, part in zip(place.parts, parts, strict=True):
             text = part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
