@@ -49,12 +49,7 @@ class PurgeCommand(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Preview, ask, purge, report."""
-        try:
-            self._handle(_rule(self.policy, options), options)
-        except DatabaseError as error:
-            raise CommandError(f"The database does not answer: {error}. Run it again to go on.") from error
-
-    def _handle(self, rule: Rule, options: dict[str, Any]) -> None:
+        rule = _rule(self.policy, options)
         found = retention.preview(rule)
         if not options["json"]:
             self._show(found)
@@ -68,8 +63,11 @@ class PurgeCommand(BaseCommand):
                 without_terminal="Nobody is here to ask: say --yes to destroy them.",
                 refused="Destroyed nothing.",
             )
-        purged = self._purge(rule, found)
-        is_emptied = self._vacuum(purged) if options["vacuum"] and purged.is_complete else None
+        try:
+            purged = self._purge(rule, found)
+            is_emptied = self._vacuum(purged) if options["vacuum"] and purged.is_complete else None
+        except DatabaseError as error:
+            raise CommandError(f"The database does not answer: {error}. Run it again to go on.") from error
         self.stdout.write(json.dumps(_as_told(purged, is_emptied)) if options["json"] else _sentence(rule, purged))
         if not purged.is_complete:
             raise CommandError("Told to stop before the end. Run it again to go on.")

@@ -99,9 +99,11 @@ def test_a_file_that_is_no_database_and_tables_that_are_not_there_are_told_in_on
     environment = make_environment(tmp_path)
     run = partial(subprocess.run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     without_tables = run([sys.executable, "manage.py", "liststuck"])
+    purge = run([sys.executable, "manage.py", "purgestale", "--ttl", "1", "--dry-run"])
     (tmp_path / "koda.sqlite3").write_text("not a database, but letters " * 40)
     no_database = run([sys.executable, "manage.py", "liststuck"])
     assert (without_tables.returncode, no_database.returncode) == (1, 1)
     told = "The database could not be used: "
     assert without_tables.stderr == f"{told}no such table: koda_sessions_session. Run the command setup first.\n"
+    assert purge.stderr == without_tables.stderr
     assert no_database.stderr == f"{told}file is not a database\n"
