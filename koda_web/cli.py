@@ -9,6 +9,8 @@ from django.db.utils import DatabaseError, InterfaceError
 
 from koda_web.failures import is_of_database
 
+_INTERRUPTED = 130
+"""How a shell counts what Ctrl-C ended."""
 _UNDEFINED_TABLE = "42P01"
 """What PostgreSQL calls it."""
 
@@ -16,8 +18,9 @@ _UNDEFINED_TABLE = "42P01"
 def main() -> None:
     """Run one command; without any, prepare everything and serve.
 
-    A wrong configuration ends with exit code 2 and the reasons, a database that does not answer with 1 and its words;
-    never with a traceback, unless `--traceback` asks for it.
+    A wrong configuration ends with exit code 2 and the reasons, a database that does not answer with 1 and its words,
+    Ctrl-C where a command does not finish something first with 130. Never with a traceback, unless `--traceback` asks
+    for it.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koda_web.settings")
     program, *arguments = sys.argv
@@ -36,6 +39,11 @@ def main() -> None:
             raise
         sys.stderr.write(f"The database could not be used: {reason}\n")
         sys.exit(1)
+    except KeyboardInterrupt:
+        if "--traceback" in arguments:
+            raise
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(_INTERRUPTED)
 
 
 def _why_unusable(error: DatabaseError | InterfaceError) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 
+from koda_web import cli
 from sessions.management.commands import setup
 from tests.conftest import ROOT, make_environment, manage, prepare, template
 
@@ -107,3 +108,17 @@ def test_a_file_that_is_no_database_and_tables_that_are_not_there_are_told_in_on
     assert without_tables.stderr == f"{told}no such table: koda_sessions_session. Run the command setup first.\n"
     assert purge.stderr == without_tables.stderr
     assert no_database.stderr == f"{told}file is not a database\n"
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback_unless_it_is_asked_for(monkeypatch, capsys):
+    def be_interrupted(_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "execute_from_command_line", be_interrupted)
+    monkeypatch.setattr(sys, "argv", ["manage.py", "importsessions", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "Interrupted.\n")
+    monkeypatch.setattr(sys, "argv", ["manage.py", "importsessions", ".", "--traceback"])
+    with pytest.raises(KeyboardInterrupt):
+        cli.main()
