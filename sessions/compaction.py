@@ -51,13 +51,14 @@ def compact(
     now = now or timezone.now()
     with transaction.atomic():
         session = Session.objects.locked(session_id)
-        if archived_count not in (None, Message.objects.of(session.pk).archived().count()):
+        history = Message.objects.of(session.pk)
+        if archived_count is not None and history.archived().count() != archived_count:
             raise Conflict("Other messages are archived by now than when this was asked; nothing more was archived.")
-        active = list(Message.objects.of(session.pk).unarchived().values_list("pk", flat=True))
+        active = list(history.unarchived().values_list("pk", flat=True))
         archived = plan(active, preserve_count=preserve_count)
         if not archived:
             return 0
-        Message.objects.of(session.pk).unarchived().filter(pk__lte=archived[-1]).archive(now)
+        history.unarchived().filter(pk__lte=archived[-1]).archive(now)
         rows = [
             Message(session=session, role=role, content=text, turn_id=session.turn_id, created_at=now)
             for role, text in ((Role.SYSTEM, redaction.clean(summary)), (Role.ASSISTANT, HINT))
