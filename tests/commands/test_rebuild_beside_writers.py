@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection
 
-from sessions.models import Session
+from sessions.models import Session, TokenCounts
 from tests.commands.test_rebuild import run
 from tests.factories import make_message, make_session
 
@@ -29,6 +29,27 @@ def test_a_session_that_is_destroyed_between_two_looks_differs_in_nothing(argume
 
     assert said.startswith("0 counters of 1 sessions differ")
     assert Session.objects.get() == kept
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kept", ["share", "footprint"])
+def test_a_session_that_is_written_while_its_figures_are_looked_at_differs_in_nothing(kept):
+    session = make_session()
+    run()
+    written = []
+
+    def write(execute, sql, params, *rest):
+        found = execute(sql, params, *rest)
+        if sql.startswith("SELECT") and f'FROM "koda_sessions_{kept}"' in sql and len(written) < 3:
+            written.append(sql)
+            make_message(session, role="assistant", usage=TokenCounts(prompt_tokens=7))
+        return found
+
+    with connection.execute_wrapper(write):
+        said = run("--check")
+
+    assert len(written) == 3
+    assert said == "0 counters of 1 sessions differ.\n"
 
 
 @pytest.mark.django_db(transaction=True)

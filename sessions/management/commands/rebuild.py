@@ -18,6 +18,8 @@ BY = "shell"
 _AT_ONCE = 200
 _SECONDS = 60.0
 """How long one look measures what agents changed meanwhile: with many at work there is always more."""
+_LOOKS = 5
+"""How often a session is looked at again because it was written to meanwhile; one that never rests is not judged."""
 
 
 class Command(BaseCommand):
@@ -103,12 +105,30 @@ def _held(
         some = dict(piece)
         differing = look(list(some))
         if differing:  # It may have changed just now: then the log tells of it, and the second look agrees.
-            catch_up(seconds=_SECONDS)
-            differing = look(list(some))
+            differing = _at_rest(sorted({one.session_id for one in differing}), catch_up=catch_up, look=look)
         if differing and mend is not None:
             mend(sorted({one.session_id for one in differing}))
         found += [tell(str(some[one.session_id]), one) for one in differing]
     return found
+
+
+def _at_rest(ids: list[int], *, catch_up: Callable[..., object], look: Callable[[list[int]], list[Any]]) -> list[Any]:
+    """Return what differs of these sessions while nobody writes to them."""
+    found: list[Any] = []
+    for _ in range(_LOOKS):
+        before = _revisions(ids)
+        catch_up(seconds=_SECONDS)
+        differing = look(ids)
+        after = _revisions(ids)
+        found += [one for one in differing if before.get(one.session_id) == after.get(one.session_id)]
+        ids = [pk for pk in after if before.get(pk) != after[pk]]
+        if not ids:
+            break
+    return found
+
+
+def _revisions(ids: list[int]) -> dict[int, int]:
+    return dict(Session.objects.filter(pk__in=ids).values_list("pk", "revision"))
 
 
 def _told(session: str, counter: str, kept: int, counted: int) -> dict[str, Any]:
