@@ -170,6 +170,8 @@ def test_a_refused_key_fails_the_command(server: Server):
     ("arguments", "words"),
     [
         (["--url", "http://127.0.0.1:1"], "--url and --key go together"),
+        (["--url", "http://127.0.0.1:1", "--key", "koda_any"], "Nobody answers at http://127.0.0.1:1"),
+        (["--url", "nonsense", "--key", "koda_any"], "Nobody answers at nonsense"),
         (["--speed", "0"], "--speed must be greater"),
         (["--replay", "nowhere"], "nothing at nowhere"),
     ],

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -56,6 +57,7 @@ class Command(BaseCommand):
         recordings = self._load(options["replay"])
         with _until_told_to_stop() as signals:
             if url is not None and key is not None:
+                _require_answer(url)
                 self._play(url, key, recordings=recordings, signals=signals, **options)
                 return
             self._serve_and_play(recordings=recordings, signals=signals, **options)
@@ -150,6 +152,14 @@ def _require_free(host: str, port: int) -> None:
     except OSError:
         return
     raise CommandError(f"Someone listens on {host}:{port} already. Choose another --port, or use --url and --key.")
+
+
+def _require_answer(url: str) -> None:
+    """Raise `CommandError` when no server answers there: agents would try again in silence for as long as they play."""
+    try:
+        httpx.get(f"{url}/healthz", timeout=5, trust_env=False)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise CommandError(f"Nobody answers at {url}: {error}") from error
 
 
 def _python_path() -> str:
