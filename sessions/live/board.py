@@ -246,10 +246,11 @@ class Board:
                 watcher.notice_gone(pk, row.session)
 
     def _tell_of_unknown(self, pk: int, destroyed: Session | None, watchers: Collection[BoardWatcher]) -> None:
-        """Tell of a session that there is not and that the board never read; what it was only to who saw it."""
+        """Tell of a session that there is not, which the board never read: to who could read it, all if none knows."""
         for watcher in list(watchers):
-            is_told = destroyed is not None and watcher.caller.sees(destroyed)
-            watcher.notice_gone(pk, destroyed if is_told else None)
+            if destroyed is None or watcher.caller.may_read(destroyed):
+                is_told = destroyed is not None and watcher.caller.sees(destroyed)
+                watcher.notice_gone(pk, destroyed if is_told else None)
 
     async def counters(self, caller: Caller) -> str:
         """Return the fragments with a person's counters and incidents, at most `COUNTS_SECONDS` old."""

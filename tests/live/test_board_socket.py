@@ -173,6 +173,22 @@ async def test_what_another_process_destroys_is_taken_away_with_all_below_it(mon
     await peer.leave()
 
 
+async def test_a_page_is_not_told_of_what_others_kept_to_themselves_and_destroyed(monkeypatch):
+    user = await in_db(make_user)()
+    mine, deleted, other = [await in_db(make_session)(owner) for owner in (user, user, None)]
+    pks = [mine.pk, deleted.pk]
+    peer = await open_wall(user)
+    monkeypatch.setattr(broadcast.Outlet, "put", lambda *_: None)
+    await in_db(deleted.remove)(by="test")
+    for session in (other, deleted, mine):
+        await in_db(session.destroy)()
+    await hub().look()
+    html = await peer.batches(until=lambda html: set(removed_in(html)) >= set(pks))
+    assert sorted(removed_in(html)) == pks
+    assert await has_no_rows(peer)
+    await peer.leave()
+
+
 async def test_very_many_rows_are_taken_away_in_batches(monkeypatch):
     monkeypatch.setattr(pages, "ROWS_REMOVED", 2)
     user = await in_db(make_user)()
