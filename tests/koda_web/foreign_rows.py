@@ -331,7 +331,7 @@ FREE = {"native ingest_events body.events.id", "native ask_command body.id"}
 WORDS_THAT_SAY = {
     "action", "age", "all", "archived", "choice", "confirm", "days", "density", "done", "ends", "first", "format",
     "include_running", "is_confirmed", "is_enabled", "keep", "kinds", "liveness", "name", "next", "notifies", "part",
-    "policy", "prompt", "quiet_minutes", "role", "scopes", "since", "sort", "state", "summary", "tab", "theme", "title",
-    "top", "total", "until", "url", "username", "visibility", "words",
+    "policy", "prompt", "quiet_minutes", "role", "scopes", "seen", "since", "sort", "state", "summary", "tab", "theme",
+    "title", "top", "total", "until", "url", "username", "visibility", "words",
 }  # fmt: skip
 """The same in addresses and forms of pages."""
