@@ -4,30 +4,27 @@ import http.client
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 
 from benchmarks.bodies import state_of
 from benchmarks.ground import Target, daphne
-from benchmarks.lines import Line, Taken, interleaved, is_at_least
+from benchmarks.lines import Line, interleaved, is_at_least
 from benchmarks.run import Run
 
 _MEGABYTE = 1024 * 1024
 _PEER = "langgraph-checkpoint-sqlite"
-_OF_LANGCHAIN = {
-    "read and put": "langgraph-step-of-langchain",
-    "put alone": "langgraph-put-of-langchain",
+_PUT, _STEP = f"{_PEER}, put alone", f"{_PEER}, read and put"
+_TOLD_PUT, _TOLD_STEP = "put alone", "read and put"
+_PEERS = {
+    _PUT: "langgraph-put",
+    _STEP: "langgraph-step",
+    _TOLD_PUT: "langgraph-put-of-langchain",
+    _TOLD_STEP: "langgraph-step-of-langchain",
 }
-"""A neighbour's step with the messages in which a graph keeps a conversation, and what it asks of `benchmarks.peers`.
-
-The first is the step that is compared: what is read and what is written, as in ours.
-"""
-_OF_DICTIONARIES = {
-    "dictionaries, read and put": "langgraph-step",
-    "dictionaries, put alone": "langgraph-put",
-}
+"""What is asked of `benchmarks.peers`: with plain dictionaries, and with messages in which a graph keeps them."""
 _DAPHNE = "plain Daphne, which stores nothing"
 
 
@@ -82,8 +79,7 @@ def measure(run: Run) -> list[Line]:
             "ours": partial(stepping.steps_a_second, messages[:size], seconds=run.seconds),
             _DAPHNE: partial(echoing.steps_a_second, messages[:size], seconds=run.seconds),
             **{
-                name: partial(run.peers.ask, _PEER, what, run.place, size, run.seconds)
-                for name, what in (_OF_LANGCHAIN | _OF_DICTIONARIES).items()
+                name: partial(run.peers.ask, _PEER, what, run.place, size, run.seconds) for name, what in _PEERS.items()
             },
         }
         taken = interleaved(figures, rounds=run.rounds)
@@ -97,17 +93,12 @@ def measure(run: Run) -> list[Line]:
     rate = float(taken["ours"])
     is_small = None if isinstance(beside[_PEER], str) else grown <= float(beside[_PEER]) / 10
     return [
-        Line(f"Stakpak step over HTTP, {size:,} messages", rate, "steps/s",
-             f"ahead of {_PEER}'s step in process, with LangChain's messages", _is_ahead(rate, _OF_LANGCHAIN, taken),
-             {name: taken[name] for name in (*_OF_LANGCHAIN, _DAPHNE)}),
-        Line("the same", rate, "steps/s", "ahead of it with plain dictionaries",
-             _is_ahead(rate, _OF_DICTIONARIES, taken), {name: taken[name] for name in _OF_DICTIONARIES}),
+        Line(f"Stakpak step over HTTP, {size:,} messages", rate, "steps/s", f"ahead of {_PEER} in process",
+             is_at_least(rate, 1, taken[_PUT]), {name: taken[name] for name in (_PUT, _STEP, _DAPHNE)}),
+        Line("the same, beside messages of LangChain", rate, "steps/s", "ahead of its step, read and put",
+             is_at_least(rate, 1, taken[_TOLD_STEP]), {name: taken[name] for name in (_TOLD_PUT, _TOLD_STEP)}),
         Line(f"{count:,} checkpoints that grow by a message, on disk", grown, "MB", "a tenth", is_small, beside),
     ]  # fmt: skip
-
-
-def _is_ahead(rate: float, forms: Mapping[str, str], taken: Mapping[str, Taken]) -> bool | None:
-    return is_at_least(rate, 1, taken[next(iter(forms))])
 
 
 def _bytes_on_disk(target: Target) -> int:

@@ -29,23 +29,22 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_THRESHOLD, 20, 20)
-    _trim()
+    _ask_glibc("malloc_trim", 0)
 
 
 def keep_buffers() -> None:
-    """Let the C library keep what megabytes were freed for the next ones; call it before threads are made."""
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_MMAP_THRESHOLD, LARGEST_KEPT)
-        libc.mallopt(_TRIM_THRESHOLD, MOST_KEPT)
+    """Let the C library keep what megabytes were freed for the next ones."""
+    _ask_glibc("mallopt", _MMAP_THRESHOLD, LARGEST_KEPT)
+    _ask_glibc("mallopt", _TRIM_THRESHOLD, MOST_KEPT)
 
 
 def give_back() -> None:
     """Collect what nobody holds any more, and give the system what is free."""
     gc.collect()
-    _trim()
+    _ask_glibc("malloc_trim", 0)
 
 
-def _trim() -> None:
-    with suppress(OSError, AttributeError):  # Only glibc has it, and needs it.
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+def _ask_glibc(name: str, *numbers: int) -> None:
+    """Call one of its functions; other C libraries have none, and need none."""
+    with suppress(OSError, AttributeError):
+        getattr(ctypes.CDLL("libc.so.6"), name)(*numbers)
