@@ -17,6 +17,7 @@ from django.core.cache import cache, caches
 from django.core.cache.backends.base import BaseCache
 
 from sessions.exceptions import RateLimited
+from sessions.respite import Respite
 
 BAD_KEYS_A_MINUTE = 60
 """Keys that nobody knows, from one address in one minute. A good key from that address is not their victim."""
@@ -27,14 +28,13 @@ SIGN_INS_OF_ONE_A_MINUTE = 6
 _WINDOW_SECONDS = 60
 _NETWORK_BITS = 64
 """Of an address of IPv6: the rest of it whoever has the network chooses as they like, each time another."""
-_SILENCE_SECONDS = 10
-"""How long a cache that does not answer is left alone: each call would wait for it anew."""
 _LONGEST_NAME = 150
 """Characters of a user's name (Django's own limit)."""
 
 logger = logging.getLogger(__name__)
 
-_silent_until = 0.0
+_respite = Respite(seconds=10)
+"""Of the cache."""
 
 
 def count_call(who: str) -> None:
@@ -105,8 +105,7 @@ def origin_of(direct: str | None, forwarded: str) -> str:
 
 def _spend(who: str, *, per_minute: int | None, counts: BaseCache = cache) -> None:
     """Count one call of `who`. Raises `RateLimited` beyond `per_minute`; None is no limit."""
-    global _silent_until  # noqa: PLW0603 - one cache a process
-    if per_minute is None or time.monotonic() < _silent_until:
+    if per_minute is None or _respite.is_on:
         return
     window, elapsed = divmod(time.time(), _WINDOW_SECONDS)
     name = f"rate.{who}.{int(window)}"
@@ -114,7 +113,7 @@ def _spend(who: str, *, per_minute: int | None, counts: BaseCache = cache) -> No
         count = _one_more(name, counts)
     except or_redis(ValueError) as error:  # gone, or it forgot the name in between
         if not isinstance(error, ValueError):
-            _silent_until = time.monotonic() + _SILENCE_SECONDS
+            _respite.begin()
         logger.warning("Requests are not counted: the cache does not answer", exc_info=True)
         return
     if count > per_minute:

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -19,6 +18,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.dispatch import receiver
 
+from sessions.respite import Respite
 from sessions.signals import event_heard, event_recorded
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ COALESCE_SECONDS = 0.1
 
 _HINTS_A_MESSAGE = 500
 _SEND_SECONDS = 3
-_SILENCE_SECONDS = 10
-"""How long a process without a hub leaves the layer alone after it has failed."""
 _RETRY_SECONDS = 2
 
 Seqs = Mapping[int, int]
@@ -109,7 +107,8 @@ class Outlet:
 
 
 _outlet: Outlet | None = None
-_silent_until = 0.0
+_respite = Respite(seconds=10)
+"""Of the layer, in a process without a hub."""
 
 
 def open_outlet(deliver: Callable[[Seqs], None]) -> None:
@@ -129,13 +128,12 @@ def pass_on(*, session_id: int, seq: int, **_: Any) -> None:
 
 def _send_at_once(session_id: int, seq: int) -> None:
     """Tell the servers from a process that is none, such as a command; a layer that is down is left alone."""
-    global _silent_until  # noqa: PLW0603 - see _outlet
-    if time.monotonic() < _silent_until:
+    if _respite.is_on:
         return
     try:
         async_to_sync(_send_alone)({session_id: seq})
     except Exception as error:  # noqa: BLE001 - see Outlet
-        _silent_until = time.monotonic() + _SILENCE_SECONDS
+        _respite.begin()
         logger.warning("The servers could not be told at once: %r", error)
 
 

@@ -5,7 +5,6 @@ import json
 import logging
 import socket
 import sys
-import time
 
 import pytest
 from django.db import OperationalError
@@ -14,6 +13,7 @@ from django.test import Client
 from koda_web import logs
 from sessions import rates
 from sessions.models import Message, Session
+from sessions.respite import Respite
 from tests.api.calling import Agent, agent_of
 from tests.factories import make_key, make_session, make_user
 
@@ -211,7 +211,7 @@ def test_a_key_that_comes_too_often_is_told_when_to_come_again(owner, settings, 
 
 
 def test_a_redis_that_hangs_delays_a_request_and_refuses_none(agent, settings, monkeypatch, caplog):
-    monkeypatch.setattr(rates, "_silent_until", 0.0)
+    monkeypatch.setattr(rates, "_respite", Respite(seconds=10))
     with socket.create_server(("127.0.0.1", 0)) as hanging:  # It takes connections and says nothing.
         place = f"redis://127.0.0.1:{hanging.getsockname()[1]}"
         redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": place}
@@ -222,7 +222,7 @@ def test_a_redis_that_hangs_delays_a_request_and_refuses_none(agent, settings, m
         waited = [record for record in caplog.records if "not counted" in record.message]
         assert len(waited) == 1  # the others do not wait again
 
-        monkeypatch.setattr(rates, "_silent_until", time.monotonic())
+        monkeypatch.setattr(rates, "_respite", Respite(seconds=10))
         assert agent.get("sessions").status == 200
         assert len([record for record in caplog.records if "not counted" in record.message]) == 2
 

@@ -18,6 +18,7 @@ from sessions.api.native.polling import LOOK_AGAIN_SECONDS, wait_for_commands
 from sessions.live import broadcast
 from sessions.models import Command, EventDraft, Session
 from sessions.protocol import ingest
+from sessions.respite import Respite
 from tests.conftest import ROOT
 from tests.factories import make_events, make_key, make_message, make_session, make_user
 from tests.live.sockets import PATIENCE, in_db, program
@@ -51,7 +52,7 @@ def heard(monkeypatch):
 def without_server(monkeypatch):
     """A process that serves nothing, such as a command."""
     monkeypatch.setattr(broadcast, "_outlet", None)
-    monkeypatch.setattr(broadcast, "_silent_until", 0.0)
+    monkeypatch.setattr(broadcast, "_respite", Respite(seconds=10))
 
 
 def test_a_transaction_that_is_rolled_back_rings_nothing(heard):
