@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from sessions import indexing, liveness, recounting, search
+from sessions import forks, indexing, liveness, recounting, search
 from sessions.models import Checkpoint, Message, Session
 from tests.api.stakpak.calling import call, result, says, usage, user
 from tests.test_checkpoints import add, begin, state_of
@@ -22,6 +22,16 @@ def session_of(checkpoint: Checkpoint) -> Session:
 def shown(checkpoint: Checkpoint) -> list[tuple[str, str | None]]:
     rows = Message.objects.of(checkpoint.session_id).unarchived()
     return [(row.role, row.content) for row in rows]
+
+
+def fork_of(checkpoint: Checkpoint) -> Session:
+    return forks.fork(Checkpoint.objects.select_related("session__owner").get(pk=checkpoint.pk), by="test")
+
+
+def tokens(checkpoint: Checkpoint) -> tuple[int, int]:
+    session = session_of(checkpoint)
+    assert recounting.differences(session) == []
+    return session.total_tokens, session.api_call_count
 
 
 def outcomes(checkpoint: Checkpoint) -> dict[str, str | None]:

@@ -2,17 +2,13 @@
 
 import pytest
 
-from sessions import forks, recounting
-from sessions.models import Checkpoint, Session
+from sessions import recounting
+from sessions.models import Checkpoint
 from tests.api.stakpak.calling import says, usage, user
-from tests.test_checkpoint_records import session_of, shown
+from tests.test_checkpoint_records import fork_of, session_of, shown, tokens
 from tests.test_checkpoints import add, begin, messages_of
 
 pytestmark = pytest.mark.django_db
-
-
-def fork_of(checkpoint: Checkpoint) -> Session:
-    return forks.fork(Checkpoint.objects.select_related("session__owner").get(pk=checkpoint.pk), by="test")
 
 
 def test_a_fork_that_goes_on_counts_no_token_of_its_origin():
@@ -37,12 +33,6 @@ def test_tokens_that_were_left_out_for_a_while_are_not_new_to_a_fork():
     newest = add(first, [user("a"), says("b", **usage(100, 10))])
 
     assert (session_of(newest).total_tokens, session_of(newest).api_call_count) == (0, 0)
-
-
-def tokens(checkpoint: Checkpoint) -> tuple[int, int]:
-    session = session_of(checkpoint)
-    assert recounting.differences(session) == []
-    return session.total_tokens, session.api_call_count
 
 
 @pytest.mark.parametrize("between", [[], [user("c"), says("d", **usage(5, 5))]])
