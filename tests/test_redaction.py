@@ -1,10 +1,9 @@
 """Secrets by their form: found, and redacted before anything is stored."""
 
-import gc
 import json
 import re
-import time
 import uuid
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -16,6 +15,7 @@ from sessions import compaction, redaction, revisions
 from sessions.models import Event, Message
 from sessions.models.webhook import new_secret
 from tests.factories import make_events, make_key, make_message, make_session, make_user
+from tests.timing import seconds_of
 
 TAIL = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 SECRETS = {
@@ -160,14 +160,7 @@ def test_text_around_a_secret_is_kept_and_a_second_pass_changes_nothing(before, 
 def test_no_text_takes_longer_than_its_length_deserves(piece):
     def seconds(size: int) -> float:
         text = (piece * (size // len(piece) + 1))[:size] + " ghp_ PRIVATE KEY-----"
-        gc.collect()
-        gc.disable()  # what it costs to look through all that other tests left is not the rule's time
-        try:
-            began = time.process_time()
-            redaction.find(text)
-            return time.process_time() - began
-        finally:
-            gc.enable()
+        return seconds_of(partial(redaction.find, text))
 
     seconds(1000)
     # What a busy machine does to a measurement only adds to it: the least of several is the nearest.

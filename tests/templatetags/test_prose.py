@@ -1,10 +1,12 @@
 """Markdown as it is shown."""
 
 import time
+from functools import partial
 
 import pytest
 
 from sessions.templatetags.prose import LANGUAGES, LONGEST_CODE, LONGEST_PROSE, head, prose
+from tests.timing import seconds_of
 from tests.web.markup import parse
 
 
@@ -63,9 +65,8 @@ def test_code_made_to_take_long_does_not(piece):
         code = (piece * LONGEST_CODE)[: LONGEST_CODE - 1]
         lines = "\n".join(code[at : at + 199] for at in range(0, 8000, 199))
         for text in (code, lines[: LONGEST_CODE - 1]):
-            began = time.process_time()
-            prose(f"```{language}\n{text}\n```")
-            took[language] = max(took.get(language, 0), time.process_time() - began)
+            seconds = seconds_of(partial(prose, f"```{language}\n{text}\n```"))
+            took[language] = max(took.get(language, 0), seconds)
     assert {language: seconds for language, seconds in took.items() if seconds > 0.6} == {}
 
 
