@@ -9,9 +9,11 @@ import functools
 import json
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from queue import SimpleQueue
 from typing import Any
 
 import httpx
@@ -53,6 +55,10 @@ class Answer:
         return f"the receiver answered {self.status}{hint}"
 
 
+Tell = Callable[[tuple[Delivery, Answer]], None]
+"""Takes what came of one call."""
+
+
 def run(*, now: datetime | None = None) -> int:
     """Do one round; return how many calls were made."""
     alerts.spread(now=now)
@@ -60,51 +66,75 @@ def run(*, now: datetime | None = None) -> int:
     if not claimed:
         return 0
     calls = [(delivery, payload_of(delivery)) for delivery in claimed]
-    for delivery, answer in zip(claimed, asyncio.run(_send_all(calls, now=now)), strict=True):
-        at = now or timezone.now()
-        if answer.is_good and answer.status is not None:
-            delivery.note_told(answer.status, now=at)
-        else:
-            logger.info("Webhook %s: attempt %d failed: %s", delivery.webhook_id, delivery.attempts, answer)
-            delivery.note_failure(str(answer), status=answer.status, now=at)
+    answers: SimpleQueue[tuple[Delivery, Answer] | None] = SimpleQueue()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="webhook-calls") as thread:
+        sending = thread.submit(asyncio.run, _send_all(calls, now=now, tell=answers.put))
+        sending.add_done_callback(lambda _: answers.put(None))
+        for delivery, answer in iter(answers.get, None):  # each as it comes, or a kill would have all told again
+            _note(delivery, answer, at=now or timezone.now())
+        sending.result()
     return len(claimed)
 
 
-async def _send_all(calls: Sequence[Call], *, now: datetime | None) -> list[Answer]:
-    """Send all at once. No proxy of the environment is used: it would connect where nobody has looked."""
-    # The timeout that counts is the one over all of a call, in `_send`; httpx has one for each part.
-    async with httpx.AsyncClient(trust_env=False, verify=_trust(), timeout=TIMEOUT_SECONDS) as client:
-        return await asyncio.gather(*(_send(client, call, now=now) for call in calls))
+def _note(delivery: Delivery, answer: Answer, *, at: datetime) -> None:
+    if answer.is_good and answer.status is not None:
+        delivery.note_told(answer.status, now=at)
+    else:
+        logger.info("Webhook %s: attempt %d failed: %s", delivery.webhook_id, delivery.attempts, answer)
+        delivery.note_failure(str(answer), status=answer.status, now=at)
 
 
-async def _send(client: httpx.AsyncClient, call: Call, *, now: datetime | None) -> Answer:
+async def _send_all(calls: Sequence[Call], *, now: datetime | None, tell: Tell) -> None:
+    """Send all at once, none after another, and tell of each answer: those that hang would hold up the rest.
+
+    Over a bare transport, which knows no proxy of the environment (it would connect where nobody has looked) and
+    reads nothing into an answer, be it a cookie or where else to go.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncHTTPTransport(trust_env=False, verify=_trust(), limits=limits) as transport:
+
+        async def send(call: Call) -> None:
+            tell((call[0], await _send(transport, call, now=now)))
+
+        await asyncio.gather(*map(send, calls))
+
+
+async def _send(transport: httpx.AsyncHTTPTransport, call: Call, *, now: datetime | None) -> Answer:
     """Make one call; whatever goes wrong is an answer."""
+    until = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            return Answer(await _call(client, call, at=now or timezone.now()))
+        async with asyncio.timeout_at(until):
+            return Answer(await _call(transport, call, at=now or timezone.now(), until=until))
     except TimeoutError:
         return Answer(None, f"no answer within {TIMEOUT_SECONDS} seconds")
     except Unreachable as error:
         return Answer(None, str(error))
+    except httpx.RemoteProtocolError:  # its text may quote what a private service says
+        return Answer(None, "the call failed: nothing came that is an answer of HTTP")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Answer(None, f"the call failed: {error}" if str(error) else f"the call failed: {type(error).__name__}")
 
 
-async def _call(client: httpx.AsyncClient, call: Call, *, at: datetime) -> int:
-    """Return the status; of the answer nothing else is read. Name, Host and certificate stay those of the URL."""
+async def _call(transport: httpx.AsyncHTTPTransport, call: Call, *, at: datetime, until: float) -> int:
+    """Return the status; of the answer nothing else is read. Name, Host and certificate stay those of the URL.
+
+    Of several addresses each but the last has its share of the time in which to take the connection.
+    """
     delivery, told = call
     url = httpx.URL(delivery.webhook.url)
     body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {**_headers_of(delivery, body, timestamp=int(at.timestamp())), "Host": url.netloc.decode()}
     addresses = await resolve(url)
-    for position, address in enumerate(addresses, start=1):
+    for others, address in zip(reversed(range(len(addresses))), addresses, strict=True):
+        left = until - asyncio.get_running_loop().time()
+        share = left / (others + 1) if others else None
+        extensions = {"sni_hostname": url.raw_host.decode(), "timeout": {"connect": share}}
         target = url.copy_with(host=str(address))
-        request = client.build_request("POST", target, content=body, headers=headers)
-        request.extensions["sni_hostname"] = url.raw_host.decode()
+        request = httpx.Request("POST", target, content=body, headers=headers, extensions=extensions)
         try:
-            answer = await client.send(request, stream=True)
-        except httpx.ConnectError:
-            if position == len(addresses):
+            answer = await transport.handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if not others:
                 raise
             continue
         await answer.aclose()
