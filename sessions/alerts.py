@@ -128,7 +128,8 @@ def spread(*, now: datetime | None = None) -> int:
     if not owners:
         return 0
     with transaction.atomic():
-        webhooks = list(Webhook.objects.select_for_update().filter(owner__in=owners, is_enabled=True).order_by("pk"))
+        called = Webhook.objects.filter(owner__in=owners, owner__is_active=True, is_enabled=True)
+        webhooks = list(called.select_for_update(of=("self",)).order_by("pk"))
         alarms = Alarm.objects.filter(session__owner__in=owners).select_related("session").order_by("pk")
         raised = {_cause_of(alarm): alarm for alarm in alarms[:SPREAD_AT_ONCE]}
         is_silent = any(cause.kind != AlarmKind.NEEDS for cause in raised)
@@ -216,12 +217,14 @@ def _body_of_incident(incident: Incident) -> dict[str, Any]:
 def take(*, now: datetime | None = None) -> list[Delivery]:
     """Return what is to be sent now, claimed for the caller, each with its webhook and session loaded.
 
-    What is over before anybody was told of it is withdrawn instead.
+    What is over before anybody was told of it is withdrawn instead; what a deactivated user was to be told, given up.
     """
     now = now or timezone.now()
     claimed: list[Delivery] = []
     for delivery in _due(now):
-        if delivery.attempts == 0 and not _still_holds(delivery):
+        if not delivery.webhook.owner.is_active:
+            delivery.give_up("the owner of the webhook is deactivated", now=now)
+        elif delivery.attempts == 0 and not _still_holds(delivery):
             delivery.withdraw()
         elif delivery.claim(now=now):
             claimed.append(delivery)
@@ -253,7 +256,7 @@ def _due(now: datetime) -> list[Delivery]:
     overdue = Delivery.objects.due(now).order_by().values("webhook").annotate(at=Min("next_attempt_at")).order_by("at")
     due: list[Delivery] = []
     for webhook_id in overdue.values_list("webhook", flat=True)[:WEBHOOKS_AT_ONCE]:
-        rows = Delivery.objects.due(now).filter(webhook=webhook_id).select_related("webhook", "session")
+        rows = Delivery.objects.due(now).filter(webhook=webhook_id).select_related("webhook__owner", "session")
         due += rows[:TAKEN_A_WEBHOOK]
     return due
 

@@ -160,6 +160,18 @@ def test_a_webhook_that_is_switched_off_is_told_nothing_and_what_waited_is_given
     assert alerts.spread(now=at(330)) == 0
 
 
+def test_a_deactivated_user_is_told_nothing_and_what_waited_is_given_up(owner, webhook):
+    adrift(owner)
+    alerts.spread(now=at(320))
+    type(owner).objects.filter(pk=owner.pk).update(is_active=False)
+    assert alerts.take(now=at(321)) == []
+    (delivery,) = Delivery.objects.all()
+    assert (delivery.given_up_at, delivery.last_error) == (at(321), "the owner of the webhook is deactivated")
+    adrift(owner)
+    assert alerts.spread(now=at(330)) == 0
+    assert alarms() == []
+
+
 def test_ten_sessions_of_a_source_that_vanishes_are_one_delivery(owner, webhook):
     sessions = [make_session(owner, title=f"s{number}") for number in range(10)]
     for number, session in enumerate(sessions):

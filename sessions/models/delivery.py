@@ -161,6 +161,10 @@ class Delivery(models.Model):
             again = now + wait_after(self.attempts)
             mine.update(next_attempt_at=again, last_status=status, last_error=why)
 
+    def give_up(self, why: str, *, now: datetime) -> None:
+        """Give it up if it still waits."""
+        type(self).objects.filter(pk=self.pk).waiting().give_up(why, now=now)
+
     def withdraw(self) -> None:
         """Delete it: what it would tell is over, and nobody has been told."""
         type(self).objects.filter(pk=self.pk, attempts=0).delete()
