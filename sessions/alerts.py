@@ -100,12 +100,16 @@ def plan(causes: Iterable[Cause], *, hooks: Iterable[Hook], ongoing: Iterable[In
 
 
 def _without_gathering(causes: list[Cause], now: datetime) -> list[Cause]:
-    """Leave out the silent sessions of sources whose oldest such alarm is younger than `GATHERED_FOR`."""
+    """Leave out the silent sessions of sources whose oldest such alarm is younger than `GATHERED_FOR`.
+
+    One that lies in the future was raised before the clock was set back.
+    """
     oldest: dict[Place, datetime] = {}
     for cause in causes:
         if cause.kind != AlarmKind.NEEDS:
             oldest[cause.place] = min(cause.at, oldest.get(cause.place, cause.at))
-    return [cause for cause in causes if cause.kind == AlarmKind.NEEDS or oldest[cause.place] <= now - GATHERED_FOR]
+    gathering = {place for place, at in oldest.items() if timedelta() <= now - at < GATHERED_FOR}
+    return [cause for cause in causes if cause.kind == AlarmKind.NEEDS or cause.place not in gathering]
 
 
 def _not_before(told_at: datetime | None, quiet_time: timedelta, now: datetime) -> datetime:

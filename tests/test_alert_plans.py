@@ -58,6 +58,11 @@ def test_who_waits_for_a_person_is_told_at_once_and_who_is_silent_waits_for_comp
     assert [notice.cause.session_id for notice in later.notices] == [2, 3]
 
 
+def test_an_alarm_of_before_the_clock_was_set_back_does_not_wait_for_company_as_long_as_the_jump():
+    planned = decide(cause(1, "lost", seconds=3600), seconds=60)
+    assert [notice.due_at for notice in planned.notices] == [at(60)]
+
+
 @pytest.mark.parametrize("kind", ["stuck", "lost", "needs"])
 def test_within_the_quiet_time_of_a_session_the_alarm_is_held_until_its_end(kind):
     told = [hook(told={1: at(0), 2: at(-3600)})]

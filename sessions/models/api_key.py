@@ -161,8 +161,11 @@ class ApiKey(models.Model):
         return self.revoked_at is None and not is_over and self.user.is_active
 
     def note_use(self, now: datetime) -> None:
-        """Remember when the key was last used, at most once a minute."""
-        if self.last_used_at is not None and now - self.last_used_at < USE_NOTED_EVERY:
+        """Remember when the key was last used, at most once a minute.
+
+        A use that lies ahead was noted before the clock was set back.
+        """
+        if self.last_used_at is not None and timedelta() <= now - self.last_used_at < USE_NOTED_EVERY:
             return
         type(self).objects.filter(pk=self.pk).update(last_used_at=now)
         self.last_used_at = now

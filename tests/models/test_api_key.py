@@ -117,6 +117,13 @@ def test_use_is_noted_at_most_once_a_minute(later, is_written):
     assert ApiKey.objects.get().last_used_at == (NOW + later if is_written else NOW)
 
 
+def test_use_is_noted_after_the_clock_was_set_back():
+    key = make_key().record
+    key.note_use(NOW)
+    ApiKey.objects.get().note_use(NOW - timedelta(hours=3))
+    assert ApiKey.objects.get().last_used_at == NOW - timedelta(hours=3)
+
+
 def test_noting_use_leaves_a_revocation_alone():
     key = make_key().record
     stale = ApiKey.objects.get()
