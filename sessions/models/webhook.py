@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -75,9 +76,11 @@ class WebhookManager(models.Manager["Webhook"]):
         Raises `InvalidRequest` for what cannot be, and `Conflict` when the user has too many.
         """
         columns = _checked(facts)
-        if self.filter(owner=owner).count() >= MOST_A_USER:
-            raise Conflict(f"There may be {MOST_A_USER} webhooks; remove one first.")
         with transaction.atomic():
+            # Of two that are added at once one counts the other.
+            get_user_model()._default_manager.select_for_update(no_key=True).get(pk=owner.pk)  # noqa: SLF001 - Django's documented way to a swappable user
+            if self.filter(owner=owner).count() >= MOST_A_USER:
+                raise Conflict(f"There may be {MOST_A_USER} webhooks; remove one first.")
             made = self.create(owner=owner, secret=new_secret(), created_at=now or timezone.now(), **columns)
             made._note(Action.WEBHOOK_ADDED, by=by)  # noqa: SLF001 - of the same module
         return made

@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import hmac
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection, transaction
 
 from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Webhook
@@ -65,6 +67,28 @@ def test_a_user_has_only_so_many():
         register(owner=owner)
     with pytest.raises(Conflict):
         register(owner=owner)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_has_a_user_more_by_adding_two_at_once():
+    owner = make_user()
+    for _ in range(MOST_A_USER - 1):
+        register(owner=owner)
+
+    def add() -> None:
+        try:
+            register(owner=owner)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with transaction.atomic():
+            register(owner=owner)
+            second = thread.submit(add)
+            wait([second], timeout=1)  # long enough for one that does not wait for us to have counted
+        with pytest.raises(Conflict):
+            second.result()
+    assert Webhook.objects.count() == MOST_A_USER
 
 
 def test_each_has_a_secret_of_its_own_that_can_be_replaced():
