@@ -1,6 +1,6 @@
 """Callers: who stands at a socket, what they may see, and whether that still holds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -84,6 +84,13 @@ def look_again(callers: Collection[Caller]) -> dict[Caller, Caller | None]:
     wanted = {caller.key.pk for caller in callers if caller.key is not None}
     keys = {key.pk: key for key in ApiKey.objects.select_related("user").filter(pk__in=wanted) if key.is_valid(now)}
     return {caller: _still(caller, keys) for caller in callers}
+
+
+def note_uses(callers: Iterable[Caller]) -> None:
+    """Note that the keys of these callers are in use: a program may stay for months and show its key once."""
+    now = timezone.now()
+    for key in {caller.key for caller in callers if caller.key is not None}:
+        key.note_use(now)
 
 
 def _still(caller: Caller, keys: dict[int, ApiKey]) -> Caller | None:

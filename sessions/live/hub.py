@@ -21,11 +21,11 @@ from django.utils import timezone
 from sessions import commands
 from sessions.live import broadcast
 from sessions.live.board import Board, BoardWatcher
-from sessions.live.callers import Caller, look_again
+from sessions.live.callers import Caller, look_again, note_uses
 from sessions.live.crowding import Crowding
 from sessions.live.feeds import Batch, Feed, Place
 from sessions.live.keeper import when_written_elsewhere
-from sessions.live.threads import reading
+from sessions.live.threads import reading, writing
 from sessions.models import Destroyed, Event, Session
 
 logger = logging.getLogger(__name__)
@@ -326,6 +326,10 @@ class Hub:
                 watcher.shut(NO_STORE)
         except Exception:
             logger.exception("A beat of the hub failed; the next one comes in %s s", TICK_SECONDS)
+        try:
+            await writing(partial(note_uses, [watcher.caller for watcher in self._watchers]))
+        except Exception:
+            logger.exception("It could not be noted which keys are in use; the next beat tries again")
 
     async def tick(self) -> None:
         """Give and ask for signs of life, see who may still watch, and find what no hint told of."""

@@ -1,5 +1,7 @@
 """Who may follow a session as a program: keys in the header or in the first frame, wrong ones, revoked ones."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.api.calling import Agent
@@ -8,6 +10,7 @@ from tests.live.programs import follow, session_with_key
 from tests.live.sockets import hub, in_db, program
 
 pytestmark = pytest.mark.django_db(transaction=True)
+NOW = datetime(2026, 3, 15, 9, 26, 50, tzinfo=UTC)
 
 
 async def test_the_key_may_come_in_the_first_frame():
@@ -56,7 +59,7 @@ async def test_somebody_elses_private_session_is_not_there():
 async def test_wrong_keys_are_limited_by_address_over_both_doors_and_good_ones_beside_them_are_not(
     own_counts, time_machine
 ):
-    time_machine.move_to("2026-03-15T09:26:50Z", tick=False)
+    time_machine.move_to(NOW, tick=False)
     session, key = await session_with_key()
     for _ in range(59):
         await in_db(Agent(plain="koda_wrong").get)("sessions")
@@ -77,3 +80,16 @@ async def test_a_revoked_key_is_closed_with_4401_within_a_beat():
     await in_db(key.record.revoke)()
     await hub().tick()
     assert await peer.close_code() == 4401
+
+
+async def test_a_program_that_stays_uses_its_key(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    user = await in_db(make_user)()
+    key = await in_db(make_key)(user)
+    session = await in_db(make_session)(user)
+    peer, _ = await follow(session, key.plain)
+    time_machine.shift(timedelta(hours=2))
+    await hub().beat()
+    await in_db(key.record.refresh_from_db)()
+    assert key.record.last_used_at == NOW + timedelta(hours=2)
+    await peer.leave()
