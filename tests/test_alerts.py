@@ -160,6 +160,26 @@ def test_a_webhook_that_is_switched_off_is_told_nothing_and_what_waited_is_given
     assert alerts.spread(now=at(330)) == 0
 
 
+def test_what_waits_and_is_wanted_no_more_is_given_up(owner, webhook):
+    adrift(owner)
+    alerts.spread(now=at(320))
+    webhook.try_out(now=at(320))
+    webhook.change(kinds=["lost"], now=at(321))
+    stuck, trial = Delivery.objects.order_by("pk")
+    assert (stuck.given_up_at, stuck.last_error) == (at(321), "the webhook wants to hear of this no more")
+    assert trial.given_up_at is None
+
+
+def test_a_silence_is_wanted_as_long_as_stuck_or_lost_is(owner, webhook):
+    silent = Delivery.objects.create(webhook=webhook, kind="silent", due_at=T0, next_attempt_at=T0)
+    webhook.change(kinds=["lost", "needs"])
+    silent.refresh_from_db()
+    assert silent.given_up_at is None
+    webhook.change(kinds=["needs"])
+    silent.refresh_from_db()
+    assert silent.given_up_at is not None
+
+
 def test_a_deactivated_user_is_told_nothing_and_what_waited_is_given_up(owner, webhook):
     adrift(owner)
     alerts.spread(now=at(320))

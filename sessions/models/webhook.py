@@ -127,12 +127,18 @@ class Webhook(models.Model):
         return [kind for kind in AlarmKind.values if getattr(self, f"on_{kind}")]
 
     @property
+    def _told_kinds(self) -> set[str]:
+        """Return what it is told: what it wants to hear of, a source's silence in place of its sessions', and tests."""
+        silent = {DeliveryKind.SILENT.value} if self.on_stuck or self.on_lost else set()
+        return {*self.kinds, *silent, DeliveryKind.TEST.value}
+
+    @property
     def quiet_time(self) -> timedelta:
         """Return how long it is not called again about the same session."""
         return timedelta(minutes=self.quiet_minutes)
 
     def change(self, *, by: str = SHELL, now: datetime | None = None, **facts: Any) -> None:
-        """Change url, kinds, quiet_minutes or is_enabled. What waits for one that is switched off is given up.
+        """Change url, kinds, quiet_minutes or is_enabled. What waits and is not wanted any more is given up.
 
         Raises `InvalidRequest`.
         """
@@ -140,10 +146,11 @@ class Webhook(models.Model):
         columns = _checked(facts)
         with transaction.atomic():
             type(self).objects.select_for_update().filter(pk=self.pk).update(**columns)
-            if columns.get("is_enabled") is False:
-                waiting = Delivery.objects.filter(webhook=self).waiting()
-                waiting.give_up("the webhook was switched off", now=now or timezone.now())
             self.refresh_from_db()
+            waiting, at = Delivery.objects.filter(webhook=self).waiting(), now or timezone.now()
+            if not self.is_enabled:
+                waiting.give_up("the webhook was switched off", now=at)
+            waiting.exclude(kind__in=self._told_kinds).give_up("the webhook wants to hear of this no more", now=at)
             self._note(Action.WEBHOOK_CHANGED, by=by, changed=sorted(facts))
 
     def renew_secret(self, *, by: str = SHELL) -> None:
