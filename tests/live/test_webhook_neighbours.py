@@ -54,6 +54,7 @@ def test_names_that_hang_hold_up_no_other_and_are_asked_for_once_at_a_time(recei
         receiver.wait_for(calls=1)  # a resolver of which nothing comes until the other was told
         raise OSError
 
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 30)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     hanging = [make_webhook(f"http://hangs-{number}.example/", tests=2) for number in range(10)]
     make_webhook(receiver.url)
@@ -70,7 +71,8 @@ def test_no_more_than_so_many_names_are_looked_up_at_once(receiver, monkeypatch)
     assert Delivery.objects.get().last_error == "127.0.0.1 cannot be resolved: too many names are being looked up"
 
 
-def test_a_hundred_receivers_that_hang_hold_up_no_other(receiver):
+def test_a_hundred_receivers_that_hang_hold_up_no_other(receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 30)
     receiver.hangs = True
     for _ in range(26):
         make_webhook(receiver.url, tests=4)
