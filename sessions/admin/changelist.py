@@ -6,6 +6,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db import DataError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -34,9 +35,15 @@ class KeysetChangeList(ChangeList):
         return rows
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read one page and one row more, which tells whether there is an older page."""
+        """Read one page and one row more, which tells whether there is an older page.
+
+        Raises `IncorrectLookupParameters`.
+        """
         rows = self.queryset if self.before is None else self.queryset.filter(pk__lt=self.before)
-        found = list(rows[: self.list_per_page + 1])
+        try:
+            found = list(rows[: self.list_per_page + 1])
+        except (DataError, ValueError) as error:  # a filter in the address asks for what no column can hold
+            raise IncorrectLookupParameters(error) from error
         page = found[: self.list_per_page]
         self.older_url = self.get_query_string({BEFORE: page[-1].pk}) if len(found) > len(page) else None
         self.newest_url = None if self.before is None else self.get_query_string()

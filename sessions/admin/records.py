@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
+from django.db import DataError
 from django.db.models import Model, QuerySet, TextField
 from django.db.models.functions import Substr
 from django.http import HttpRequest
@@ -106,6 +107,13 @@ class RecordAdmin(admin.ModelAdmin[_Record]):
         """Return the rows; for lists with their session's name and without long columns."""
         rows = super().get_queryset(request)
         return self.for_list(rows) if self._is_list(request) else rows
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> _Record | None:
+        """Return the record with this key; a key that no column can hold is nobody's."""
+        try:
+            return super().get_object(request, object_id, from_field)
+        except DataError:
+            return None
 
     def for_list(self, rows: QuerySet[_Record]) -> QuerySet[_Record]:
         """Return the rows with just what the list shows."""
