@@ -53,6 +53,13 @@ def test_a_number_of_days_that_is_none_is_refused(agent, days):
     assert agent.get(f"stats?days={days}").status == 422
 
 
+@pytest.mark.parametrize("name", ["agent_name", "project_root", "source"])
+def test_a_filter_that_can_be_no_name_is_refused(agent, name):
+    for wrong in ("%00", "a%00b", "x" * 2001):
+        answer = agent.get(f"stats?{name}={wrong}")
+        assert (answer.status, answer.fields) == (422, [name]), wrong[:9]
+
+
 def test_time_saved_is_what_is_configured_for_the_successful_calls(owner, agent, settings):
     settings.KODA_TIME_SAVED_PER_CALL = {"Bash": 30.0, "Other": 5.0}
     session = make_session(owner)

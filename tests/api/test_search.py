@@ -67,7 +67,8 @@ def test_a_query_is_never_an_error(agent, session, q):
     ("wrong", "field"),
     [
         ("cursor=abc", "cursor"), ("limit=-1", "limit"), ("state=odd", "state"), ("after=yesterday", "after"),
-        ("before=2026-01-01T00:00:00", "before"),
+        ("before=2026-01-01T00:00:00", "before"), ("role=%00", "role"), ("agent_name=a%00b", "agent_name"),
+        ("project_root=%00", "project_root"), ("tool=%00", "tool"), ("source=%00", "source"),
     ],
 )  # fmt: skip
 def test_filters_that_cannot_be_are_refused(agent, wrong, field):

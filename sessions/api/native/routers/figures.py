@@ -15,6 +15,7 @@ from sessions.api.problems import failing
 from sessions.api.session_stats import SessionStatsOut
 from sessions.models import Scope, Session
 from sessions.tool_stats import stats_of
+from sessions.wire import Name
 
 router = Router(tags=["Figures"])
 Days = Annotated[int, Query(ge=1, le=stats.LONGEST_DAYS, description="How many days (UTC), today among them.")]
@@ -22,7 +23,7 @@ Days = Annotated[int, Query(ge=1, le=stats.LONGEST_DAYS, description="How many d
 
 @router.get("/stats", response={200: FiguresOut, **failing()}, operation_id="stats", summary="Figures of a period")
 def figures(
-    request: HttpRequest, *, days: Days = 30, agent_name: str = "", project_root: str = "", source: str = ""
+    request: HttpRequest, *, days: Days = 30, agent_name: Name = "", project_root: Name = "", source: Name = ""
 ) -> FiguresOut:
     """Return tokens by day, agent and project, tools by outcome, lengths of turns, and time spent waiting for people.
 

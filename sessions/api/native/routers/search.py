@@ -12,7 +12,7 @@ from sessions.api.problems import failing
 from sessions.models import Scope
 from sessions.models.filtering import StateFilter
 from sessions.search import Filters, search
-from sessions.wire import TimeIn
+from sessions.wire import Name, TimeIn
 
 router = Router(tags=["Search"])
 HITS = 20
@@ -24,11 +24,11 @@ def search_everything(
     request: HttpRequest,
     *,
     q: Annotated[str, Query(description='Words, `"phrases"`, `-without`, `begin*`; never an error.')] = "",
-    role: str = "",
-    agent_name: str = "",
-    project_root: str = "",
-    tool: str = "",
-    source: str = "",
+    role: Name = "",
+    agent_name: Name = "",
+    project_root: Name = "",
+    tool: Name = "",
+    source: Name = "",
     state: StateFilter | None = None,
     after: TimeIn | None = None,
     before: TimeIn | None = None,
