@@ -119,7 +119,8 @@ def fork_messages(
                 transcripts.append(made.pk, drafts, now=now, any_role=True, compacted_at=archived_at)
         ToolCall.objects.count_as_copies(made)
         made = Session.objects.locked(made.pk)
-        copied = {"from_session_id": str(origin.uuid), "up_to_message_id": up_to, "message_count": count, "by": by}
+        # Its parent tells of which, to who may see that: the log goes to everybody who may read the fork.
+        copied = {"up_to_message_id": up_to, "message_count": count, "by": by}
         made.record([EventDraft(type="server.history_copied", payload=copied)], now=now, activity_at=now)
         _note(origin, made, by=by, now=now)
     return made

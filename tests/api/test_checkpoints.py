@@ -150,6 +150,19 @@ def test_a_fork_from_a_message_is_a_child_with_the_history_so_far(agent, session
     assert [row["content"] for row in agent.get(f"sessions/{made['id']}/messages")["items"]] == ["one", "two"]
 
 
+def test_a_public_fork_tells_a_stranger_nothing_of_the_private_session_that_it_comes_from(agent, session):
+    """Not even its id: in the log no more than beside it."""
+    points = {"message_id": make_message(session), "checkpoint_id": keep(agent, session, HISTORY)["id"]}
+    for name, point in points.items():
+        made = agent.post(f"sessions/{session.uuid}/fork", {name: point, "title": "Shown"})
+        agent.patch(f"sessions/{made['id']}", {"visibility": "PUBLIC"})
+        assert made["parent_id"] == str(session.uuid)
+        for path in ("", "/events", "/checkpoints", "/messages", "/export"):
+            told = agent_of(make_user()).get(f"sessions/{made['id']}{path}")
+            assert told.status == 200
+            assert str(session.uuid) not in json.dumps(told.body), (name, path)
+
+
 def test_a_fork_from_a_checkpoint_begins_with_its_state(agent, session):
     first = keep(agent, session, HISTORY[:2])
     keep(agent, session, HISTORY)
