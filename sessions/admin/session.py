@@ -141,8 +141,11 @@ class SessionAdmin(RecordAdmin[Session]):
     def get_deleted_objects(
         self, objs: Sequence[Session] | QuerySet[Session], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Tell what a destruction takes along from the counters: collecting it would load whole conversations."""
-        sessions = list(objs)
+        """Tell what a destruction takes along, sub-agents' sessions and forks too, parents first.
+
+        From the counters: collecting it would load whole conversations.
+        """
+        sessions = Session.objects.with_descendants(objs)
         named = [format_html("{}: {}", "Session", link_to(session, session.display_title)) for session in sessions]
         counts = {
             "sessions": len(sessions),

@@ -385,12 +385,7 @@ class Session(WatchedSession, CountedSession, LoopingSession, TitledSession):
 
         A parent comes first: then no child is born below it any more.
         """
-        found: list[Session] = []
-        generation = [self]
-        while generation:
-            found += generation
-            generation = list(Session.objects.filter(parent__in=generation).select_for_update().order_by("pk"))
-        return found
+        return Session.objects.select_for_update().with_descendants([self])
 
 
 @lru_cache(maxsize=1_000)

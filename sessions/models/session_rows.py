@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,15 @@ class SessionQuerySet(FilterableQuerySet):
         if band == Band.RUNNING:
             return calm.running().exclude(ADRIFT).order_by("turn_started_at", "pk")
         return calm.exclude(state=State.RUNNING).exclude(ADRIFT).order_by("-last_activity_at", "-pk")
+
+    def with_descendants(self, sessions: "Iterable[Session]") -> "list[Session]":
+        """Return sessions, each once, and those of these rows that stand below them, one query a generation."""
+        found: dict[int, Session] = {}
+        generation = list(sessions)
+        while generation:
+            found.update((session.pk, session) for session in generation)
+            generation = list(self.filter(parent__in=generation).exclude(pk__in=found).order_by("pk"))
+        return list(found.values())
 
     def find(self, session_uuid: uuid.UUID) -> "Session":
         """Return the session with this public id. Raises `NotFound`."""

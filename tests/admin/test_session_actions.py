@@ -62,6 +62,25 @@ def test_destroying_takes_all_below_along_and_rings(staff, bells, django_capture
     assert bells == [(session.pk, session.last_seq + 1)]
 
 
+def test_asking_before_destruction_names_and_counts_what_stands_below_too(staff):
+    parent = make_session(title="The one above")
+    child = make_session(parent.owner, parent=parent, title="A sub-agent")
+    below = make_session(parent.owner, parent=child, title="Its own sub-agent")
+    for session in (parent, child, below):
+        make_message(session)
+    for asked in (
+        act(staff, "delete_selected", parent),
+        act(staff, "delete_selected", below, parent, child),
+        staff.get(f"{SESSIONS}{parent.pk}/delete/"),
+    ):
+        page = asked.content.decode()
+        assert "Sessions: 3" in page
+        assert "Messages: 3" in page
+        named = [f'Session: <a href="{SESSIONS}{one.pk}/change/">{one.title}</a>' for one in (parent, child, below)]
+        assert [page.count(name) for name in named] == [1, 1, 1]
+    assert "Sessions: 1" in act(staff, "delete_selected", below).content.decode()
+
+
 def test_destroying_one_from_its_own_page(staff):
     session = make_everything()
     page = f"{SESSIONS}{session.pk}/delete/"
