@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
@@ -14,6 +15,7 @@ from django.db.models import DateTimeField, ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse
 
+from sessions.admin.changelist import CountingChangeList
 from sessions.admin.widgets import NamedDateTime
 from sessions.models import Action, AuditEntry, who
 
@@ -30,6 +32,10 @@ class PersonAdmin(UserAdmin[User]):
     """Users: made, changed and made inactive."""
 
     formfield_overrides: ClassVar[dict[Any, Any]] = {DateTimeField: {"widget": NamedDateTime}, **RIGHTS}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that counts."""
+        return CountingChangeList
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Refuse: a user's sessions would go with the row, unheard. Untick "Active" instead."""
@@ -64,6 +70,10 @@ class RightsAdmin(GroupAdmin):
     """Groups, which give rights to those in them."""
 
     formfield_overrides: ClassVar[dict[Any, Any]] = RIGHTS
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that counts."""
+        return CountingChangeList
 
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> LogEntry:
         """Note, where Django does, that a group was made."""

@@ -110,6 +110,10 @@ class SessionQuerySet(FilterableQuerySet):
             return self.all()
         return self.filter(models.Q(owner=owner_id) | models.Q(visibility=Visibility.PUBLIC))
 
+    def readable_by(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
+        """Return what `user` may read of sessions that a page leads to: without an account, the public ones."""
+        return self.visible_to(user) if user.is_authenticated else self.filter(visibility=Visibility.PUBLIC)
+
     def changeable_by(self, user: AbstractBaseUser | AnonymousUser) -> "SessionQuerySet":
         """Return what `user` may write to, and purge: their own, and everything for staff."""
         return self.kept_by(confined_to(user)) if user.is_authenticated else self.none()

@@ -118,6 +118,12 @@ def test_a_filter_that_no_column_can_hold_finds_nothing_or_is_answered_with_the_
     assert staff.get(f"{list_of(record)}?e=1").status_code == 200
 
 
+@pytest.mark.parametrize("query", ["user/?username=%00", "user/?date_joined__year=99999", "group/?name=%00"])
+def test_people_and_groups_are_asked_for_no_more_than_columns_can_hold(staff, query):
+    answer = staff.get(f"/admin/auth/{query}")
+    assert (answer.status_code == 200 and not answer.context["cl"].result_count) or answer["Location"].endswith("?e=1")
+
+
 def test_a_key_that_no_column_can_hold_is_nobodys(staff):
     for page in ("change", "history"):
         assert staff.get(f"{list_of('lease')}%00/{page}/")["Location"] == "/admin/", page

@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from sessions import compaction, transcripts
 from sessions.models import Message, TokenCounts
+from sessions.web.views.transcript import SUB_AGENTS_SHOWN
 from tests.factories import make_events, make_message, make_session, make_user
 from tests.steps import counted_steps
 from tests.templatetags.test_images import PIXEL
@@ -368,6 +370,12 @@ def test_a_call_that_began_a_sub_agent_opens_to_its_session(client):
     assert "1 message" in shown
     client.force_login(make_user())
     assert str(child.uuid) not in client.get(path, headers={"HX-Request": "true"}).content.decode()
+    for _ in range(SUB_AGENTS_SHOWN):
+        seen = make_session(owner, parent=session, parent_tool_call_id="c1")
+    seen.edit(by="test", visibility="PUBLIC")
+    for reader in (client, Client()):
+        shown = reader.get(path, headers={"HX-Request": "true"}).content.decode()
+        assert shown.count('class="sub-agent"') == shown.count(str(seen.uuid)) == 1
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's machine counts its steps")

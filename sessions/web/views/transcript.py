@@ -89,8 +89,8 @@ def tool(request: PageRequest, session: Session, pk: int) -> HttpResponse:
 
 def visible_children(request: PageRequest, session: Session, call: ToolCall) -> list[Session]:
     """Return the sessions of the sub-agents that a call began, as far as this reader may see them."""
-    begun = session.children.active().filter(parent_tool_call_id=call.call_id).order_by("pk")[:SUB_AGENTS_SHOWN]
-    return [child for child in begun if child.may_be_read_by(request.user)]
+    begun = session.children.active().filter(parent_tool_call_id=call.call_id)
+    return list(begun.readable_by(request.user).order_by("pk")[:SUB_AGENTS_SHOWN])
 
 
 def output_of(call: ToolCall) -> str | None:
