@@ -1,8 +1,10 @@
 """Files to records: whole, or as they grow. Nothing here knows a format or a database."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from sessions.importers import Opener, TableReader, Transcript, detect, discover, paths_below
 from sessions.importers.changes import Change
@@ -10,6 +12,8 @@ from sessions.importers.lines import LineSplitter
 from sessions.importers.records import Record, Tally
 
 CHUNK_BYTES = 256 * 1024
+_TAIL_BYTES = 4096
+"""What was read last, by which a file that grew is told from one that was written anew in its place."""
 
 
 class Feed:
@@ -29,7 +33,8 @@ class Feed:
 
     def restart(self) -> None:
         """Stand before the first byte, with a reader that has seen nothing: the store knows what it has."""
-        self._identity: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
+        self._tail = b""
         self._reader = self._opener.open(self.transcript)
         self._splitter = LineSplitter()
         self._offset = 0
@@ -46,27 +51,34 @@ class Feed:
         return self._is_settled
 
     def has_news(self) -> bool:
-        """Say whether the file has grown, shrunk or been replaced since it was read. Raises `OSError`."""
+        """Say whether the file was written to or replaced since it was read. Raises `OSError`."""
         state = self.transcript.path.stat()
-        return state.st_size != self._offset or self._identity != (state.st_dev, state.st_ino)
+        return state.st_size != self._offset or self._stamp != _stamp(state)
 
     def pull(self, *, progress: Callable[[int], None] = lambda _count: None) -> Iterator[Record | Change]:
         """Yield the records of the whole lines that are new; `progress` is told the bytes of each piece.
 
-        A file that was replaced or cut short is read from its start: the store knows what it has. Raises `OSError`.
+        A file that does not go on where it was read to is read from its start: the store knows what it has. Raises
+        `OSError`.
         """
         with self.transcript.path.open("rb") as file:
-            state = self.transcript.path.stat()
-            identity = (state.st_dev, state.st_ino)
-            if self._identity not in {None, identity} or state.st_size < self._offset:
+            if not self._goes_on(file):
                 self.restart()
-            self._identity = identity
             file.seek(self._offset)
             while data := file.read(CHUNK_BYTES):
                 self._offset += len(data)
+                self._tail = (self._tail + data)[-_TAIL_BYTES:]
                 self._is_settled = False
                 yield from self._reader.read(self._splitter.feed(data))
                 progress(len(data))
+            self._stamp = _stamp(os.fstat(file.fileno()))
+
+    def _goes_on(self, file: BinaryIO) -> bool:
+        """Say whether it is the file that was read, up to there as it was: one in its place may have its number."""
+        if self._stamp is not None and self._stamp[:2] != _stamp(os.fstat(file.fileno()))[:2]:
+            return False
+        file.seek(self._offset - len(self._tail))
+        return file.read(len(self._tail)) == self._tail
 
     def settle(self) -> Iterator[Record | Change]:
         """Yield what waits, when the file rests; a last line without its newline counts once it is whole."""
@@ -127,6 +139,11 @@ class TableFeed(Feed):
         """Return the reader, which there is from the start."""
         assert self._tables is not None
         return self._tables
+
+
+def _stamp(state: os.stat_result) -> tuple[int, int, int]:
+    """Return which file it is, and when it was last written to."""
+    return state.st_dev, state.st_ino, state.st_mtime_ns
 
 
 def _is_whole(line: bytes) -> bool:
