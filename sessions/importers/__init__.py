@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from django.conf import settings
+
 from sessions.exceptions import InvalidRequest, NotFound
 from sessions.importers import claude_code, koda, stakpak, zeroclaw
 from sessions.importers.changes import Change
+from sessions.importers.lines import in_utf8
 from sessions.importers.records import Record, Tally
 
 HEAD_BYTES = 1024 * 1024
@@ -174,12 +177,15 @@ def detect(path: Path) -> Transcript | None:
 
 
 def _read_head(path: Path) -> bytes | None:
-    """Return how the file begins, None when it cannot or must not be opened."""
+    """Return how the file begins, its first line whole and in UTF-8; None when it cannot or must not be opened."""
     if path.name in NEVER_READ:
         return None
     try:
         with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
+            if b"\n" not in head:  # the first line may hold a picture
+                head += file.readline(settings.KODA_MAX_BODY)
+            return in_utf8(head)
     except OSError:
         return None
 

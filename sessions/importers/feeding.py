@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from django.conf import settings
+
 from sessions.importers import Opener, TableReader, Transcript, detect, discover, paths_below
 from sessions.importers.changes import Change
-from sessions.importers.lines import LineSplitter
+from sessions.importers.lines import LineSplitter, require_utf8
 from sessions.importers.records import Record, Tally
 
 CHUNK_BYTES = 256 * 1024
@@ -36,7 +38,7 @@ class Feed:
         self._stamp: tuple[int, int, int] | None = None
         self._tail = b""
         self._reader = self._opener.open(self.transcript)
-        self._splitter = LineSplitter()
+        self._splitter = LineSplitter(longest=settings.KODA_MAX_BODY)
         self._offset = 0
         self._is_settled = True
 
@@ -59,13 +61,15 @@ class Feed:
         """Yield the records of the whole lines that are new; `progress` is told the bytes of each piece.
 
         A file that does not go on where it was read to is read from its start: the store knows what it has. Raises
-        `OSError`.
+        `OSError`, or `InvalidRequest` when it is not written in UTF-8.
         """
         with self.transcript.path.open("rb") as file:
             if not self._goes_on(file):
                 self.restart()
             file.seek(self._offset)
             while data := file.read(CHUNK_BYTES):
+                if not self._offset:
+                    require_utf8(data)
                 self._offset += len(data)
                 self._tail = (self._tail + data)[-_TAIL_BYTES:]
                 self._is_settled = False

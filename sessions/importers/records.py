@@ -203,12 +203,15 @@ class Tally:
     """What one reader has met and what it passed over.
 
     `bad_lines` are numbers (from 1) of lines that are not one JSON object. Those of them that held several objects in a
-    row are in `split_lines` too: their objects were read all the same.
+    row are in `split_lines` too: their objects were read all the same. Those that were too long to be read are in
+    `long_lines`. `garbled_lines` were read, with U+FFFD in the place of bytes that are not UTF-8.
     """
 
     lines: int = 0
     bad_lines: list[int] = field(default_factory=list)
     split_lines: list[int] = field(default_factory=list)
+    long_lines: list[int] = field(default_factory=list)
+    garbled_lines: list[int] = field(default_factory=list)
     types: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
     repeated_lines: int = 0

@@ -134,6 +134,51 @@ def test_one_file_that_fails_fails_the_command_and_not_the_others(transcript, mo
     assert list(Session.objects.filter(is_imported=True).values_list("key", flat=True)) == ["other"]
 
 
+def in_encoding(encoding: str) -> bytes:
+    return "".join(f"{json.dumps(make_prompt(word), ensure_ascii=False)}\n" for word in ("größer", "plain")).encode(
+        encoding
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_transcript_in_another_encoding_is_told_and_not_passed_over(transcript, encoding, is_alone):
+    make_user("owner")
+    transcript.write_bytes(in_encoding(encoding))
+    err = io.StringIO()
+    with pytest.raises(CommandError, match="1 of 1 files could not be imported whole"):
+        call_command(
+            "importsessions", str(transcript if is_alone else transcript.parent), stdout=io.StringIO(), stderr=err
+        )
+    assert err.getvalue().startswith(
+        f"{transcript}: It is written in {encoding[:6].upper()}, and a transcript in UTF-8."
+    )
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db
+def test_bytes_that_are_not_utf8_are_told(transcript):
+    make_user("owner")
+    transcript.write_bytes(in_encoding("latin-1").splitlines(keepends=True)[0])
+    assert "from 1 file (1 line, 1 with bytes that are not UTF-8);" in run(transcript)
+    assert json.loads(run(transcript, json=True))["garbled_lines"] == {str(transcript): [1]}
+    assert Message.objects.get().content == "gr\ufffd\ufffder"
+    transcript.write_bytes(in_encoding("utf-8-sig"))
+    assert "2 new messages from 1 file (2 lines);" in run(transcript)
+
+
+@pytest.mark.django_db
+def test_a_line_longer_than_a_body_is_told_and_one_as_long_is_read(transcript, settings):
+    make_user("owner")
+    first, second = encode(make_prompt("x" * 2_000_000)), encode(make_prompt("y" * 2_000_001))
+    transcript.write_bytes(first + second + MORE)
+    settings.KODA_MAX_BODY = len(first) - 1  # without its newline
+    assert "2 new messages from 1 file (3 lines, 1 of them bad (1 longer than KODA_MAX_BODY));" in run(transcript)
+    assert json.loads(run(transcript, json=True))["long_lines"] == {str(transcript): [2]}
+    assert [len(one.content or "") for one in Message.objects.order_by("pk")] == [2_000_000, len("Nine.")]
+
+
 # --- in processes of their own ------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from sessions.importers.records import ImportedMessage, ImportedSession, Record
 
 
 def read(data: bytes, *, name: str = "file", errands: Errands | None = None) -> tuple[list[Record], ClaudeCodeReader]:
-    reader, splitter = ClaudeCodeReader(name=name, errands=errands), LineSplitter()
+    reader, splitter = ClaudeCodeReader(name=name, errands=errands), LineSplitter(longest=1 << 26)
     records = list(reader.read(splitter.feed(data)))
     records += reader.read(splitter.finish())
     records += reader.settle()

@@ -52,7 +52,7 @@ def check_read_again_after_a_cut(data: bytes) -> None:
 
 def check_followed(data: bytes) -> None:
     """One reader that is told to settle after every piece, as when a file rests."""
-    reader, splitter, shelf, start = ClaudeCodeReader(name="file"), LineSplitter(), Shelf(), 0
+    reader, splitter, shelf, start = ClaudeCodeReader(name="file"), LineSplitter(longest=1 << 26), Shelf(), 0
     for cut in [*cuts(data), len(data)]:
         shelf.add(reader.read(splitter.feed(data[start:cut])))
         shelf.add(reader.settle())

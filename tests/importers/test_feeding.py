@@ -68,3 +68,9 @@ def test_what_is_only_touched_is_not_read_again(path):
     os.utime(path, ns=(0, 0))
     assert list(said(feed)) == []
     assert not feed.has_news()
+
+
+def test_a_transcript_with_a_picture_in_its_first_line_is_found(path):
+    words = "x" * 3_000_000
+    path.write_bytes(prompts(words, "two"))
+    assert list(said(follow(path))) == [words, "two"]

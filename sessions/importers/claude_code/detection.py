@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from sessions.importers.lines import decoded
+
 _LINE_TYPES = frozenset({
     "assistant", "user", "progress", "system", "attachment", "summary", "file-history-snapshot", "queue-operation",
     "permission-mode", "mode", "ai-title", "custom-title", "agent-name", "last-prompt", "worktree-state", "pr-link",
@@ -19,7 +21,7 @@ def recognises(path: Path, *, head: bytes) -> bool:
 def _is_familiar(line: bytes) -> bool:
     """Say whether one line is an object as this client writes it."""
     try:
-        record = json.loads(line)
+        record = json.loads(decoded(line)[0].removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return False
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):

@@ -146,7 +146,10 @@ class Command(BaseCommand):
     def _report(self, feeds: list[Feed]) -> None:
         """Say in one sentence, or as JSON, what was done."""
         written = self._written
-        bad_lines = {str(feed.transcript.path): feed.tally.bad_lines for feed in feeds if feed.tally.bad_lines}
+        bad_lines, long_lines, garbled_lines = (
+            {str(feed.transcript.path): found for feed in feeds if (found := getattr(feed.tally, name))}
+            for name in ("bad_lines", "long_lines", "garbled_lines")
+        )
         lines = sum(feed.tally.lines for feed in feeds)
         if self._is_json:
             passed_over: Counter[str] = sum((feed.tally.passed_over for feed in feeds), Counter())
@@ -156,6 +159,8 @@ class Command(BaseCommand):
                         "files": len(feeds),
                         "lines": lines,
                         "bad_lines": bad_lines,
+                        "long_lines": long_lines,
+                        "garbled_lines": garbled_lines,
                         "sessions": written.sessions,
                         "messages": written.messages,
                         "known_messages": written.known_messages,
@@ -173,10 +178,13 @@ class Command(BaseCommand):
                 )
             )
             return
-        bad, left = sum(map(len, bad_lines.values())), len(written.deleted_sessions)
+        bad, long, garbled = (sum(map(len, found.values())) for found in (bad_lines, long_lines, garbled_lines))
+        left = len(written.deleted_sessions)
         verb = "Would import" if self._dry_run else "Imported"
         were = "was" if written.known_messages == 1 else "were"
         bad_note = f", {bad:,} of them bad" if bad else ""
+        bad_note += f" ({long:,} longer than KODA_MAX_BODY)" if long else ""
+        bad_note += f", {garbled:,} with bytes that are not UTF-8" if garbled else ""
         left_note = f"; {_count(left, 'deleted session')} left deleted" if left else ""
         foreign = len(written.foreign_sessions)
         left_note += f"; {_count(foreign, 'session')} that an agent keeps here itself left alone" if foreign else ""
