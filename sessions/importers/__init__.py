@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
+from django.db import connection
 
 from sessions.exceptions import InvalidRequest, NotFound
 from sessions.importers import claude_code, koda, stakpak, zeroclaw
@@ -21,6 +22,8 @@ from sessions.importers.records import Record, Tally
 HEAD_BYTES = 1024 * 1024
 NEVER_READ = frozenset({"keys.toml", "secrets.json", "auth.toml", "config.toml"})
 """Files that hold secrets beside transcripts: passed over unopened."""
+_BESIDE_DATABASES = ("-wal", "-shm", "-journal")
+"""How the names of SQLite's own files end."""
 
 
 class Reader(Protocol):
@@ -178,9 +181,9 @@ def detect(path: Path) -> Transcript | None:
 
 def _read_head(path: Path) -> bytes | None:
     """Return how the file begins, its first line whole and in UTF-8; None when it cannot or must not be opened."""
-    if path.name in NEVER_READ:
-        return None
     try:
+        if path.name in NEVER_READ or _is_locked_by_us(path):
+            return None
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             if b"\n" not in head:  # the first line may hold a picture
@@ -188,6 +191,17 @@ def _read_head(path: Path) -> bytes | None:
             return in_utf8(head)
     except OSError:
         return None
+
+
+def _is_locked_by_us(path: Path) -> bool:
+    """Say whether this process may have locks on the file: to close it would give them all up (fcntl, POSIX).
+
+    Our own database lies where somebody imports a home folder; others that are followed are open for as long.
+    """
+    if path.name.endswith(_BESIDE_DATABASES):
+        return True
+    ours = Path(connection.settings_dict["NAME"])
+    return connection.vendor == "sqlite" and ours.exists() and path.samefile(ours)
 
 
 def _reason(path: Path) -> str:

@@ -1,14 +1,19 @@
 """Files as they grow, are cut, and are written anew in their place."""
 
+import fcntl
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from sessions.importers import Opener, discover
 from sessions.importers.feeding import Feed
 from sessions.importers.records import ImportedMessage
+from tests.databases import IS_SQLITE
 from tests.importers.lines import encode, make_prompt
 
 
@@ -74,3 +79,43 @@ def test_a_transcript_with_a_picture_in_its_first_line_is_found(path):
     words = "x" * 3_000_000
     path.write_bytes(prompts(words, "two"))
     assert list(said(follow(path))) == [words, "two"]
+
+
+_TAKE = """
+import fcntl, sys
+with open(sys.argv[1], "rb+") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, int(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+def is_free(path: Path, size: int, start: int) -> bool:
+    """Say whether another process can lock these bytes: who closes a file has no lock on it any more."""
+    command = [sys.executable, "-c", _TAKE, str(path), str(size), str(start)]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_the_files_beside_a_database_keep_the_locks_that_we_have_on_them(tmp_path):
+    places = [tmp_path / f"koda.db{suffix}" for suffix in ("-wal", "-shm", "-journal")]
+    for place in places:
+        place.write_bytes(b"lines\n")
+    held = [place.open("rb+") for place in places]
+    for file in held:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    try:
+        assert discover(tmp_path) == []
+        assert [place for place in places if is_free(place, 0, 0)] == []
+    finally:
+        for file in held:
+            file.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(not IS_SQLITE, reason="PostgreSQL keeps its files to itself")
+def test_our_own_database_in_an_imported_folder_keeps_its_locks(tmp_path):
+    connection.cursor().execute("SELECT count(*) FROM koda_sessions_session").fetchone()
+    ours = tmp_path / "koda.sqlite3"
+    ours.symlink_to(connection.settings_dict["NAME"])
+    shared = (510, 0x40000002)  # sqlite.org/fileformat2, the lock-byte page
+    assert not is_free(ours, *shared)
+    assert discover(tmp_path) == []
+    assert not is_free(ours, *shared)
