@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db import models, transaction
 from django.utils import timezone
 
 from sessions import compaction, transcripts
+from sessions.exceptions import Conflict
 from sessions.importers.changes import Change, ImportedCheckpoint, ImportedLines, ImportedRemoval
 from sessions.importers.known import KnownMessages
 from sessions.importers.mirror import fitting, is_moot, is_other_life, mirror, rewrite
@@ -30,11 +32,16 @@ BATCH_SIZE = 200
 
 @dataclass(slots=True)
 class _Place:
-    """One session of this import: its row, what it holds, and the messages that are not written yet."""
+    """One session of this import: its row, what it holds, and the messages that are not written yet.
+
+    Of each the store's own record is kept, too: others may write a part of it first. `newest` is the last message that
+    was there when it was asked what the session holds, or that was written from here.
+    """
 
     session: Session
+    newest: int
     known: KnownMessages
-    pending: list[transcripts.MessageDraft] = field(default_factory=list)
+    pending: list[tuple[ImportedMessage, transcripts.MessageDraft]] = field(default_factory=list)
     clock: datetime | None = None
 
 
@@ -94,7 +101,7 @@ class Store:
         elif not record.is_empty and record.key not in self.written.deleted_sessions | self.written.foreign_sessions:
             session = self._create(record)
         if session is not None and place is None:
-            self._places[record.key] = _Place(session, _known_of(session))
+            self._places[record.key] = _Place(session, _newest_of(session), _known_of(session))
 
     def _find(self, key: str, *, of: ImportedSession | None = None) -> Session | None:
         """Return the session with this key; one that a person deleted is noted and stays deleted, destroyed or not.
@@ -140,8 +147,11 @@ class Store:
     def _remove(session: Session) -> bool:
         return session.remove(by=BY)
 
-    def _create(self, record: ImportedSession) -> Session:
-        """Create a session, and its parent before it when that has not been read yet."""
+    def _create(self, record: ImportedSession) -> Session | None:
+        """Create a session, and its parent before it when that has not been read yet.
+
+        One that somebody else has made meanwhile is looked up again.
+        """
         link = self._links.get(record.key)
         parent_key = link.parent_key if link else record.parent_key
         facts: dict[str, Any] = {
@@ -159,12 +169,14 @@ class Store:
             "is_imported": True,
         }
         agent_name = (link.agent_name if link else None) or record.agent_name
-        started = Session.objects.start(
-            owner=self._owner,
-            source=self._source,
-            agent_name=agent_name,
-            **{name: value for name, value in facts.items() if value is not None},
-        )
+        said = {name: value for name, value in facts.items() if value is not None}
+        try:
+            started = Session.objects.start(owner=self._owner, source=self._source, agent_name=agent_name, **said)
+        except Conflict:
+            other = self._find(record.key, of=record)
+            if other is None and record.key not in self.written.deleted_sessions | self.written.foreign_sessions:
+                raise
+            return other
         self.written.sessions += started.is_new
         return started.session
 
@@ -225,7 +237,7 @@ class Store:
                 self._append(place)
                 self.written.changed_messages += self._rewrite(place.session, message)
             return
-        place.pending.append(_draft(fresh, at=place.clock))
+        place.pending.append((message, _draft(fresh, at=place.clock)))
         if len(place.pending) >= BATCH_SIZE:
             self._append(place)
 
@@ -235,13 +247,28 @@ class Store:
         return rewrite(session, message)
 
     def _append(self, place: _Place) -> None:
-        """Write the messages of one session that wait, in one transaction."""
+        """Write the messages of one session that wait, in one transaction, but for what others wrote meanwhile."""
         if not place.pending:
             return
-        appended = transcripts.append(place.session.pk, place.pending, any_role=True)
+        with transaction.atomic():
+            if Session.objects.locked(place.session.pk).messages.filter(pk__gt=place.newest).exists():
+                self._take_again(place)
+            appended = transcripts.append(place.session.pk, [draft for _, draft in place.pending], any_role=True)
         self.written.messages += len(appended.ids) - appended.duplicates
         self.written.known_messages += appended.duplicates
+        place.newest = max([place.newest, *appended.ids])
         place.pending.clear()
+
+    def _take_again(self, place: _Place) -> None:
+        """Keep of the messages that wait what is new now that others have written to the session."""
+        waiting, place.pending = place.pending, []
+        place.known = _known_of(place.session)
+        for message, draft in waiting:
+            fresh = place.known.take(message)
+            if fresh is None:
+                self.written.known_messages += 1
+            else:
+                place.pending.append((message, _draft(fresh, at=draft.created_at or place.session.created_at)))
 
     def _write_compaction(self, record: ImportedCompaction) -> None:
         """Archive what came before; the summary follows as a message of its own."""
@@ -302,6 +329,11 @@ class DryStore(Store):
         """Mirror nothing; count the checkpoints that are not here."""
         if isinstance(change, ImportedCheckpoint) and change.session_key in self._places:
             self.written.checkpoints += not Checkpoint.objects.filter(uuid=change.uuid).exists()
+
+
+def _newest_of(session: Session) -> int:
+    """Return the last message that the session holds."""
+    return Session.objects.filter(pk=session.pk).aggregate(newest=models.Max("messages"))["newest"] or 0
 
 
 def _known_of(session: Session) -> KnownMessages:
