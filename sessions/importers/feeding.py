@@ -41,6 +41,7 @@ class Feed:
         self._splitter = LineSplitter(longest=settings.KODA_MAX_BODY)
         self._offset = 0
         self._is_settled = True
+        self._is_cut = False
 
     @property
     def tally(self) -> Tally:
@@ -67,6 +68,7 @@ class Feed:
             if not self._goes_on(file):
                 self.restart()
             file.seek(self._offset)
+            self._is_cut = True
             while data := file.read(CHUNK_BYTES):
                 if not self._offset:
                     require_utf8(data)
@@ -75,6 +77,7 @@ class Feed:
                 self._is_settled = False
                 yield from self._reader.read(self._splitter.feed(data))
                 progress(len(data))
+            self._is_cut = False
             self._stamp = _stamp(os.fstat(file.fileno()))
 
     def _goes_on(self, file: BinaryIO) -> bool:
@@ -85,7 +88,12 @@ class Feed:
         return file.read(len(self._tail)) == self._tail
 
     def settle(self) -> Iterator[Record | Change]:
-        """Yield what waits, when the file rests; a last line without its newline counts once it is whole."""
+        """Yield what waits, when the file rests; a last line without its newline counts once it is whole.
+
+        After a pull that was not taken to its end nothing waits: its place is behind what was not taken.
+        """
+        if self._is_cut:
+            return
         if _is_whole(bytes(self._splitter.rest)):
             yield from self._reader.read(self._splitter.finish())
         yield from self._reader.settle()

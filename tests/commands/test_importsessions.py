@@ -17,7 +17,8 @@ from django.core.management import CommandError, call_command
 from sessions.importers import Opener
 from sessions.importers.feeding import Watched
 from sessions.models import Message, Session
-from tests.conftest import ROOT, manage, prepare
+from tests.conftest import ROOT, make_environment, manage, prepare
+from tests.databases import IS_SQLITE, own_database
 from tests.factories import make_user
 from tests.importers.lines import SESSION, call, encode, make_answer, make_prompt, make_result, text
 
@@ -229,6 +230,90 @@ def test_follow_reads_on_as_files_grow_appear_and_are_replaced(environment, tran
     assert (process.returncode, err) == (0, "")
     told = json.loads(out)
     assert (told["sessions"], told["messages"], told["files"]) == (2, 6, 2)
+
+
+def follow(environment: dict[str, str], path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "importsessions", str(path), "--follow", "--json"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+_PRINT_LAST = (
+    "from sessions.models import Session; "
+    "print([one.messages.order_by('-pk').first().content for one in Session.objects.all()])"
+)
+
+
+@pytest.mark.slow
+def test_told_to_stop_it_does_not_read_all_the_rest_first(environment, tmp_path):
+    for name in ("first", "second"):
+        lines = [make_prompt(f"prompt {number}", sessionId=name) for number in range(20_000)]
+        (tmp_path / f"{name}.jsonl").write_bytes(
+            encode(*lines, make_answer(f"m-{name}", text("Nine."), sessionId=name))
+        )
+    process = follow(environment, tmp_path)
+    try:
+        wait_for(lambda: count_messages(environment) > 0)
+    finally:
+        code, _, err = stop(process)
+    assert (code, err) == (0, "")
+    assert count_messages(environment) < 40_002
+    manage(environment, "importsessions", str(tmp_path))
+    assert count_messages(environment) == 40_002
+    last = manage(environment, "shell", "--no-imports", "--command", _PRINT_LAST)
+    assert last.strip() == "['Nine.', 'Nine.']"
+
+
+@pytest.mark.slow
+def test_what_cannot_be_imported_while_it_is_followed_fails_the_command(environment, transcript):
+    transcript.write_bytes(in_encoding("utf-16"))
+    late = transcript.with_name("late.jsonl")
+    process = follow(environment, transcript.parent)
+    try:
+        late.write_bytes(encode(make_prompt("Sail", sessionId="late")))
+        wait_for(lambda: count_messages(environment) == 1)
+    finally:
+        code, out, err = stop(process)
+    assert code == 1
+    assert list(json.loads(out)["failures"]) == [str(transcript)]
+    assert err.count("UTF-16") == 2  # once, and what makes it readable
+    assert "1 of 2 files could not be imported whole" in err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(IS_SQLITE, reason="SQLite has no server that is started again")
+def test_a_database_that_was_started_again_gets_what_comes_then(tmp_path, transcript):
+    import psycopg
+
+    def count() -> int:
+        row = watching.execute("SELECT count(*) FROM koda_sessions_message").fetchone()
+        return int(row[0]) if row else 0
+
+    (tmp_path / "data").mkdir(mode=0o700)
+    with own_database() as database:
+        environment = make_environment(tmp_path / "data", **database)
+        manage(environment, "setup", "--no-static")
+        with psycopg.connect(database["KODA_DATABASE_URL"], autocommit=True) as watching:
+            process = follow(environment, transcript.parent)
+            try:
+                wait_for(lambda: count() == 3)
+                watching.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                with transcript.open("ab") as file:
+                    file.write(MORE)
+                wait_for(lambda: count() == 4)
+            finally:
+                code, out, _ = stop(process)
+    assert (code, json.loads(out)["failures"]) == (0, {})
 
 
 @pytest.mark.slow

@@ -7,11 +7,13 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -85,14 +87,15 @@ class Command(BaseCommand):
         with until_told_to_stop() as told:
             while not told.is_set():
                 watched.look()
-                for feed in watched.feeds:
-                    self._follow_one(feed, rested_since)
+                for feed in takewhile(lambda _: not told.is_set(), watched.feeds):
+                    self._follow_one(feed, rested_since, told)
                 told.wait(POLL_SECONDS)
         for feed in watched.feeds:
-            self._write(feed, feed.settle)
+            if str(feed.transcript.path) not in self._failures:
+                self._write(feed, feed.settle)
         return watched.feeds
 
-    def _follow_one(self, feed: Feed, rested_since: dict[Path, float]) -> None:
+    def _follow_one(self, feed: Feed, rested_since: dict[Path, float], told: Event) -> None:
         """Write what is new in one file; once it rests for a while, also what waited for more lines."""
         now, path = time.monotonic(), feed.transcript.path
         try:
@@ -101,7 +104,7 @@ class Command(BaseCommand):
             has_news = False  # removed or being replaced: its reader waits for it to come back
         if has_news:
             rested_since[path] = now
-            self._write(feed, feed.pull)
+            self._write(feed, lambda: takewhile(lambda _: not told.is_set(), feed.pull()))
         elif not feed.is_settled and now - rested_since.get(path, now) >= SETTLE_SECONDS:
             self._write(feed, feed.settle)
 
@@ -123,12 +126,13 @@ class Command(BaseCommand):
         try:
             store.write(records())
             store.flush()
-        except (OSError, KodaError, DatabaseError) as error:
+        except (OSError, KodaError, DatabaseError, InterfaceError) as error:
             if self._failures.get(path) != str(error):
                 self.stderr.write(self.style.ERROR(f"{path}: {error}"))
             self._failures[path] = str(error)
             store.forget()
             feed.restart()
+            close_old_connections()  # a server that was started again wants a new one
         else:
             self._failures.pop(path, None)
 
