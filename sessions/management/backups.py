@@ -21,6 +21,9 @@ _IN_USE = "Somebody else has the database open. Stop every server and command th
 _OF_ANOTHER = "it has no tables of Koda Web"
 SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".dump"}
 _MIGRATIONS, _APP = "django_migrations", "koda_sessions"
+_TABLES = frozenset({_MIGRATIONS, "auth_user", "koda_sessions_session", "koda_sessions_message"})
+"""Tables that each version has had."""
+_THE_COPY = "The copy"
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 """The bytes of SQLite's file that who reads it has locked (sqlite.org/fileformat2, the lock-byte page)."""
 
@@ -37,9 +40,11 @@ def copy_to(path: Path) -> None:
     """
     if path.exists():
         raise CommandError(f"There is a file at {path} already.")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if not _TABLES.issubset(connection.introspection.table_names()):
+            raise CommandError("No copy was made: the database has no tables of Koda Web. Run the command setup first.")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished.touch(mode=0o600)
         _copiers()[0](unfinished)
         _write_through(unfinished)
@@ -86,26 +91,27 @@ def _write_through(path: Path) -> None:
 def _vacuum_into(path: Path) -> None:
     with connection.cursor() as cursor:
         cursor.execute("VACUUM INTO %s", [str(path)])
-    _require_sound(path)
+    _require_sound(path, called=_THE_COPY)
 
 
-def _require_sound(path: Path) -> None:
+def _require_sound(path: Path, *, called: str) -> None:
     """Raise `CommandError` unless the file is a whole database of ours."""
     sqlite: Any = connection.Database  # type: ignore[attr-defined] # each backend has its own
     try:
         with closing(sqlite.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
             faults = [fault for (fault,) in copy.execute("PRAGMA integrity_check") if fault != "ok"]
             applied = [app for (app,) in copy.execute(f"SELECT app FROM {_MIGRATIONS}")]  # noqa: S608 - a constant
+            tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite.DatabaseError as error:
-        raise CommandError(f"{path} is not a copy of this database: {error}.") from error
+        raise CommandError(f"{called} is not a copy of this database: {error}.") from error
     if faults or not applied:
-        raise CommandError(f"{path} is damaged: {'; '.join(faults[:3]) or 'it is empty'}.")
-    if _APP not in applied:
-        raise CommandError(f"{path} is not a copy of this database: {_OF_ANOTHER}.")
+        raise CommandError(f"{called} is damaged: {'; '.join(faults[:3]) or 'it is empty'}.")
+    if _APP not in applied or not tables >= _TABLES:
+        raise CommandError(f"{called} is not a copy of this database: {_OF_ANOTHER}.")
 
 
 def _replace_file(path: Path, now: datetime) -> Path | None:
-    _require_sound(path)
+    _require_sound(path, called=str(path))
     place = Path(connection.settings_dict["NAME"])
     unfinished = place.with_name(f".{place.name}.restoring")
     kept = place.with_name(f"{place.name}.before-{now:%Y%m%dT%H%M%SZ}")
@@ -182,23 +188,28 @@ END $$;
 
 def _dump(path: Path) -> None:
     _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
-    _run("pg_restore", "--list", str(path), is_connected=False)
-    _require_ours(path)
+    _require_ours(path, called=_THE_COPY)
 
 
-def _require_ours(path: Path) -> None:
+def _require_ours(path: Path, *, called: str) -> None:
     """Raise `CommandError` unless the file is a copy of a database of ours: what is put back takes all tables away."""
-    label = _APP.encode()
-    with tempfile.TemporaryFile() as rows:
-        options = ("--data-only", f"--table={_MIGRATIONS}", "--file=-")
-        _run("pg_restore", *options, str(path), output=rows, is_connected=False)
-        rows.seek(0)
-        if not any(line.split(b"\t")[1:2] == [label] for line in rows):
-            raise CommandError(f"{path} is not a copy of this database: {_OF_ANOTHER}.")
+    contents = [line.split() for line in _told_of(path, "--list")]
+    tables = {words[5].decode() for words in contents if words[3:4] == [b"TABLE"] and words[4] != b"DATA"}
+    rows = _told_of(path, "--data-only", f"--table={_MIGRATIONS}", "--file=-")
+    if not tables >= _TABLES or not any(row.split(b"\t")[1:2] == [_APP.encode()] for row in rows):
+        raise CommandError(f"{called} is not a copy of this database: {_OF_ANOTHER}.")
+
+
+def _told_of(path: Path, *options: str) -> list[bytes]:
+    """Return the lines in which pg_restore tells of a copy."""
+    with tempfile.TemporaryFile() as output:
+        _run("pg_restore", *options, str(path), output=output, is_connected=False)
+        output.seek(0)
+        return output.readlines()
 
 
 def _load(path: Path, now: datetime) -> None:  # noqa: ARG001 - nothing of the old is kept: it is one transaction
-    _require_ours(path)
+    _require_ours(path, called=str(path))
     script = path.with_name(f".{path.name}.{os.getpid()}.sql")
     try:
         script.touch(mode=0o600)

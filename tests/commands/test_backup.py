@@ -121,6 +121,22 @@ def test_a_copy_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_database_without_tables_is_not_copied_and_says_what_to_do(tmp_path: Path):
+    (tmp_path / "data").mkdir(mode=0o700)
+    with own_database() as database:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "backup", str(tmp_path / "copies" / "one")],
+            cwd=ROOT, env=make_environment(tmp_path / "data", **database), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "CommandError: No copy was made: the database has no tables of Koda Web. Run the command setup first.\n"
+    )
+    assert str(tmp_path) not in done.stderr, "not the name of a file that nobody will see"
+    assert not (tmp_path / "copies").exists()
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(IS_SQLITE, reason="SQLite needs no other program")
 def test_a_missing_program_is_named(tmp_path: Path, monkeypatch):
@@ -191,17 +207,21 @@ def test_what_is_no_copy_is_not_restored(tmp_path: Path, content: bytes):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_copy_of_another_programs_database_is_not_restored(tmp_path: Path):
-    path = _copy_of_another_program(tmp_path / "copy")
+@pytest.mark.parametrize("app", ["polls", "koda_sessions"])
+def test_a_copy_of_another_programs_database_is_not_restored(tmp_path: Path, app: str):
+    path = _copy_of_another_program(tmp_path / "copy", app=app)
     user = make_user("ada")
     with pytest.raises(CommandError, match="is not a copy of this database: it has no tables of Koda Web"):
         call_command("restore", str(path), "--yes")
     user.refresh_from_db()
 
 
-def _copy_of_another_program(path: Path) -> Path:
+def _copy_of_another_program(path: Path, *, app: str) -> Path:
     """Copy a database that Django has made, too, as far as it looks like ours."""
-    rows = "CREATE TABLE django_migrations (id integer, app text); INSERT INTO django_migrations VALUES (1, 'polls')"
+    rows = (
+        "CREATE TABLE django_migrations (id integer, app text); CREATE TABLE polls_choice (id integer); "
+        f"INSERT INTO django_migrations VALUES (1, '{app}')"
+    )
     if IS_SQLITE:
         with closing(connection.Database.connect(path)) as other:
             other.executescript(rows)
