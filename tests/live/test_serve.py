@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from io import StringIO
 
 import httpx
+import pytest
+from django.core.management import CommandError, call_command
 
 from sessions.management.commands import setup
 from sessions.management.commands.serve import Command
@@ -151,6 +153,13 @@ def test_static_files_that_are_missing_or_of_another_version_are_told(settings, 
         told = StringIO()
         Command(stderr=told).warn_of_other_static_files()
         assert ("Run the command setup" in told.getvalue()) == is_told, found
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize("port", ["70000", "-1", "many"])
+def test_a_port_that_is_none_is_told_before_anything_is_begun(command, port):
+    with pytest.raises(CommandError, match=f"argument --port: {port} is no port: it is a number up to 65535$"):
+        call_command(command, f"--port={port}")
 
 
 def test_the_port_of_another_is_told_in_one_line(tmp_path):

@@ -26,6 +26,7 @@ from sessions.management.demo_agents import PLAYS
 from sessions.management.demo_company import Company
 from sessions.management.demo_replay import Recording, load
 from sessions.management.owners import find_owner
+from sessions.management.ports import port_number
 from sessions.models import ApiKey, NewKey, Scope
 
 KEY_NAME = "demo"
@@ -39,7 +40,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.KODA_HOST, help="address to serve on (KODA_HOST)")
-        parser.add_argument("--port", type=int, default=settings.KODA_PORT, help="port to serve on (KODA_PORT)")
+        parser.add_argument("--port", type=port_number, default=settings.KODA_PORT, help="port to serve on (KODA_PORT)")
         parser.add_argument("--url", help="a server that runs already; needs --key")
         parser.add_argument("--key", help="an API key of that server, with the scope write")
         parser.add_argument("--replay", type=Path, metavar="PATH", help="replay the transcripts there instead")

@@ -17,6 +17,7 @@ from sessions.live.admission import Admission
 from sessions.live.keeper import Keeper, jobs
 from sessions.live.server import CannotListen, Server, exit_soon
 from sessions.management.commands.setup import collected_sources, fingerprint_sources
+from sessions.management.ports import port_number
 
 _OPEN_FILES = 65_536
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.KODA_HOST, help="address to listen on (KODA_HOST)")
         parser.add_argument(
-            "--port", type=int, default=settings.KODA_PORT, help="port to listen on, 0 for any (KODA_PORT)"
+            "--port", type=port_number, default=settings.KODA_PORT, help="port to listen on, 0 for any (KODA_PORT)"
         )
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
