@@ -11,6 +11,8 @@ from koda_web.failures import is_of_database
 
 _INTERRUPTED = 130
 """How a shell counts what Ctrl-C ended."""
+_UNREAD = 141
+"""How a shell counts what ended because nobody reads its output any more, as behind `head`."""
 _UNDEFINED_TABLE = "42P01"
 """What PostgreSQL calls it."""
 
@@ -18,18 +20,16 @@ _UNDEFINED_TABLE = "42P01"
 def main() -> None:
     """Run one command; without any, prepare everything and serve.
 
-    A wrong configuration ends with exit code 2 and the reasons, a database that does not answer with 1 and its words,
-    Ctrl-C where a command does not finish something first with 130. Never with a traceback, unless `--traceback` asks
-    for it.
+    A wrong configuration ends with exit code 2 and the reasons, a database that does not answer and a file that cannot
+    be read or written with 1 and the system's words, Ctrl-C where a command does not finish something first with 130.
+    Never with a traceback, unless `--traceback` asks for it.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koda_web.settings")
     program, *arguments = sys.argv
     try:
-        if arguments:
-            execute_from_command_line([program, *arguments])
-            return
-        execute_from_command_line([program, "setup"])
-        execute_from_command_line([program, "serve"])
+        for command in [arguments] if arguments else [["setup"], ["serve"]]:
+            execute_from_command_line([program, *command])
+        sys.stdout.flush()
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
@@ -39,11 +39,26 @@ def main() -> None:
             raise
         sys.stderr.write(f"The database could not be used: {reason}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (OSError, KeyboardInterrupt) as error:
         if "--traceback" in arguments:
             raise
+        sys.exit(_told(error))
+
+
+def _told(error: OSError | KeyboardInterrupt) -> int:
+    """Tell what the system has refused, or who has come between, and return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("Interrupted.\n")
-        sys.exit(_INTERRUPTED)
+        return _INTERRUPTED
+    try:
+        sys.stdout.flush()
+    except OSError:  # or Python would try again at its end, and tell of that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return _UNREAD
+    reason = error.strerror or str(error)
+    sys.stderr.write(f"{error.filename}: {reason}\n" if error.filename else f"{reason}\n")
+    return 1
 
 
 def _why_unusable(error: DatabaseError | InterfaceError) -> str | None:

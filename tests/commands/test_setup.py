@@ -1,5 +1,6 @@
 """setup: prepares everything, once, whoever else does so at the same time."""
 
+import os
 import re
 import stat
 import subprocess
@@ -108,6 +109,40 @@ def test_a_file_that_is_no_database_and_tables_that_are_not_there_are_told_in_on
     assert without_tables.stderr == f"{told}no such table: koda_sessions_session. Run the command setup first.\n"
     assert purge.stderr == without_tables.stderr
     assert no_database.stderr == f"{told}file is not a database\n"
+
+
+def test_a_folder_that_cannot_be_prepared_is_told_in_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    environment = make_environment(tmp_path / "file" / "data", KODA_SECRET_KEY="k" * 60)
+    run = partial(subprocess.run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    brief = run([sys.executable, "manage.py", "setup"])
+    assert (brief.returncode, brief.stderr) == (1, f"{tmp_path}/file/data: Not a directory\n")
+    assert "Traceback" in run([sys.executable, "manage.py", "setup", "--traceback"]).stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is full")
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, buffering):
+    environment = make_environment(tmp_path) | {"PYTHONUNBUFFERED": buffering}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "showmigrations"],
+            cwd=ROOT, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "No space left on device\n")
+
+
+def test_who_stops_reading_ends_a_command_without_a_word(tmp_path: Path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "showmigrations"],
+            cwd=ROOT, env=make_environment(tmp_path), stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback_unless_it_is_asked_for(monkeypatch, capsys):
