@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 
 from sessions import transcripts
 from sessions.management import backups
@@ -118,6 +118,25 @@ def test_a_copy_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path):
         place = tmp_path / "copy"
     with pytest.raises(CommandError, match="No copy was made"):
         backup(str(place))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_export", [False, True])
+def test_no_copy_stays_that_the_audit_log_could_not_be_told_of(tmp_path: Path, is_export: bool):
+    session = make_session(make_user("ada"))
+    place = tmp_path / "copy"
+    command = ["exportsession", str(session.uuid), "--output", str(place)] if is_export else ["backup", str(place)]
+
+    def write_nothing(execute, sql, params, many, context):
+        """Be a database that is read-only since the copy was made."""
+        if "koda_sessions_auditentry" in sql and sql.startswith("INSERT"):
+            assert place.exists()
+            raise OperationalError("attempt to write a readonly database")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(write_nothing), pytest.raises(OperationalError):
+        call_command(*command, stdout=StringIO())
     assert list(tmp_path.iterdir()) == []
 
 

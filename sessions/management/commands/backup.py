@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from sessions.management import backups
+from sessions.management.noting import kept_if_noted
 from sessions.models import SHELL, Action, AuditEntry
 
 
@@ -27,5 +28,6 @@ class Command(BaseCommand):
     def handle(self, *, path: Path | None, **options: Any) -> None:
         place = path or Path(settings.KODA_DATA_DIR) / "backups" / backups.name_of(timezone.now())
         backups.copy_to(place)
-        AuditEntry.objects.note(Action.BACKED_UP, by=SHELL, subject=place.name)
+        with kept_if_noted(place):
+            AuditEntry.objects.note(Action.BACKED_UP, by=SHELL, subject=place.name)
         self.stdout.write(str(place))

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from sessions import exports
 from sessions.exports import Format
 from sessions.management.naming import find_session
+from sessions.management.noting import kept_if_noted
 from sessions.models import SHELL, Session
 
 
@@ -38,7 +39,8 @@ class Command(BaseCommand):
             sys.stdout.buffer.flush()
             return
         lines, size = _write(found, Format(form), output)
-        exports.note_taken(found, Format(form), by=SHELL)
+        with kept_if_noted(output):
+            exports.note_taken(found, Format(form), by=SHELL)
         self.stdout.write(_outcome(found, output, lines, size) if json else f"Wrote {lines:,} lines to {output}.")
 
 
