@@ -132,7 +132,8 @@ class Command(BaseCommand):
             self._failures[path] = str(error)
             store.forget()
             feed.restart()
-            close_old_connections()  # a server that was started again wants a new one
+            if isinstance(error, DatabaseError | InterfaceError):
+                close_old_connections()  # a server that was started again wants a new one
         else:
             self._failures.pop(path, None)
 
