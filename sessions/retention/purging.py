@@ -190,6 +190,7 @@ class _Run:
         session = Session.objects.locked_to_destroy(pk)
         if session.children.exists() or not self._is_still_due(session):
             return False
+        self.tally.begin(session)
         if rows.is_large(session):
             rows.shrink(session, self.tally, by=self.by, now=self.now)
             return True

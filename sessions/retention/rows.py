@@ -31,6 +31,7 @@ from sessions.models import (
     StoredAnswer,
     ToolCall,
 )
+from sessions.models.event import EventQuerySet
 from sessions.models.message import octets_of
 from sessions.retention.plans import stretches
 
@@ -50,11 +51,25 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     size: int = 0
+    _of: int | None = None
+    _found_up_to: int = 0
+
+    def begin(self, session: Session) -> None:
+        """Note, with a session's first batch, how far its log reaches: what comes later is the purge's own."""
+        if self._of != session.pk:
+            self._of, self._found_up_to = session.pk, session.last_seq
+
+    def leave_out_notes(self, events: EventQuerySet) -> None:
+        """Take off, of events that are counted when they are destroyed, those which the purge itself noted before."""
+        noted = events.filter(seq__gt=self._found_up_to)
+        self.size -= size_of(noted, "payload")
+        self.add(Event, -noted.count())
 
     def add(self, model: type[models.Model], count: int) -> None:
         """Count rows of one table."""
-        if count:
-            self.counts[table_of(model)] += count
+        self.counts[table_of(model)] += count
+        if not self.counts[table_of(model)]:
+            del self.counts[table_of(model)]
 
     def add_labels(self, deleted: dict[str, int]) -> None:
         """Count what Django says that it deleted of what agents and people had written."""
@@ -220,6 +235,8 @@ def _drop_rest(session: Session, tally: Tally) -> None:
         if ids:
             batch = rows.filter(pk__in=ids)
             tally.size += size_of(batch, *columns)
+            if isinstance(batch, EventQuerySet):
+                tally.leave_out_notes(batch)
             tally.add_labels(batch.delete()[1])
             return
 
@@ -233,4 +250,5 @@ def destroy(session: Session, tally: Tally, *, now: datetime) -> None:
         (session.checkpoints, _OF_A_CHECKPOINT),
     ):
         tally.size += size_of(rows, *columns)  # type: ignore[arg-type]
+    tally.leave_out_notes(session.events.all())
     tally.add_labels(session.destroy(now=now))

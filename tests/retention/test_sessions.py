@@ -141,6 +141,20 @@ def test_a_large_one_goes_piece_by_piece_and_stands_in_no_list_meanwhile(monkeyp
     assert [receipt.is_complete for receipt in Receipt.objects.order_by("pk")] == [False, True]
 
 
+@pytest.mark.parametrize("many", [1, 6])
+def test_what_a_purge_notes_on_its_way_is_no_part_of_what_it_destroys(many, monkeypatch):
+    monkeypatch.setattr(rows, "MESSAGES_AT_ONCE", 4)
+    monkeypatch.setattr(rows, "EVENTS_AT_ONCE", 5)
+    session = make_old()
+    for _ in range(many):
+        speak(session, WORD, at=days_ago(40))
+    found = retention.preview(Rule(policy=Policy.STALE, age=24), now=NOW)
+    done = purge("stale", 24, now=NOW)
+    assert left() == set()
+    assert {name: done.counts.get(name, 0) for name in found.counts} == found.counts
+    assert done.size == found.size
+
+
 def test_a_half_purged_one_reads_or_has_no_checkpoint_at_every_door(monkeypatch):
     monkeypatch.setattr(rows, "MESSAGES_AT_ONCE", 2)
     monkeypatch.setattr(rows, "EVENTS_AT_ONCE", 2)
