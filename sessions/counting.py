@@ -4,9 +4,10 @@ A share is what one session adds, counted from its own records. Sums by place, s
 difference between a session's new share and the one before, so any number of repeats comes to the same.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, product
 from typing import Any
@@ -36,6 +37,7 @@ from sessions.models.place import PlaceName
 from sessions.models.spans import SecondsBetween, UtcDay
 
 _MICROSECOND = timedelta(microseconds=1)
+_TOOK = SecondsBetween("started_at", "ended_at")
 
 Cell = tuple[PlaceName, int, int]
 """A place, a scope and a slot."""
@@ -55,7 +57,7 @@ class Miscounted:
 
 
 def shares_of(ids: Sequence[int], *, since: datetime | None = None, until: datetime | None = None) -> list[Share]:
-    """Return what these sessions add to the figures, counted now and not saved, in seven queries.
+    """Return what these sessions add to the figures, counted now and not saved, in eight queries.
 
     With bounds, days outside may be missing. A turn, call or request belongs to the day (UTC) on which it began.
     """
@@ -63,9 +65,10 @@ def shares_of(ids: Sequence[int], *, since: datetime | None = None, until: datet
         return []
     days: dict[int, Days] = defaultdict(lambda: defaultdict(Amounts))
     bounds = {"gte": since, "lt": until}
+    waits = _waits(ids)
     within = {name: at for name, at in bounds.items() if at is not None}
     for session, day, name, count in (
-        *_spent(ids, within), *_called(ids, within), *_turned(ids, within), *_waited(ids),
+        *_spent(ids, within), *_called(ids, within), *_turned(ids, within), *_waited(waits), *_unworked(waits, within),
     ):  # fmt: skip
         days[session][named.slot_of_day(day)][name] += count
     columns = ("pk", "owner_id", "visibility", "agent_name", "source", "project_root", "created_at")
@@ -113,10 +116,13 @@ def _called(ids: Sequence[int], within: dict[str, datetime]) -> _Told:
         yield session, day, named.of_call(tool, outcome), int(count)
 
 
+def _turns(ids: Sequence[int], within: dict[str, datetime]) -> models.QuerySet[Turn]:
+    return Turn.objects.filter(Among("session_id", ids), started_at__isnull=False, **_bounded("started_at", within))
+
+
 def _turned(ids: Sequence[int], within: dict[str, datetime]) -> _Told:
     """Yield turns by how they ended, and of those that have ended how long they took."""
-    turns = Turn.objects.filter(Among("session_id", ids), started_at__isnull=False, **_bounded("started_at", within))
-    took = turns.order_by().annotate(on=UtcDay("started_at"), took=SecondsBetween("started_at", "ended_at"))
+    took = _turns(ids, within).order_by().annotate(on=UtcDay("started_at"), took=_TOOK)
     rows = took.values_list("session_id", "on", "reason", "took").annotate(count=Count("pk"))
     for session, day, reason, seconds, count in rows:
         yield session, day, named.of_turn(reason), count
@@ -126,19 +132,57 @@ def _turned(ids: Sequence[int], within: dict[str, datetime]) -> _Told:
             yield session, day, named.of_length(seconds), count
 
 
-def _waited(ids: Sequence[int]) -> _Told:
-    """Yield how long a person was waited for: requests side by side in one session kept its agent waiting once."""
-    asked = Request.objects.filter(Among("session_id", ids), closed_at__isnull=False)
-    before, until = 0, datetime.min.replace(tzinfo=UTC)
-    for session, opened, closed in asked.order_by("session_id", "opened_at").values_list(
-        "session_id", "opened_at", "closed_at"
-    ):
-        assert closed is not None
-        start = max(opened, until) if session == before else opened
+@dataclass(slots=True)
+class _Waits:
+    """The times in which one session waited for a person: in order, and none overlaps another."""
+
+    days: list[date] = field(default_factory=list)
+    """On which what was waited for had been asked."""
+    starts: list[datetime] = field(default_factory=list)
+    ends: list[datetime] = field(default_factory=list)
+    before: list[timedelta] = field(default_factory=list)
+    """How long it had waited when each began."""
+
+    def add(self, opened: datetime, closed: datetime) -> None:
+        """Take a request, in the order in which they were opened: those side by side kept the agent waiting once."""
+        start = max([opened, *self.ends[-1:]])
         if closed > start:
-            yield session, opened.astimezone(UTC).date(), "waiting_us", (closed - start) // _MICROSECOND
-        until = max(until, closed) if session == before else closed
-        before = session
+            self.before.append(self.until(start))
+            self.days.append(opened.astimezone(UTC).date())
+            self.starts.append(start)
+            self.ends.append(closed)
+
+    def until(self, at: datetime) -> timedelta:
+        """Return how long it had waited at a time."""
+        count = bisect_right(self.starts, at)
+        return self.before[count - 1] + min(at, self.ends[count - 1]) - self.starts[count - 1] if count else timedelta()
+
+
+def _waits(ids: Sequence[int]) -> dict[int, _Waits]:
+    """Return when these sessions waited, by what was settled."""
+    asked = Request.objects.filter(Among("session_id", ids), closed_at__isnull=False)
+    rows = asked.order_by("session_id", "opened_at").values_list("session_id", "opened_at", "closed_at")
+    waits: dict[int, _Waits] = defaultdict(_Waits)
+    for session, opened, closed in rows:
+        assert closed is not None
+        waits[session].add(opened, closed)
+    return waits
+
+
+def _waited(waits: dict[int, _Waits]) -> _Told:
+    """Yield how long a person was waited for."""
+    for session, own in waits.items():
+        for day, start, end in zip(own.days, own.starts, own.ends, strict=True):
+            yield session, day, "waiting_us", (end - start) // _MICROSECOND
+
+
+def _unworked(waits: dict[int, _Waits], within: dict[str, datetime]) -> _Told:
+    """Yield, to be taken off, what of the turns that have ended was spent in waiting: none of those that still run."""
+    turns = _turns(list(waits), within).filter(ended_at__isnull=False).order_by()
+    rows = turns.values_list("session_id", "started_at", "ended_at", _TOOK) if waits else ()
+    for session, start, end, seconds in rows:
+        waited = round((waits[session].until(end) - waits[session].until(start)).total_seconds())
+        yield session, start.astimezone(UTC).date(), "turn_seconds", -max(0, min(waited, seconds))
 
 
 # --- Adding it to the sums -----------------------------------------------------------------------------------

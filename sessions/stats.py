@@ -88,19 +88,14 @@ class TurnFigures:
 
 @dataclass(frozen=True, slots=True)
 class DayTimes:
-    """Seconds of one day's turns, and how many of them a person was waited for."""
+    """Seconds of a day's ended turns in which nobody was waited for (None: none ended), and those of waiting."""
 
-    turns: int = 0
+    working: int | None = None
     waiting: int = 0
 
     def __add__(self, other: "DayTimes") -> "DayTimes":
         """Return the sums."""
-        return DayTimes(self.turns + other.turns, self.waiting + other.waiting)
-
-    @property
-    def working(self) -> int:
-        """Return the seconds in which nobody was waited for."""
-        return max(0, self.turns - self.waiting)
+        return DayTimes(sum_known([self.working, other.working]), self.waiting + other.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +198,9 @@ def percentile(counts: Mapping[int, int], part: float) -> int | None:
 def times_of(by_day: Mapping[date, Mapping[str, int]]) -> dict[date, DayTimes]:
     """Return the times of the days on which a turn ended or a person was waited for."""
     return {
-        day: DayTimes(numbers["turn_seconds"], round(numbers["waiting_us"] / 1_000_000))
+        day: DayTimes(
+            numbers["turn_seconds"] if numbers["ended_count"] else None, round(numbers["waiting_us"] / 1_000_000)
+        )
         for day, numbers in sorted(by_day.items())
         if numbers["ended_count"] or numbers["waiting_us"]
     }

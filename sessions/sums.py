@@ -60,7 +60,7 @@ def read(
 ) -> Sums:
     """Return the sums of what `user` may read from day to day (UTC), narrowed by each word that is not empty.
 
-    Eight queries, and eight more while something is not counted yet. Read across an addition they would count it twice
+    Eight queries, and nine more while something is not counted yet. Read across an addition they would count it twice
     or not at all; then they are read again.
     """
     if not user.is_authenticated:

@@ -3,9 +3,11 @@
 import random
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 from threading import Thread
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from sessions import checkpoints, compaction, counting, following, forks, sums
@@ -264,3 +266,20 @@ def test_two_that_count_at_once_count_once():
     assert seen_by(owner) == before
     assert Share.objects.count() == 12
     assert counting.wrong_sums() == []
+
+
+def test_what_an_older_version_kept_with_the_waiting_is_counted_anew():
+    session = make_session()
+    work(session)
+    count()
+    (right,) = FigureSum.objects.filter(grain=0, scope=session.owner_id, slot=20260301).values_list("turn_seconds")
+    assert right == (50,)
+    Share.objects.update(days={"20260301": {**Share.objects.get().days["20260301"], "turn_seconds": 60}})
+    FigureSum.objects.update(turn_seconds=60)
+
+    import_module("sessions.migrations.0033_worked_without_waiting").forget(apps, None)
+
+    assert figures(session.owner, period=YEAR).all_times.working == 50
+    count()
+    assert figures(session.owner, period=YEAR).all_times.working == 50
+    assert not counting.miscounted([session.pk])

@@ -103,8 +103,35 @@ def test_waiting_side_by_side_is_waiting_once_and_no_work(owner):
     tell(session, APPROVAL, seconds=10)
     tell(session, QUESTION, seconds=20)
     tell(session, end(), seconds=100)
-    assert figures(owner, period=WEEK).times == {TODAY: DayTimes(turns=100, waiting=90)}
-    assert figures(owner, period=WEEK).all_times.working == 10
+    assert figures(owner, period=WEEK).times == {TODAY: DayTimes(working=10, waiting=90)}
+
+
+def test_what_still_runs_takes_nothing_from_the_work_of_turns_that_ended(owner):
+    done, waited = make_session(owner), make_session(owner)
+    tell(done, START)
+    tell(done, end(), seconds=100)
+    tell(waited, START)
+    tell(waited, APPROVAL, seconds=10)
+    tell(waited, {"type": "text_delta", "text": "on", "turn_id": "t"}, seconds=90)  # asked and settled elsewhere
+
+    assert figures(owner, period=WEEK).times == {TODAY: DayTimes(working=100, waiting=80)}
+
+    tell(waited, {"type": "turn_end", "turn_id": "t", "reason": {"kind": "complete"}}, seconds=200)
+    assert figures(owner, period=WEEK).times == {TODAY: DayTimes(working=220, waiting=80)}
+
+
+def test_waiting_over_midnight_is_taken_from_the_turn_that_waited(owner):
+    session = make_session(owner)
+    evening = datetime(2026, 2, 27, 23, 50, tzinfo=UTC)
+    make_events(session, START, now=evening)
+    make_events(session, APPROVAL, now=evening + timedelta(minutes=15))
+    make_events(session, end(), now=evening + timedelta(minutes=60))
+    first, second = date(2026, 2, 27), date(2026, 2, 28)
+    assert figures(owner, period=WEEK).times == {
+        first: DayTimes(working=15 * 60, waiting=0),
+        second: DayTimes(working=None, waiting=45 * 60),
+    }
+    assert figures(owner, period=Period(first, first)).times == {first: DayTimes(working=15 * 60, waiting=0)}
 
 
 def test_what_is_private_to_somebody_else_is_in_no_figure(owner):
@@ -119,7 +146,7 @@ def test_what_is_private_to_somebody_else_is_in_no_figure(owner):
 
     assert list(found.by_agent) == ["PUBLIC"]
     assert [tool.name for tool in found.tools] == ["PUBLIC"]
-    assert (found.turns.count, found.times) == (1, {TODAY: DayTimes(turns=5, waiting=4)})
+    assert (found.turns.count, found.times) == (1, {TODAY: DayTimes(working=1, waiting=4)})
     assert figures(make_user(is_staff=True), period=WEEK).turns.count == 2
     assert figures(AnonymousUser(), period=WEEK).is_empty
 
@@ -136,7 +163,7 @@ def test_a_filter_narrows_every_figure(owner, filters):
     assert list(found.by_agent) == ["a"]
     assert [tool.name for tool in found.tools] == ["a"]
     assert found.turns.count == 1
-    assert found.all_times.turns == 5
+    assert found.all_times.working == 5
 
 
 def test_nothing_reported_is_unknown(owner):

@@ -16,7 +16,7 @@ NUMBERS = (
     "usage_count",  # entries of the token ledger: without one nothing was reported
     *TOKEN_NAMES,
     "ended_count",  # turns that began then and have ended
-    "turn_seconds",  # what these took
+    "turn_seconds",  # what these took, without what of it a person was waited for
     "waiting_us",  # microseconds in which a person was waited for
 )
 """What every slot has one of; the rest is there only where it is not 0."""

@@ -94,7 +94,7 @@ def times(found: Figures) -> Chart:
         Stack(
             _short(slot, found.period),
             f"{_long(slot)}: " + (f"{hours(day.working)} working, {hours(day.waiting)} waiting" if day else "no turn"),
-            [("live", day.working), ("needs", day.waiting)] if day else None,
+            [("live", day.working or 0), ("needs", day.waiting)] if day else None,
         )
         for slot, day in slots
     ]

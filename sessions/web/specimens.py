@@ -373,7 +373,7 @@ def _charts(studio: Studio) -> Iterator[Specimen]:
         count=96, reasons={"complete": 90, "error": 5}, lengths=[4, 9, 14, 20, 18, 12, 8, 4, 3, 2, 1, 0],
         median=41, p95=610, longest=2400,
     )  # fmt: skip
-    times = {day: DayTimes(turns=3600 + 400 * number, waiting=300 * number) for number, day in enumerate(period.days)}
+    times = {day: DayTimes(working=3600 + 100 * number, waiting=300 * number) for number, day in enumerate(period.days)}
     sums = {"koda": _counts(9), "claude-code": _counts(4)}
     found = Figures(period, 12, counts, sums, {"/w/lighthouse": _counts(13), "": _counts(1)}, tools, turns, times)
     parts = shown(found, {})
