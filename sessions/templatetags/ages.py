@@ -1,9 +1,9 @@
 """Times and figures as people say them: `4 m 12 s`, `4 m ago`, `142 k`. Between number and unit stands a narrow space.
 
-A `<time data-tick>` is moved on by koda.js; what the server writes is true at `now` and needs no script.
+A `<time data-tick>` is moved on by page.js; what the server writes is true at `now` and needs no script.
 """
 
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
 from django import template
@@ -121,10 +121,24 @@ def _date(day: date) -> str:
     return date_format(day, "D j M Y")
 
 
-@register.filter
-def day(at: datetime, now: datetime) -> str:
-    """Return the day as people say it: today, yesterday, `Mon 23 Nov`, with the year when it is another."""
+@register.simple_tag
+def day(at: datetime, now: datetime) -> SafeString:
+    """Return the day as people say it: today, yesterday, `Mon 23 Nov`, with the year when it is another.
+
+    A page that is left open says it anew after `end_of_day`.
+    """
     local, today = timezone.localtime(at).date(), timezone.localtime(now).date()
+    return format_html('<span data-day="{}">{}</span>', f"{local:%Y-%m-%d}", _day(local, today))
+
+
+@register.simple_tag
+def end_of_day(now: datetime) -> int:
+    """Return when the day ends in the server's zone, in milliseconds as scripts count them."""
+    tomorrow = timezone.localtime(now).date() + timedelta(days=1)
+    return int(timezone.make_aware(datetime.combine(tomorrow, time())).timestamp() * 1000)
+
+
+def _day(local: date, today: date) -> str:
     if local == today:
         return "Today"
     if local == today - timedelta(days=1):

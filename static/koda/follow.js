@@ -127,14 +127,15 @@ function times() {
       const words = `+${koda.span(Math.round((at - prompt) / 1000))}`;
       if (time.textContent !== words) time.textContent = words;
     }
-    if (before && before.dataset.day !== item.dataset.day && before.nextElementSibling === item) item.before(dayLine(item, at));
+    if (before && before.dataset.day !== item.dataset.day && before.nextElementSibling === item) item.before(dayLine(item.dataset.day));
     before = item;
   }
 }
 
-function dayLine(item, at) {
+function dayLine(day) {
   const line = document.createElement("h2");
   line.className = "day";
-  line.textContent = new Date(at).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" });
+  line.dataset.day = day;
+  line.textContent = new Date(day).toUTCString().split(/,? 0?/, 3).join(" ");
   return line;
 }

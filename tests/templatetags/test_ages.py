@@ -92,4 +92,5 @@ def test_a_size(value, words):
     ("days", "words"), [(0, "Today"), (1, "Yesterday"), (2, "Mon 23 Nov"), (400, "Tue 21 Oct 2025")]
 )
 def test_a_day(days, words):
-    assert day(NOW - timedelta(days=days), NOW) == words
+    at = NOW - timedelta(days=days)
+    assert day(at, NOW) == f'<span data-day="{at:%Y-%m-%d}">{words}</span>'
