@@ -1,6 +1,8 @@
 """Which block of a session's messages or events a query string asks for."""
 
-from django.http import HttpRequest
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, QueryDict
 
 from sessions.models import Event, Message, Session
 from sessions.models.message import HEADS, MessageQuerySet, with_calls
@@ -66,6 +68,18 @@ def shows_archived(request: HttpRequest) -> bool:
 def sought(request: HttpRequest) -> str:
     """Return the words that are looked for in this session."""
     return request.GET.get("find", "").replace("\0", "")[:LONGEST_SOUGHT]
+
+
+def seeking(path: str, words: str) -> str:
+    """Return the address of a page at which these words are looked for; what an earlier list led to is left then."""
+    page = urlsplit(path)
+    query = QueryDict(page.query, mutable=True)
+    for name in ("find", "at") if words else ("find",):
+        query.pop(name, None)
+    if words:
+        query["find"] = words
+    place = page._replace(query=query.urlencode(), fragment=page.fragment if "at" in query else "")
+    return place.geturl()
 
 
 def number(request: HttpRequest, name: str) -> int | None:

@@ -143,3 +143,12 @@ def test_nothing_found_says_what_to_do(reader, session, query, said):
 def test_a_stranger_finds_nothing(session):
     make_message(session, content="zebra")
     assert hits(signed_in(make_user()), "?q=zebra") == []
+
+
+def test_the_address_of_a_search_names_only_what_is_set(reader, session):
+    def leads_to(query):
+        return reader.get(f"/search/{query}", headers={"HX-Request": "true"}).headers["HX-Push-Url"]
+
+    assert leads_to("?q=a+b&since=&until=&tool=Bash") == "/search/?q=a+b&tool=Bash"
+    assert leads_to("?q=&since=2026-01-02&until=") == "/search/?since=2026-01-02"
+    assert leads_to("?q=&since=&until=") == "/search/"

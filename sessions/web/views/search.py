@@ -66,7 +66,11 @@ def search_page(request: PageRequest) -> HttpResponse:
         "next_url": _url({**words, "cursor": hits.next_cursor}) if hits.next_cursor else "",
         "first_url": _url(words) if request.GET.get("cursor") else "",
     }
-    return render(request, "sessions/_hits.html" if context["is_part"] else "sessions/search.html", context)
+    if not context["is_part"]:
+        return render(request, "sessions/search.html", context)
+    response = render(request, "sessions/_hits.html", context)
+    response["HX-Push-Url"] = _url(words)
+    return response
 
 
 def _find(request: PageRequest, words: dict[str, str]) -> Hits:
@@ -123,4 +127,5 @@ def _facets(words: dict[str, str], hits: Hits) -> list[tuple[str, list[Choice]]]
 
 def _url(words: Mapping[str, str | None]) -> str:
     """Return this page with these words."""
-    return f"{reverse('web:search')}?{urlencode({name: value for name, value in words.items() if value})}"
+    query = urlencode({name: value for name, value in words.items() if value})
+    return f"{reverse('web:search')}?{query}" if query else reverse("web:search")

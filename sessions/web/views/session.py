@@ -15,7 +15,7 @@ from sessions.exceptions import Conflict, InvalidRequest
 from sessions.models import Session, Visibility, who
 from sessions.web.forms import EditForm
 from sessions.web.histories import ribbon_of
-from sessions.web.places import sought
+from sessions.web.places import seeking, sought
 from sessions.web.requests import (
     PageRequest,
     page_around,
@@ -63,6 +63,7 @@ def page(
     }
     if context["sought"] and "at" not in request.GET:
         context["found"] = passages.find(session, context["sought"])
+        context["closed_url"] = seeking(context["page_url"], "")
     return render(request, template, {**context, **shown})
 
 

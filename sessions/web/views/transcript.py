@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET
 from sessions import passages
 from sessions.models import SHOWN, Message, Session, ToolCall
 from sessions.models.fields import dump_json
-from sessions.web.places import messages_at, shows_archived, sought
-from sessions.web.requests import PageRequest, wants_fragment, with_readable_session
+from sessions.web.places import messages_at, seeking, shows_archived, sought
+from sessions.web.requests import PageRequest, page_around, wants_fragment, with_readable_session
 from sessions.web.tabs import archived_count
 
 SUB_AGENTS_SHOWN = 20
@@ -38,12 +38,22 @@ def messages(request: PageRequest, session: Session) -> HttpResponseBase:
 @require_GET
 @with_readable_session
 def find(request: PageRequest, session: Session) -> HttpResponseBase:
-    """Return where the session says `?find=`; without htmx, its page with that list."""
+    """Return where the session says `?find=`, which its page's address then says too; without htmx, that page."""
     if not wants_fragment(request):
         return redirect(f"{reverse('web:session', args=[session.uuid])}?{request.GET.urlencode()}")
     q = sought(request)
-    context = {"session": session, "now": timezone.now(), "sought": q, "found": passages.find(session, q)}
-    return render(request, "sessions/_found.html", context)
+    page = page_around(request)
+    context = {
+        "session": session,
+        "now": timezone.now(),
+        "sought": q,
+        "found": passages.find(session, q),
+        "closed_url": seeking(page, ""),
+    }
+    response = render(request, "sessions/_found.html", context)
+    if page:
+        response["HX-Replace-Url"] = seeking(page, q)
+    return response
 
 
 @require_GET
