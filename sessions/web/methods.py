@@ -51,7 +51,8 @@ def _is_bare(request: HttpRequest, response: HttpResponseBase) -> bool:
 
 
 def _explained(request: HttpRequest, refusal: HttpResponseBase) -> HttpResponse:
-    page = render(request, "405.html", {"parent": parent_of(request.path)}, status=HTTPStatus.METHOD_NOT_ALLOWED)
+    parent = parent_of(request.path)
+    page = render(request, "405.html", {"parent": parent, "here": parent}, status=HTTPStatus.METHOD_NOT_ALLOWED)
     page["Allow"] = refusal["Allow"]
     page["Cache-Control"] = "no-store"
     return page

@@ -58,15 +58,21 @@ def return_to_page(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedir
 
 
 def return_to_referrer(request: HttpRequest, *, otherwise: Any) -> HttpResponseRedirect:
-    """Go back to the page from which the browser says that it comes, else as `return_to_page`.
+    """Go back as `return_to_page`, with the query that the browser says that page has by now.
 
-    What stands in a form is the address with which a page was opened; filters have changed it since.
+    What stands in a form is the address with which a page was opened; filters have changed it since. A page that was
+    drawn in answer to a form names another one, since its own address takes that form alone.
     """
     _, _, place = request.headers.get("Referer", "").partition("://")
     host, slash, path = place.partition("/")
-    if host == request.get_host() and is_page_of_ours(request, slash + path):
+    is_same = _without_query(slash + path) == _without_query(request.POST.get("next", ""))
+    if is_same and host == request.get_host() and is_page_of_ours(request, slash + path):
         return HttpResponseRedirect(slash + path)
     return return_to_page(request, otherwise=otherwise)
+
+
+def _without_query(path: str) -> str:
+    return path.partition("#")[0].partition("?")[0]
 
 
 def is_page_of_ours(request: HttpRequest, path: str) -> bool:

@@ -11,7 +11,7 @@ from django.test import Client
 
 from sessions import rates
 from sessions.management.commands.setup import create_owner
-from tests.factories import make_user
+from tests.factories import make_session, make_user
 from tests.web.markup import parse
 
 
@@ -116,6 +116,30 @@ def test_choosing_a_theme_keeps_the_filter_that_came_after_the_page(reader):
     assert leads_to("http://testserver/sessions/?q=harbour&sort=old") == "/sessions/?q=harbour&sort=old"
     for elsewhere in ("http://evil.example/?q=x", "http://testserver//evil.example/", "http://[", "http://testserver"):
         assert leads_to(elsewhere) == "/sessions/", elsewhere
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "back"),
+    [
+        ("/sessions/bulk/", {"action": "seen", "q": "a b"}, "/sessions/?q=a+b"),
+        ("/storage/purge/", {"policy": "stale", "age": "9"}, "/storage/?policy=stale&age=9"),
+        ("/connect/", {"name": ""}, "/connect/"),
+        ("/account/alerts/", {"url": "nowhere"}, "/account/alerts/"),
+    ],
+)
+def test_a_theme_that_is_chosen_on_the_answer_to_a_form_leads_to_a_page(owner, reader, path, given, back):
+    drawn = reader.post(path, {**given, "pick": str(make_session(owner).uuid)})
+    assert drawn.status_code == 200
+    (form,) = [form for form in parse(drawn.content).one("details", "me").all("form") if form.all("select")]
+    chosen = {"theme": "dark", "density": "calm", "next": form.one("input", name="next").attrs["value"]}
+    leads = reader.post("/appearance/", chosen, headers={"Referer": f"http://testserver{path}"}).headers["Location"]
+    assert leads == back
+    assert reader.get(leads).status_code == 200
+
+
+def test_a_theme_that_is_chosen_where_a_form_is_taken_leads_to_its_page(reader):
+    refusal = reader.get("/sessions/bulk/", headers={"Accept": "text/html"})
+    assert parse(refusal.content).one("details", "me").one("input", name="next").attrs["value"] == "/sessions/"
 
 
 def test_a_theme_that_is_none_is_not_kept(reader):

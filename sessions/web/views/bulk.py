@@ -95,7 +95,10 @@ def bulk(request: PageRequest) -> HttpResponse:
     chosen = Session.objects.visible_to(request.user).active()
     chosen = narrowed(chosen, words) if given["all"] else chosen.filter(uuid__in=form.picks())
     mine = act.changes(chosen.changeable_by(request.user), request.user)
-    context = {"act": act, "given": given, "words": words, "picks": form.picks(), "back": back, "page": "sessions"}
+    context = {
+        "act": act, "given": given, "words": words, "picks": form.picks(), "back": back, "here": back,
+        "page": "sessions",
+    }  # fmt: skip
     if not given["is_confirmed"]:
         return _ask(request, chosen, mine, context)
     return _go_on(request, mine, context)

@@ -122,6 +122,8 @@ def _show(
         "faults": faults,
         "receipt": Receipt.objects.visible_to(person).select_related("owner").order_by("-pk").first(),
     }
+    if request.method == "POST":
+        context["here"] = f"{reverse('web:storage')}?{urlencode(words)}"
     return render(request, "sessions/storage.html", context)
 
 
