@@ -8,8 +8,11 @@ from typing import Any
 
 from twisted.web.http import HTTPChannel
 
+from sessions.live.refusals import malformed, render
+
 HEAD_BYTES = 128 * 1024
 """Bytes that the first line and all headers of a request have at most: a query may have ten thousand words."""
+_SCHEMES = (b"http://", b"https://")
 _LONGEST_LENGTH = 18
 """Digits of the length of a body; Python does not read a number of any length."""
 LEAST_BYTES = 16 * 1024
@@ -21,6 +24,8 @@ class Channel(HTTPChannel):
 
     MAX_LENGTH = HEAD_BYTES
     totalHeadersSize = HEAD_BYTES  # noqa: N815 - Twisted's name
+    _path: bytes = b"/"
+    """The target of the request that comes, or came last."""
     _counted: int | None = None
     """Bytes of the request when its time was last prolonged; None: none has begun."""
     _untaken = 0
@@ -42,6 +47,24 @@ class Channel(HTTPChannel):
             self._respondToBadRequestAndDisconnect()
             return False
         return bool(super().headerReceived(line))
+
+    def allHeadersReceived(self) -> None:  # noqa: N802
+        """Take a target that names its host, as clients of a proxy send it, for what it means (RFC 9112, 3.2.2)."""
+        if self._path.lower().startswith(_SCHEMES):
+            place = self._path.partition(b"://")[2]
+            host = place.partition(b"/")[0].partition(b"?")[0]
+            rest = place[len(host) :]
+            self._path = rest if rest.startswith(b"/") else b"/" + rest
+            self.requests[-1].requestHeaders.setRawHeaders(b"Host", [host])
+        super().allHeadersReceived()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802
+        """Say what is wrong in the form of the door, as far as one is known; Twisted's answer has no body."""
+        refusal = malformed("its first line, its headers or the length of its body are not as HTTP has them.")
+        headers, body = render(refusal, path=self._path.decode("latin1"))
+        lines = b"".join(b"%b: %b\r\n" % header for header in [*headers, (b"Connection", b"close")])
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (lines, body))
+        self.loseConnection()
 
     def resetTimeout(self) -> None:  # noqa: N802
         """Prolong the time when a request begins, and when enough of it has come since; called before each piece."""

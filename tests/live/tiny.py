@@ -146,6 +146,7 @@ async def state(scope, size):
     ended = [details for details in server.connections.values() if "disconnected" in details]
     threads = [thread.name for thread in threading.enumerate()]
     facts = {"most": most, "threads": threads, "spooled": count_spooled(), "ended": len(ended), "memory": memory()}
+    facts |= {"host": dict(scope["headers"])[b"host"].decode(), "query": scope["query_string"].decode()}
     facts |= {"root": scope["root_path"], "held": server.held, "in_memory": server.in_memory}
     return json.dumps(facts), 200
 
