@@ -33,6 +33,13 @@ def test_a_page_that_is_open_over_midnight_says_what_was_yesterday(person: Perso
     expect(head).to_have_text(words_of(day))
 
 
+def test_a_page_that_knows_no_time_asks_for_none(person: Person):
+    page = person.open("/figures/")
+    for _ in range(2):  # with the first comes what says days anew
+        page.evaluate("new Promise((done) => document.addEventListener('koda:tick', done, { once: true }))")
+    assert page.locator("meta[name=koda-now]").count() == 0
+
+
 @pytest.mark.parametrize("person", EVERYWHERE, indirect=True)
 def test_a_day_that_begins_while_one_looks_is_the_servers(person: Person, agent: Agent):
     session = agent.start("Into a new day")
