@@ -117,10 +117,10 @@ class Follower(Generic[Row]):
                     if not mark.is_held():
                         return False
                     self.write(rows)
-                    mark.revision = held + 1
+                    mark.number(held + 1)
                     mark.save()
             except IntegrityError:  # One was destroyed meanwhile.
-                mark.revision = held
+                mark.number(held)
                 if not tries_left:
                     raise
             else:

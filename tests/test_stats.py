@@ -177,9 +177,9 @@ def test_the_figures_cost_the_same_queries_for_many(owner, django_assert_num_que
         session = make_session(owner, agent_name=str(number))
         tell(session, {**START, "turn_id": str(number)}, {**CALL, "id": str(number)})
         spend(session)
-    # the mark; which are uncounted; whose share is to be taken out (gone, old); which may be seen; then of these the
-    # ledger, calls, purged calls, turns, requests and births; the mark again
-    with django_assert_num_queries(12):
+    # the mark; which are uncounted; which may be seen; then of these the ledger, calls, purged calls, turns, requests
+    # and births; the mark again
+    with django_assert_num_queries(10):
         figures(owner, period=WEEK)
     counting.count(seconds=9)
     # the mark; by day; details; tokens by place, and the places; which are uncounted; whose share is gone; the mark

@@ -12,6 +12,8 @@ EVERYBODY = -1
 """The scope that holds all sessions: what staff see."""
 PUBLIC = 0
 """The scope of public sessions. Any other scope is the key of an owner and holds what only that person may see."""
+EDITION = 1
+"""What the amounts mean. Raise it when one comes to mean something else: then all are counted anew."""
 
 
 class FigureSum(models.Model):
@@ -58,7 +60,32 @@ class FigureSum(models.Model):
         self.detail = orjson.dumps(rest).decode()
 
 
-class FigureMark(LogMark):
-    """How far the kept figures go."""
+class FigureMarkManager(models.Manager["FigureMark"]):
+    """Finds the mark."""
 
-    objects = models.Manager["FigureMark"]()
+    def ours(self) -> "FigureMark | None":
+        """Return the mark, unless a version has counted to which the amounts mean something else."""
+        mark = self.first()
+        return mark if mark is not None and mark.is_ours else None
+
+
+class FigureMark(LogMark):
+    """How far the kept figures go, and whether all of them were counted by versions that agree what they mean.
+
+    An older one that still counts knows nothing of `own_revision`, or of this edition, and leaves that behind for good.
+    """
+
+    edition = models.PositiveSmallIntegerField(db_default=0, default=EDITION, help_text="What the amounts mean.")
+    own_revision = models.BigIntegerField(db_default=0, default=0, help_text="Additions by those who know the edition.")
+
+    objects = FigureMarkManager()
+
+    @property
+    def is_ours(self) -> bool:
+        """Say whether everything that is kept was counted as it is counted now."""
+        return self.edition == EDITION and self.own_revision == self.revision
+
+    def number(self, revision: int) -> None:
+        """Count the addition as one of this edition."""
+        self.own_revision += revision - self.revision
+        super().number(revision)

@@ -114,6 +114,10 @@ class LogMark(models.Model):
         self.last_session = max(self.last_session, last_session)
         return self
 
+    def number(self, revision: int) -> None:
+        """Take the number of an addition; it is not saved."""
+        self.revision = revision
+
     @property
     def _unseen(self) -> Q:
         """Return the condition of the events that were missing."""
