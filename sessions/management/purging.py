@@ -15,6 +15,7 @@ from sessions.management.adrift import count_of
 from sessions.management.asking import confirm
 from sessions.management.stopping import until_told_to_stop
 from sessions.retention import Policy, Preview, Purged, Rule
+from sessions.retention.rows import spell_rows
 from sessions.templatetags.ages import size as spell_size
 from sessions.templatetags.cleartext import on_one_line
 
@@ -138,11 +139,7 @@ def _told(policy: Policy, counts: dict[str, int], session_count: int, size: int)
     parts = [count_of(main, policy.noun)]
     if policy.table != "sessions" and main:
         parts[0] += f" of {count_of(session_count)}"
-    beside = [
-        f"{count:,} {(table if count != 1 else table.removesuffix('s')).replace('_', ' ')}"
-        for table, count in counts.items()
-        if count and table != policy.table
-    ]
+    beside = [spell_rows(table, count) for table, count in counts.items() if count and table != policy.table]
     if beside:
         parts.append(f"with {', '.join(beside)}")
     return ", ".join([*parts, f"{spell_size(size)} of text"])

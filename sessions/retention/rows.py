@@ -18,6 +18,7 @@ from sessions.models import (
     CommandStatus,
     Delivery,
     Event,
+    EventAlias,
     EventDraft,
     Footprint,
     Message,
@@ -30,6 +31,7 @@ from sessions.models import (
     Session,
     StoredAnswer,
     ToolCall,
+    Unindexed,
 )
 from sessions.models.event import EventQuerySet
 from sessions.models.message import octets_of
@@ -39,7 +41,7 @@ MESSAGES_AT_ONCE = 500
 EVENTS_AT_ONCE = 1000
 """Rows of one transaction at most."""
 _OF_A_CHECKPOINT = ("rest", "variants", "unread")
-_OF_US = (Footprint, MessageAlias, PurgedCalls, PurgedMessages)
+_OF_US = (EventAlias, Footprint, MessageAlias, PurgedCalls, PurgedMessages, Unindexed)
 """Tables of what was measured, counted or noted, which is no loss."""
 BRINGERS = {"server.messages_added": ("message_ids",), "server.compacted": ("summary_message_id", "hint_message_id")}
 """Where the events that bring messages name them."""
@@ -81,6 +83,12 @@ class Tally:
 def table_of(model: type[models.Model]) -> str:
     """Return the name by which receipts call a table."""
     return str(model._meta.verbose_name_plural).replace(" ", "_")  # noqa: SLF001 - public in all but name
+
+
+def spell_rows(table: str, count: int) -> str:
+    """Return a count of rows in words: `1 search entry`."""
+    one = {table_of(model): str(model._meta.verbose_name) for model in apps.get_models()}  # noqa: SLF001 - public in all but name
+    return f"{count:,} {one[table] if count == 1 else table.replace('_', ' ')}"
 
 
 def size_of(rows: models.QuerySet[models.Model], *columns: str) -> int:

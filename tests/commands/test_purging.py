@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.signals import pre_delete
 
-from sessions import compaction
+from sessions import compaction, indexing
 from sessions.models import Message, Receipt, Session
 from tests.factories import make_events, make_message, make_session
 
@@ -61,6 +61,19 @@ def test_it_says_in_one_sentence_what_it_did(session, name):
     assert Receipt.objects.get().by == "shell"
     again = run(name, "--yes")
     assert again.splitlines()[-1].startswith("Destroyed nothing: nothing was ")
+
+
+def test_it_speaks_of_what_was_told_in_words_and_of_nothing_of_its_own(time_machine):
+    time_machine.move_to("2026-03-01T12:00:00Z", tick=False)
+    session = make_session(title="Old", is_title_derived=False)
+    indexing.finish()
+    make_events(session, *({"type": "text_delta", "text": "a", "event_id": name} for name in "abc"))
+    make_message(session, content="quagga")
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+
+    (_, beside) = run("purgestale", "--yes").splitlines()[-1].split(" with ")
+
+    assert sorted(beside.split(", ")[:-1]) == ["1 message", "1 search entry", "3 events"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
