@@ -40,6 +40,12 @@ def removed_in(html):
     return [int(pk) for pk in re.findall(r'<li id="session-(\d+)" hx-swap-oob="delete"></li>', html)]
 
 
+def counted_in(html):
+    """Return the day that the counters count, as their link names it, and how many were active in it."""
+    found = re.search(r'\?since=([\d-]+)"><b>(\d+)</b> today', html)
+    return found and found.groups()
+
+
 async def has_no_rows(peer):
     """Say whether nothing but counters comes once the server has nothing left to tell of."""
     await settle()
@@ -319,6 +325,26 @@ async def test_an_open_wall_is_told_with_a_beat_when_somebody_watches_and_when_n
     await hub().tick()
     html = await peer.batches(until=lambda html: 'id="late"' in html)
     assert "Nobody looks for silent sessions" in html
+    await peer.leave()
+
+
+async def test_an_open_wall_counts_a_new_day_from_its_midnight_though_nothing_changes(settings, time_machine):
+    settings.TIME_ZONE = "Pacific/Auckland"
+    time_machine.move_to("2026-03-15T10:59:30Z", tick=False)
+    user = await in_db(make_user)()
+    await in_db(make_session)(user)
+    peer = await page("board/", await sign_in(user)).open()
+    await peer.frame()
+    html = await peer.batches(until=counted_in)
+    assert counted_in(html) == ("2026-03-15", "1")
+    await hub().tick()
+    assert await peer.is_silent(), "it is the same day"
+    time_machine.shift(timedelta(seconds=30))
+    await hub().tick()
+    html = await peer.batches(until=counted_in)
+    assert counted_in(html) == ("2026-03-16", "0")
+    await hub().tick()
+    assert await peer.is_silent(), "it was told"
     await peer.leave()
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 
+from django.utils import timezone
+
 from sessions.live import callers, frames
 from sessions.live.asgi_types import Message
 from sessions.live.board import COUNTS_SECONDS, changed_since, watch_shown
@@ -127,6 +129,7 @@ class BoardPage(PageSocket):
         self._gone: dict[int, None] = {}
         self._batches = 0
         self._are_counts_due = False
+        self._counted_day = timezone.localdate()
         self._changed_at = self._due_since = float("-inf")
         self._counts_at = float("-inf")
         self._counters = ""
@@ -155,8 +158,13 @@ class BoardPage(PageSocket):
         self.begin()
 
     def beat(self) -> None:
-        """Tell with each sign of life when the watchdog last looked: a wall that nobody watches must say so."""
+        """Tell with each sign of life when the watchdog last looked: a wall that nobody watches must say so.
+
+        With the first one of a day come its counters, for yesterday's are not today's.
+        """
         self._is_watch_due = True
+        if self._counted_day != timezone.localdate():
+            self._want_counters()
         super().beat()
 
     def notice(self, pk: int) -> None:
@@ -224,6 +232,7 @@ class BoardPage(PageSocket):
         return rows
 
     def _want_counters(self) -> None:
+        self._counted_day = timezone.localdate()
         self._changed_at = asyncio.get_running_loop().time()
         if not self._are_counts_due:
             self._are_counts_due, self._due_since = True, self._changed_at
