@@ -37,6 +37,7 @@ from sessions.live.fair_lock import FairLock
 from sessions.live.kept import READER_CACHE_KIB, keep_connection
 from sessions.live.refusals import BUSY, STOPPING, send_refusal
 from sessions.models import ApiKey
+from sessions.models.patience import patience
 
 MIDDLEWARE = (
     "sessions.api.middleware.ProblemMiddleware",
@@ -155,12 +156,26 @@ class Together(OneByOne):
 
     def _answer(self, jobs: Sequence[Job]) -> list[HttpResponse]:
         self._keep_up()
-        if len(jobs) > 1:
-            try:
-                return self._answer_together(jobs)
-            except (_Lost, DatabaseError):
-                pass  # nothing of it was stored: alone, each gets the answer that is its own
-        return super()._answer(jobs)
+        if len(jobs) == 1:
+            return super()._answer(jobs)
+        began = time.monotonic()
+        try:
+            return self._answer_together(jobs)
+        except (_Lost, DatabaseError):
+            return self._answer_alone(jobs, began=began)  # nothing of it was stored
+
+    def _answer_alone(self, jobs: Sequence[Job], *, began: float) -> list[HttpResponse]:
+        """Let each job of a group that was lost have the answer that is its own.
+
+        All have waited since the group `began`: who holds the database that long would else cost each of them, one
+        after the other, the whole patience once more.
+        """
+        whole = connection.patience_seconds  # type: ignore[attr-defined] # koda_web.engines.sqlite3
+        answers = []
+        for job in jobs:
+            with patience(max(0.0, whole - (time.monotonic() - began))):
+                answers.append(self._handler.answer(job))
+        return answers
 
     def _keep_up(self) -> None:
         """Let the index come near what was written, if it has fallen behind; else the load would outrun the search."""

@@ -1,12 +1,14 @@
 import asyncio
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
 
 import httpx
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
@@ -26,6 +28,7 @@ from sessions.live.short_way import (
     Together,
 )
 from sessions.models import Event, Message, Session, Unindexed
+from sessions.models.patience import patience
 from tests.factories import make_key, make_session
 
 UUID = "8f14e45f-ceea-467f-9575-2a9c8d2f3b11"
@@ -167,12 +170,14 @@ def test_a_group_looks_up_each_key_once_and_the_next_sees_what_became_of_it(writ
 
 
 class Turn:
-    """Notes what was stored when it was given back."""
+    """Notes how long somebody would wait for it, and what was stored when it was given back."""
 
     def __init__(self) -> None:
+        self.patience: list[float] = []
         self.stored: list[int] = []
 
-    def acquire(self, **_given) -> bool:
+    def acquire(self, *, timeout: float) -> bool:
+        self.patience.append(timeout)
         return True
 
     def release(self) -> None:
@@ -208,6 +213,45 @@ def test_when_the_disk_is_full_each_gets_its_own_answer_and_nothing_is_half_stor
     assert [answer.status_code for answer in answers] == [201, 503, 201]
     assert list(Message.objects.values_list("content", flat=True))[1:] == [small, small]
     assert Session.objects.get().message_count == 3
+
+
+@contextmanager
+def somebody_else_writes():
+    """Let another connection hold the database inside."""
+    begun, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        try:
+            with transaction.atomic():
+                begun.set()
+                done.wait()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        writing = thread.submit(write)
+        try:
+            begun.wait()
+            yield
+        finally:
+            done.set()
+            writing.result()
+
+
+@pytest.mark.django_db(transaction=True)
+@only_sqlite
+def test_a_group_waits_for_another_process_once_and_not_once_for_each_of_its_requests(
+    writer, session, key, monkeypatch
+):
+    writer.answer([job(session, key, "opens the connection")])
+    turn = Turn()
+    monkeypatch.setattr(connection, "turn", turn)
+    with somebody_else_writes(), patience(0.2):
+        answers = writer.answer([job(session, key, f"m{number}") for number in range(4)])
+    assert [(answer.status_code, answer["Retry-After"]) for answer in answers] == [(503, "1")] * 4
+    assert turn.patience == [0.2, 0, 0, 0, 0]
+    assert writer.answer([job(session, key, "after")])[0].status_code == 201
+    connection.close()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -90,7 +90,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._patience_seconds = float(self.settings_dict["OPTIONS"].get("timeout", _PATIENCE_SECONDS))
+        self.patience_seconds = float(self.settings_dict["OPTIONS"].get("timeout", _PATIENCE_SECONDS))
+        """How long a transaction waits for another's."""
         self._turn_taken: Turn | None = None
         self._is_kept = False
         self._cache_kib: int | None = None
@@ -112,7 +113,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @contextmanager
     def patience(self, seconds: float) -> Iterator[None]:
         """Wait for another's transaction no longer than this, inside."""
-        before = self._patience_seconds
+        before = self.patience_seconds
         self._be_patient(seconds)
         try:
             yield
@@ -120,14 +121,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._be_patient(before)
 
     def _be_patient(self, seconds: float) -> None:
-        self._patience_seconds = seconds
-        with self.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+        self.patience_seconds = seconds
+        if self.connection is not None:  # else it is opened with that
+            self.connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     def _start_transaction_under_autocommit(self) -> None:
         """Begin in turn."""
         if (turn := self.turn) is not None and self._turn_taken is None:
-            if not turn.acquire(timeout=self._patience_seconds):
+            if not turn.acquire(timeout=self.patience_seconds):
                 raise OperationalError("database is locked")  # in SQLite's words
             self._turn_taken = turn
         try:
@@ -170,6 +171,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """Open the file with what this thread may have."""
+        conn_params = {**conn_params, "timeout": self.patience_seconds}
         if self._statements is not None:
             conn_params = {**conn_params, "cached_statements": self._statements}
         opened = super().get_new_connection(conn_params)
