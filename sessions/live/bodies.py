@@ -7,6 +7,7 @@ time `server.max_held` together.
 
 import asyncio
 from collections.abc import Mapping
+from http.client import responses
 from typing import Any
 from weakref import WeakSet
 
@@ -124,6 +125,10 @@ class Request(WebRequest):
         if is_start and self.server.draining.is_set() and self.channel is not None:
             self.part()
         super().handle_reply(message)
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:  # noqa: N802
+        """Note the status, in the words of HTTP: those that Twisted knows are older than 422 and 429."""
+        super().setResponseCode(code, message or responses.get(code, "").encode() or None)
 
     def part(self) -> None:
         """Make this the last answer of its connection."""

@@ -356,6 +356,14 @@ def test_no_client_says_where_we_are_mounted():
 # --- Listening ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(200, "OK"), (422, "Unprocessable "), (429, "Too Many Requests"), (599, "Unknown Status")]
+)
+def test_a_status_is_told_in_the_words_of_http(status, words):
+    with tiny() as server, send(server.port, f"/status?{status}") as connection:
+        assert connection.recv(4096).startswith(f"HTTP/1.1 {status} {words}".encode())
+
+
 def test_no_answer_tells_what_the_server_is_made_of():
     with tiny() as server:
         assert "server" not in get(server.port, "/size").headers

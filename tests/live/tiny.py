@@ -151,6 +151,11 @@ async def state(scope, size):
     return json.dumps(facts), 200
 
 
+async def status(scope, size):
+    """Answer with the status that the query says."""
+    return "", int(scope["query_string"])
+
+
 async def sleep(scope, size):
     """Wait, deaf to the end of the server."""
     tell("BEGUN", scope["path"])
@@ -166,6 +171,7 @@ PAGES = {
     "big": big,
     "fail": fail,
     "state": state,
+    "status": status,
     "commands": sleep,
 }
 
