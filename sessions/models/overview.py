@@ -16,7 +16,7 @@ def band_counts(user: AbstractBaseUser | AnonymousUser, *, now: datetime) -> dic
 
     "Today" begins at midnight of the server's time zone.
     """
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     [counts] = _band_counts(midnight, *known(confined_to(user)))
     return counts
 

@@ -208,6 +208,17 @@ def test_the_counter_of_today_leads_to_the_list_of_just_these(owner, reader):
     assert {link.text for row in listed.all("li", "session") for link in row.all("a")} == {"rests", "runs"}
 
 
+def test_today_begins_with_the_first_of_two_midnights(owner, reader, settings, time_machine):
+    settings.TIME_ZONE = "Atlantic/Azores"  # where the clocks went back from one to midnight
+    time_machine.move_to("2026-10-25T01:30:00Z", tick=False)
+    make_session(owner, title="of the first half past", created_at=timezone.now() - timedelta(hours=1))
+    make_session(owner, title="of yesterday", created_at=timezone.now() - timedelta(hours=2))
+    today = wall(reader).by_id("counters").all("a")[3]
+    listed = parse(reader.get(today.attrs["href"]).content)
+    assert today.text == "1 today"
+    assert [link.text for row in listed.all("li", "session") for link in row.all("a")] == ["of the first half past"]
+
+
 def test_the_title_says_how_many_need_someone(owner, reader):
     assert wall(reader).one("title").text == "Koda Web"
     make_events(make_session(owner), start(), approval())
