@@ -3,11 +3,9 @@
 import random
 from dataclasses import replace
 from datetime import timedelta
-from importlib import import_module
 from threading import Thread
 
 import pytest
-from django.apps import apps
 from django.db import connection
 from django.db.models import F
 
@@ -279,23 +277,6 @@ def test_two_that_count_at_once_count_once():
     assert counting.wrong_sums() == []
 
 
-def test_what_an_older_version_kept_with_the_waiting_is_counted_anew():
-    session = make_session()
-    work(session)
-    count()
-    (right,) = FigureSum.objects.filter(grain=0, scope=session.owner_id, slot=20260301).values_list("turn_seconds")
-    assert right == (50,)
-    Share.objects.update(days={"20260301": {**Share.objects.get().days["20260301"], "turn_seconds": 60}})
-    FigureSum.objects.update(turn_seconds=60)
-
-    import_module("sessions.migrations.0033_worked_without_waiting").forget(apps, None)
-
-    assert figures(session.owner, period=YEAR).all_times.working == 50
-    count()
-    assert figures(session.owner, period=YEAR).all_times.working == 50
-    assert not counting.miscounted([session.pk])
-
-
 def counted_by_an_older_version(session: Session) -> None:
     """Let an older server count a session with the waiting, which knows no column that it does not write."""
     (share,) = Share.objects.filter(session=session)
@@ -335,7 +316,7 @@ def test_additions_after_an_older_servers_do_not_hide_it():
     assert FigureMark.objects.ours() is not None
 
 
-def test_a_mark_that_an_older_server_made_is_not_ours():
+def test_a_mark_that_an_older_version_made_is_not_ours():
     older = [field.column for field in log_mark.LogMark._meta.local_fields]
     session = make_session()
     work(session)

@@ -2,9 +2,10 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    """What is kept already is of no edition, and so counted anew: it has the waiting in what turns took."""
 
     dependencies = [
-        ("koda_sessions", "0033_worked_without_waiting"),
+        ("koda_sessions", "0032_purged_calls_of_turns"),
     ]
 
     operations = [
