@@ -195,6 +195,13 @@ def test_a_password_is_changed_and_other_browsers_are_out(owner, reader):
     assert other.get("/").status_code == 302
 
 
+def test_password_managers_read_whose_password_is_changed(owner, reader):
+    name = parse(reader.get("/account/password/").content).one("input", name="username").attrs
+    assert (name["value"], name["autocomplete"]) == (owner.get_username(), "username")
+    assert name.get("type", "text") == "text", "one of the type hidden is not read"
+    assert "hidden" in name
+
+
 @pytest.mark.parametrize(
     "wrong", [{"old_password": "no"}, {"new_password2": "other"}, {"new_password1": "1234", "new_password2": "1234"}]
 )
