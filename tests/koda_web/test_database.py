@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis.strategies import datetimes, just, timezones
 
 from koda_web import sqlite
+from sessions.api.problems import translate
 from tests.conftest import find_free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,6 +143,17 @@ def test_a_database_that_is_there_again_is_waited_for_as_before(pooled):
     back.pool.timeout = 1.0
     back.ensure_connection()
     assert back.pool.timeout == 30
+
+
+@on_postgresql
+@pytest.mark.parametrize("withheld", ["SET TRANSACTION READ ONLY", "SET LOCAL ROLE pg_monitor"])
+def test_a_database_that_may_not_be_written_to_is_unusable_and_no_fault_of_the_question(withheld):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(withheld)
+        with pytest.raises(OperationalError) as told:
+            cursor.execute("DELETE FROM koda_sessions_session")
+        transaction.set_rollback(True)
+    assert translate(told.value).code == "unavailable"
 
 
 @on_sqlite
