@@ -31,6 +31,7 @@ class _Errors(DatabaseErrorWrapper):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and getattr(error, "sqlstate", None) in _WITHHELD:
+            self.wrapper.errors_occurred = True  # as Django notes it: the connection is looked at before its next use
             raise OperationalError(*error.args).with_traceback(traceback) from error
         super().__exit__(kind, error, traceback)
 
