@@ -27,6 +27,9 @@ _WITHHELD = {
 class _Errors(DatabaseErrorWrapper):
     """Gives what the database withholds the name that SQLite gives it."""
 
+    wrapper: base.DatabaseWrapper
+    """Set by Django, which does not tell types of it."""
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
