@@ -100,3 +100,11 @@ def test_enter_after_typing_asks_again_and_nothing_is_complained_of(person: Pers
     }""")
     assert asked == 2
     assert said == []
+
+
+def test_what_was_looked_for_is_on_paper_and_the_key_for_the_field_is_not(person: Person):
+    page = person.open("/search/?q=harbour")
+    expect(page.locator(".search .find kbd")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.locator("#q")).to_be_visible()
+    expect(page.locator("kbd:visible")).to_have_count(0)
