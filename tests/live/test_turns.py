@@ -157,3 +157,29 @@ def test_who_waits_in_vain_for_a_turn_is_told_as_by_sqlite_and_has_nothing(turn)
         release.set()
         holding.result(PATIENCE_SECONDS)
     commit()
+
+
+class Slow:
+    """A turn that is had when half of the patience is over."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        threading.Event().wait(timeout / 2)
+        return True
+
+    def release(self) -> None:
+        """Nobody else wants it."""
+
+
+def test_what_the_turn_cost_of_the_patience_the_lock_does_not_get_again(monkeypatch):
+    monkeypatch.setattr(connection, "turn", Slow())
+    said: list[str] = []
+    with patience(0.5):
+        connection.ensure_connection()
+        connection.connection.set_trace_callback(said.append)
+        with transaction.atomic():
+            connection.connection.set_trace_callback(None)
+    less, begin, whole = said
+    assert int(less.removeprefix("PRAGMA busy_timeout = ")) <= 250
+    assert begin.startswith("BEGIN")
+    assert whole == "PRAGMA busy_timeout = 500"
+    connection.close()

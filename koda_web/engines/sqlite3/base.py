@@ -4,8 +4,9 @@ Django writes `%s` where a value goes, SQLite reads `?`. To look for it in the t
 of what the server does for a message. SQLite keeps moments as text; one write names the same in many columns.
 """
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,8 @@ from django.utils import dateparse
 
 _PATIENCE_SECONDS = 5.0
 """How long SQLite's driver lets a transaction wait where nothing else is said."""
+_AT_ONCE = 0.1
+"""Seconds of waiting for a turn that are not worth counting."""
 _KEPT = 512
 _LONGEST_KEPT = 10_000
 """Characters; a longer statement has a list of values in it, and hardly comes again."""
@@ -126,13 +129,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     def _start_transaction_under_autocommit(self) -> None:
-        """Begin in turn."""
+        """Begin in turn; what the turn cost of the patience, the lock does not get again."""
+        began = time.monotonic()
         if (turn := self.turn) is not None and self._turn_taken is None:
             if not turn.acquire(timeout=self.patience_seconds):
                 raise OperationalError("database is locked")  # in SQLite's words
             self._turn_taken = turn
+        waited = time.monotonic() - began
         try:
-            super()._start_transaction_under_autocommit()  # type: ignore[misc] # Django's own step
+            with self.patience(max(0.0, self.patience_seconds - waited)) if waited > _AT_ONCE else nullcontext():
+                super()._start_transaction_under_autocommit()  # type: ignore[misc] # Django's own step
         except BaseException:
             self._give_turn_back()
             raise
