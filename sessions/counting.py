@@ -203,7 +203,8 @@ def count(*, seconds: float = 1.0) -> int:
     The keeper calls this again and again. Two at once do no harm: what one has added the other finds added. What was
     counted by another version, to which the amounts mean something else, is counted anew.
     """
-    if FigureMark.objects.exists() and FigureMark.objects.ours() is None:
+    mark = FigureMark.objects.first()
+    if mark is not None and not mark.is_ours:
         start_again()
     return _FIGURES.catch_up(seconds=seconds)
 

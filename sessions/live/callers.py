@@ -88,9 +88,7 @@ def look_again(callers: Collection[Caller]) -> dict[Caller, Caller | None]:
 
 def note_uses(callers: Iterable[Caller]) -> None:
     """Note that the keys of these callers are in use: a program may stay for months and show its key once."""
-    now = timezone.now()
-    for key in {caller.key for caller in callers if caller.key is not None}:
-        key.note_use(now)
+    ApiKey.objects.note_uses([caller.key for caller in callers if caller.key is not None], timezone.now())
 
 
 def _still(caller: Caller, keys: dict[int, ApiKey]) -> Caller | None:

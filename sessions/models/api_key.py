@@ -58,7 +58,22 @@ _found = _Found()
 
 
 class ApiKeyManager(models.Manager["ApiKey"]):
-    """Birth and look-up of keys."""
+    """Birth, look-up and use of keys."""
+
+    def note_uses(self, keys: "Iterable[ApiKey]", now: datetime) -> None:
+        """Remember that these keys are used, each at most once a minute, in one query.
+
+        A use that lies ahead was noted before the clock was set back.
+        """
+        due = [
+            key
+            for key in keys
+            if key.last_used_at is None or not timedelta() <= now - key.last_used_at < USE_NOTED_EVERY
+        ]
+        if due:
+            self.filter(pk__in=[key.pk for key in due]).update(last_used_at=now)
+        for key in due:
+            key.last_used_at = now
 
     def issue(
         self,
@@ -161,14 +176,8 @@ class ApiKey(models.Model):
         return self.revoked_at is None and not is_over and self.user.is_active
 
     def note_use(self, now: datetime) -> None:
-        """Remember when the key was last used, at most once a minute.
-
-        A use that lies ahead was noted before the clock was set back.
-        """
-        if self.last_used_at is not None and timedelta() <= now - self.last_used_at < USE_NOTED_EVERY:
-            return
-        type(self).objects.filter(pk=self.pk).update(last_used_at=now)
-        self.last_used_at = now
+        """Remember when the key was last used, at most once a minute."""
+        type(self).objects.note_uses([self], now)
 
     def revoke(self, *, by: str = SHELL, now: datetime | None = None) -> bool:
         """End the key; say whether it was still alive. `by` is for the audit log."""

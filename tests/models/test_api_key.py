@@ -117,6 +117,21 @@ def test_use_is_noted_at_most_once_a_minute(later, is_written):
     assert ApiKey.objects.get().last_used_at == (NOW + later if is_written else NOW)
 
 
+def test_the_use_of_many_keys_is_noted_in_one_query():
+    owner = make_user()
+    used, unused = [make_key(owner).record for _ in range(4)], make_key(owner).record
+    used[0].note_use(NOW)
+    with CaptureQueriesContext(connection) as captured:
+        ApiKey.objects.note_uses([*used, ApiKey.objects.get(pk=used[0].pk)], NOW + timedelta(seconds=30))
+    assert len(captured) == 2, "one to find a key again, and one to note"
+    noted = dict(ApiKey.objects.values_list("pk", "last_used_at"))
+    assert noted == {
+        used[0].pk: NOW,
+        **dict.fromkeys((key.pk for key in used[1:]), NOW + timedelta(seconds=30)),
+        unused.pk: None,
+    }
+
+
 def test_use_is_noted_after_the_clock_was_set_back():
     key = make_key().record
     key.note_use(NOW)
